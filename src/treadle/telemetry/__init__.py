@@ -1,0 +1,1 @@
+"""What happened, written down while it happens: events of runs, and the hardware they ran on."""

@@ -1,0 +1,119 @@
+"""The cards of the models: what a person decided about each. What happened stands in checkpoints and runs."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import secrets
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from treadle.base.errors import DataError, NotFoundError, UsageError
+from treadle.base.files import locked, new_folder, write_text
+from treadle.base.ids import new_id
+from treadle.base.names import check_name, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from treadle.store.workspace import WorkspaceFolder
+
+CARD_FILE = "model.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """A model's identity and the settings chosen for it. The id never changes; the name is one field."""
+
+    id: str
+    name: str
+    created: str
+    """ISO 8601, UTC."""
+    family: str
+    size: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+class ModelCards:
+    """The models of one workspace, read from their files each time: the files are the truth."""
+
+    def __init__(self, workspace: WorkspaceFolder) -> None:
+        """Work on the models of `workspace`."""
+        self._workspace = workspace
+
+    def all(self) -> list[ModelCard]:
+        """All models, by name."""
+        folders = self._workspace.models.glob(f"*/{CARD_FILE}") if self._workspace.models.is_dir() else iter(())
+        cards = [_read(path) for path in folders if not path.parent.is_symlink() and not path.parent.name.startswith(".")]
+        return sorted(cards, key=lambda card: card.name)
+
+    def get(self, name: str) -> ModelCard:
+        """Find a model by name or id; raises `NotFoundError` with the known names and the next step."""
+        cards = self.all()
+        for card in cards:
+            if name in (card.name, card.id):
+                return card
+        known = [card.name for card in cards]
+        hint = f"Known: {', '.join(known)}." if known else f"There is none yet; make it with `treadle new {_plain(name)}`."
+        raise NotFoundError(f"Unknown model `{_plain(name)}`.{did_you_mean(name, known)} {hint}")
+
+    def folder(self, card: ModelCard) -> Path:
+        """Folder of everything that belongs to the model."""
+        return self._workspace.models / card.id
+
+    def create(self, name: str, *, family: str, size: str, settings: Mapping[str, Any]) -> ModelCard:
+        """Make a model all at once; raises `UsageError` for a taken or impossible name."""
+        check_name("model", name)
+        with locked(self._workspace.models / ".lock"):
+            if any(card.name == name for card in self.all()):
+                raise UsageError(f"A model named `{name}` exists already. See it with `treadle show {name}`.")
+            card = ModelCard(new_id("m"), name, _now(), family, size, dict(settings))
+            with new_folder(self.folder(card)) as folder:
+                _write(folder / CARD_FILE, card)
+            self._relink(name, card.id)
+        return card
+
+    def update(self, card: ModelCard) -> None:
+        """Replace a model's card."""
+        _write(self.folder(card) / CARD_FILE, card)
+
+    def delete(self, card: ModelCard) -> Path:
+        """Move a model to the trash; return where it lies. One rename, so it is there or gone, never half."""
+        with locked(self._workspace.models / ".lock"):
+            stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S")
+            target = self._workspace.trash / f"{stamp}-{card.name}-{secrets.token_hex(2)}"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self.folder(card).rename(target)
+            link = self._workspace.models / card.name
+            if link.is_symlink():
+                link.unlink()
+        return target
+
+    def _relink(self, name: str, identity: str) -> None:
+        """Point the link NAME at the model, replacing a stale one; a convenience for people who browse the folder."""
+        temporary = self._workspace.models / f".{name}.{secrets.token_hex(4)}.tmp"
+        temporary.symlink_to(identity)
+        os.replace(temporary, self._workspace.models / name)  # noqa: PTH105 - replaces a link, not its target
+
+
+def _read(path: Path) -> ModelCard:
+    try:
+        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return ModelCard(**fields)
+    except (yaml.YAMLError, TypeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not a model card ({error}). Restore it, or move its folder away.") from error
+
+
+def _write(path: Path, card: ModelCard) -> None:
+    write_text(path, yaml.safe_dump(asdict(card), sort_keys=False, allow_unicode=True))
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _plain(name: str) -> str:
+    return name if len(name) <= 64 else name[:61] + "..."
