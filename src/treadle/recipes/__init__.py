@@ -1,0 +1,1 @@
+"""The stories of the jobs: one file per kind, read from top to bottom."""

@@ -1,0 +1,67 @@
+"""The process that carries out one run: `python -m treadle.jobs.child RUN_FOLDER PARENT_PID`."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from treadle.base.errors import TreadleError
+from treadle.jobs.context import RunContext, StopSignal
+from treadle.jobs.runs import RunFolder
+from treadle.registry.catalogue import load
+from treadle.store.workspace import WorkspaceFolder
+from treadle.telemetry.events import EventLog
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(arguments: list[str]) -> int:
+    """Carry out the run in the given folder; returns the exit code."""
+    run, parent = RunFolder(Path(arguments[0])), int(arguments[1])
+    _die_with(parent)
+    stop = StopSignal()
+    stop.listen()
+    run.claim()
+    log = EventLog(run.events)
+    context = RunContext(WorkspaceFolder(run.workspace_root), run, log, stop)
+    try:
+        log.emit("started", pid=os.getpid())
+        result = _carry_out(context)
+    except TreadleError as error:
+        result = {"outcome": "failed", "error": str(error), "exit_code": error.exit_code}
+    except MemoryError:
+        advice = "Use a smaller size, data.sequence_length or training.batch_size."
+        result = {"outcome": "failed", "error": f"The machine's memory was not enough. {advice}", "exit_code": 1}
+    except Exception as error:  # noqa: BLE001 - a defect of ours must end as a result, too
+        traceback.print_exc()
+        message = f"Treadle has a defect: {type(error).__name__}: {error}. The traceback is in {run.log}."
+        result = {"outcome": "failed", "error": message, "exit_code": 70}
+    run.write_result(result)
+    log.emit("ended", outcome=result["outcome"])
+    log.close()
+    return int(result.get("exit_code", 0))
+
+
+def _carry_out(context: RunContext) -> dict[str, Any]:
+    spec = context.run.spec()
+    kind = load("treadle.recipes.catalog:KINDS").get(spec["kind"])
+    payload = kind.validate(spec["payload"])
+    value = load(kind.recipe)(context, payload)
+    return {"outcome": "stopped" if context.stop_requested() else "done", "value": value}
+
+
+def _die_with(parent: int) -> None:
+    """End when the parent does. The signal alone is racy: the parent may have died before it was asked for."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,48 @@
+"""What a recipe is given: where it works, how it reports, when it shall stop."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from treadle.jobs.runs import RunFolder
+    from treadle.store.workspace import WorkspaceFolder
+    from treadle.telemetry.events import EventLog
+
+
+class StopSignal:
+    """Remembers that SIGTERM or SIGINT arrived; recipes ask at their step boundaries."""
+
+    def __init__(self) -> None:
+        """Start unset, not yet listening."""
+        self.requested = False
+
+    def listen(self) -> None:
+        """Take over SIGTERM and SIGINT of this process."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._remember)
+
+    def _remember(self, _number: int, _frame: FrameType | None) -> None:
+        self.requested = True
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """The surroundings of one run."""
+
+    workspace: WorkspaceFolder
+    run: RunFolder
+    log: EventLog
+    stop: StopSignal = field(default_factory=StopSignal)
+
+    def emit(self, type_: str, **data: Any) -> None:  # noqa: ANN401 - data is plain JSON
+        """Append one event to the run's log."""
+        self.log.emit(type_, **data)
+
+    def stop_requested(self) -> bool:
+        """Whether the run was asked to stop at the next step boundary."""
+        return self.stop.requested

@@ -1,0 +1,129 @@
+"""Operations on models as things: new, list, show, delete."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any
+
+from treadle.operations.operation import operation
+from treadle.registry.catalogue import load
+from treadle.store.models import ModelCards
+
+if TYPE_CHECKING:
+    from treadle.store.workspace import WorkspaceFolder
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSummary:
+    """One line of the list of models."""
+
+    id: str
+    name: str
+    family: str
+    size: str
+    created: str
+    steps: int
+    """Optimizer steps behind the newest checkpoint."""
+    held_out: float | None
+    """Held-out loss of the best checkpoint, in nats per token."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelList:
+    """All models of the workspace."""
+
+    workspace: str
+    models: list[ModelSummary]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReport:
+    """All that is known of one model. Every number was written by something that ran."""
+
+    id: str
+    name: str
+    family: str
+    size: str
+    created: str
+    parameters: int | None
+    """Number of trained values; None until the vocabulary is known."""
+    vocabulary: int | None
+    folder: str
+    epochs_trained: float
+    """Passes over the training part of the data, by the newest checkpoint."""
+    steps: int
+    documents: dict[str, Any]
+    """`accepted` and `refused` (reason -> number)."""
+    tokens: dict[str, int]
+    """`in = trained_once + buffered + held_out`."""
+    checkpoints: list[dict[str, Any]]
+    runs: list[dict[str, Any]]
+    settings: dict[str, dict[str, Any]]
+    """Dotted key -> `value` and `origin`."""
+    next_step: str
+    """A command that makes sense now."""
+    dataset: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteReport:
+    """Where a deleted model lies."""
+
+    name: str
+    trash: str
+
+
+@operation(
+    "light",
+    examples=(
+        "treadle new bard",
+        "treadle new bard --size small --tokenizer char",
+        "treadle new lab training.batch_size=8 data.sequence_length=128",
+    ),
+)
+def new(
+    workspace: WorkspaceFolder,
+    name: Annotated[str, "name of the model: letters, digits, '-', '_', '.'"],
+    overrides: Annotated[list[str], "settings as key=value, kept with the model"] = [],  # noqa: B006 - never changed
+    *,
+    size: Annotated[str, "nano (< 1 M parameters), tiny (1 M), small (10 M), medium (25 M) or base (95 M)"] = "small",
+    family: Annotated[str, "kind of network"] = "gpt",
+    tokenizer: Annotated[str | None, "bytes or char; none = what the settings say"] = None,
+) -> ModelReport:
+    """Make a named model, which then learns from what it is fed."""
+    settings = load("treadle.recipes.settings:settings_of_new_model")(workspace, size, family, tokenizer, overrides)
+    card = ModelCards(workspace).create(name, family=family, size=size, settings=settings)
+    return show(workspace, card.name)
+
+
+@operation("light", verb="list", examples=("treadle list", "treadle list --json"))
+def list_(workspace: WorkspaceFolder) -> ModelList:
+    """List the models of this workspace."""
+    models = []
+    for card in ModelCards(workspace).all():
+        facts = load("treadle.recipes.describe:newest_facts")(ModelCards(workspace).folder(card))
+        models.append(
+            ModelSummary(
+                card.id, card.name, card.family, card.size, card.created, facts["steps"], facts["held_out"]
+            )
+        )
+    return ModelList(str(workspace.root), models)
+
+
+@operation("light", examples=("treadle show bard", "treadle show bard --origins", "treadle show bard --json"))
+def show(
+    workspace: WorkspaceFolder,
+    model: Annotated[str, "name of the model"],
+    *,
+    origins: Annotated[bool, "list every setting with the file or flag that set it"] = False,  # noqa: ARG001 - doors read it
+) -> ModelReport:
+    """Show a model: what it has learned, from what, with which settings."""
+    return ModelReport(**load("treadle.recipes.describe:describe")(workspace, ModelCards(workspace).get(model)))
+
+
+@operation("light", examples=("treadle delete bard",))
+def delete(workspace: WorkspaceFolder, model: Annotated[str, "name of the model"]) -> DeleteReport:
+    """Move a model to the workspace's trash; nothing is erased. Refused while the model is training."""
+    cards = ModelCards(workspace)
+    card = cards.get(model)
+    return DeleteReport(card.name, str(cards.delete(card)))

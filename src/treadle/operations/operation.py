@@ -1,0 +1,150 @@
+"""The operation decorator and the table that doors read.
+
+An operation is one typed function. Its name, kind, docstring and signature are all that a door needs: the CLI verb,
+the `Workspace` method and the HTTP schema come from here. Modules of operations import only the standard library and
+light rooms, so that `treadle --help` may read them all.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import typing
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+from treadle.registry.catalogue import load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+Kind = Literal["light", "heavy", "interactive"]
+"""`light` answers at once; `heavy` starts a run and returns it; `interactive` yields a stream of events."""
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsSection:
+    """Marks a parameter that takes settings by name; doors flatten the fields of one section into it."""
+
+    section: str
+    """Prefix of the settings, such as `generation`."""
+    fields_of: str
+    """Dotted name of the closed class whose fields become flags."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of an operation, as doors see it."""
+
+    name: str
+    type: Any
+    """A plain type: str, int, float, bool, Path, `X | None`, `list[X]`, Literal."""
+    default: Any
+    help: str
+    positional: bool
+    settings: SettingsSection | None
+
+    @property
+    def required(self) -> bool:
+        """Whether a value must be given."""
+        return self.default is inspect.Parameter.empty
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One entry of the table."""
+
+    noun: str | None
+    verb: str
+    kind: Kind
+    function: Callable[..., Any]
+    needs_workspace: bool
+    examples: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """`verb`, or `noun.verb`."""
+        return self.verb if self.noun is None else f"{self.noun}.{self.verb}"
+
+    @property
+    def method(self) -> str:
+        """Name as a Python method: `config_show`."""
+        return self.name.replace(".", "_").replace("-", "_")
+
+    @property
+    def summary(self) -> str:
+        """First sentence of the docstring."""
+        return (inspect.getdoc(self.function) or "").split("\n\n")[0].replace("\n", " ")
+
+    @property
+    def description(self) -> str:
+        """The whole docstring."""
+        return inspect.getdoc(self.function) or ""
+
+    def parameters(self) -> list[Parameter]:
+        """The parameters after `workspace`, with their types resolved."""
+        hints = typing.get_type_hints(self.function, include_extras=True)
+        found = []
+        for name, parameter in inspect.signature(self.function).parameters.items():
+            if name == "workspace":
+                continue
+            type_, extras = hints[name], ()
+            if typing.get_origin(type_) is typing.Annotated:
+                type_, *extras = typing.get_args(type_)
+            found.append(
+                Parameter(
+                    name=name,
+                    type=type_,
+                    default=parameter.default,
+                    help=next((extra for extra in extras if isinstance(extra, str)), ""),
+                    positional=parameter.kind is not inspect.Parameter.KEYWORD_ONLY,
+                    settings=next((extra for extra in extras if isinstance(extra, SettingsSection)), None),
+                )
+            )
+        return found
+
+    def request_schema(self) -> dict[str, Any]:
+        """JSON schema of the request, as the HTTP door and assistants see it."""
+        from pydantic import Field, create_model
+
+        fields: dict[str, Any] = {}
+        for parameter in self.parameters():
+            if parameter.settings is not None:
+                fields[parameter.name] = (load(parameter.settings.fields_of), Field(default=None))
+                continue
+            default = ... if parameter.required else parameter.default
+            fields[parameter.name] = (parameter.type, Field(default=default, description=parameter.help))
+        return create_model(f"{self.method}_request", **fields).model_json_schema()
+
+
+def operation(
+    kind: Kind,
+    *,
+    noun: str | None = None,
+    verb: str | None = None,
+    needs_workspace: bool = True,
+    examples: tuple[str, ...] = (),
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Enter a function in the table. The verb is its name unless given; `examples` are whole command lines."""
+
+    def enter(function: Callable[..., Any]) -> Callable[..., Any]:
+        name = verb or function.__name__.removesuffix("_").replace("_", "-")
+        setattr(function, "__operation__", Operation(noun, name, kind, function, needs_workspace, examples))  # noqa: B010
+        return function
+
+    return enter
+
+
+@cache
+def operations() -> Mapping[str, Operation]:
+    """The table: all operations of this package by name, in the order of their files and lines."""
+    package = importlib.import_module("treadle.operations")
+    table: dict[str, Operation] = {}
+    for module in pkgutil.iter_modules(package.__path__):
+        for value in vars(importlib.import_module(f"treadle.operations.{module.name}")).values():
+            entry = getattr(value, "__operation__", None)
+            if isinstance(entry, Operation) and entry.function.__module__.endswith(f".{module.name}"):
+                table[entry.name] = entry
+    return table

@@ -1,0 +1,93 @@
+"""Operations that train and measure: train, evaluate."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from treadle.base.errors import UsageError
+from treadle.jobs.executors.subprocess import SubprocessRun
+from treadle.jobs.runs import create_run
+from treadle.operations.operation import operation
+from treadle.registry.catalogue import load
+from treadle.store.models import ModelCards
+
+if TYPE_CHECKING:
+    from treadle.store.workspace import WorkspaceFolder
+
+
+@dataclass(frozen=True, slots=True)
+class TrainPayload:
+    """How long to train which model, with which settings; a snapshot that later edits do not change."""
+
+    model: str
+    """Id of the model."""
+    unit: str
+    """`epochs`, `steps`, `minutes`, or `default` for the budget of the model's size."""
+    amount: float
+    """Target in that unit; epochs and steps count from the model's beginning."""
+    settings: dict[str, Any]
+    """All settings, resolved, with their origins."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluatePayload:
+    """Which checkpoint to measure on the held-out part."""
+
+    model: str
+    """Id of the model."""
+    checkpoint: str
+    settings: dict[str, Any]
+
+
+@operation(
+    "heavy",
+    examples=(
+        "treadle train bard",
+        "treadle train bard --minutes 3",
+        "treadle train bard --epochs 10 training.batch_size=16",
+        "treadle train bard --steps 1000 --config my-run.yaml",
+    ),
+)
+def train(
+    workspace: WorkspaceFolder,
+    model: Annotated[str, "name of the model"],
+    overrides: Annotated[list[str], "settings as key=value, for this run"] = [],  # noqa: B006 - never changed
+    *,
+    epochs: Annotated[float | None, "train until the model has seen its data this many times in all"] = None,
+    steps: Annotated[int | None, "train until the model has made this many steps in all"] = None,
+    minutes: Annotated[float | None, "train for this long"] = None,
+    config: Annotated[Path | None, "file of settings for this run, in the shape of conf/experiment"] = None,
+) -> SubprocessRun:
+    """Train a model on what it was fed. Without a length it trains for one budget that suits its size.
+
+    An interrupted training goes on from its last checkpoint; Ctrl-C keeps what was learned.
+    """
+    card = ModelCards(workspace).get(model)
+    given = [(unit, value) for unit, value in (("epochs", epochs), ("steps", steps), ("minutes", minutes)) if value is not None]
+    if len(given) > 1:
+        raise UsageError(f"Give one length, not both --{given[0][0]} and --{given[1][0]}.")
+    for unit, value in given:
+        if not 0 < value < float("inf"):
+            raise UsageError(f"--{unit} must be greater than 0, not {value:g}.")
+    settings = load("treadle.recipes.settings:settings_of_run")(workspace, card, overrides, config)
+    unit, amount = given[0] if given else ("default", 0.0)
+    payload = TrainPayload(card.id, unit, float(amount), settings)
+    return SubprocessRun(create_run(workspace, "train", asdict(payload)))
+
+
+@operation(
+    "heavy", examples=("treadle evaluate bard", "treadle evaluate bard --checkpoint latest --json")
+)
+def evaluate(
+    workspace: WorkspaceFolder,
+    model: Annotated[str, "name of the model"],
+    overrides: Annotated[list[str], "settings as key=value, for this run"] = [],  # noqa: B006 - never changed
+    *,
+    checkpoint: Annotated[str, "best, latest, or a step number"] = "best",
+) -> SubprocessRun:
+    """Measure a model on all of its held-out data: loss in nats per token, perplexity, bits per byte."""
+    card = ModelCards(workspace).get(model)
+    settings = load("treadle.recipes.settings:settings_of_run")(workspace, card, overrides, None)
+    return SubprocessRun(create_run(workspace, "evaluate", asdict(EvaluatePayload(card.id, checkpoint, settings))))

@@ -1,0 +1,47 @@
+"""The kinds of job: which recipe carries one out, and what its payload looks like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from treadle.base.errors import DataError
+from treadle.registry.catalogue import Catalogue, load
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of job, by dotted names."""
+
+    recipe: str
+    """A function `run(context, payload) -> dict`."""
+    payload: str
+    """The frozen dataclass that stands beside the operation."""
+
+    def validate(self, payload: Mapping[str, Any]) -> Any:  # noqa: ANN401 - the payload's class is the kind's own
+        """Turn stored JSON into the payload object, refusing unknown and mistyped fields."""
+        from pydantic import TypeAdapter, ValidationError
+
+        try:
+            return TypeAdapter(load(self.payload)).validate_python(dict(payload))
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise DataError(f"The request is damaged at `{place}`: {first['msg']}.") from error
+
+
+FEED = Kind("treadle.recipes.feed:run", "treadle.operations.data:FeedPayload")
+TRAIN = Kind("treadle.recipes.train:run", "treadle.operations.training:TrainPayload")
+EVALUATE = Kind("treadle.recipes.evaluate:run", "treadle.operations.training:EvaluatePayload")
+
+KINDS = Catalogue(
+    "job kind",
+    {
+        "feed": "treadle.recipes.catalog:FEED",
+        "train": "treadle.recipes.catalog:TRAIN",
+        "evaluate": "treadle.recipes.catalog:EVALUATE",
+    },
+)
