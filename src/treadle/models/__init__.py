@@ -1,0 +1,1 @@
+"""Networks: families, each a folder of the same few files. They know no files and no training."""

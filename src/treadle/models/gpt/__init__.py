@@ -1,0 +1,1 @@
+"""The gpt family: a decoder-only transformer. README.md says what each setting computes."""

@@ -17,7 +17,9 @@ class GPTConfig(Spec):
     width: int = Field(384, ge=8, description="width of the residual stream, in channels")
     heads: int = Field(6, ge=1, description="number of query heads")
     kv_heads: int | None = Field(
-        None, ge=1, description="number of key/value heads; fewer than `heads` is grouped-query attention; none = `heads`"
+        None,
+        ge=1,
+        description="number of key/value heads; fewer than `heads` is grouped-query attention; none = `heads`",
     )
     head_width: int | None = Field(None, ge=2, description="channels of one head; none = width / heads")
     feed_forward: int | None = Field(
@@ -26,15 +28,15 @@ class GPTConfig(Spec):
         description="inner width of the feed-forward; none = 4 x width, or 8/3 x width rounded up to 64 for swiglu",
     )
     norm: Literal["rmsnorm", "layernorm"] = Field("rmsnorm", description="normalisation before each sub-layer")
-    norm_gain: bool = Field(True, description="norms have a learned gain (and a bias where `bias` is set)")
+    norm_gain: bool = Field(default=True, description="norms have a learned gain (and a bias where `bias` is set)")
     norm_epsilon: float = Field(1e-6, gt=0, description="added to the variance")
     positions: Literal["rope", "learned"] = Field("rope", description="rotary, or a learned vector per position")
     rope_base: float = Field(10_000.0, gt=1, description="base of the rotary wavelengths")
-    qk_norm: bool = Field(True, description="RMSNorm over each head of queries and keys, before rotation")
+    qk_norm: bool = Field(default=True, description="RMSNorm over each head of queries and keys, before rotation")
     activation: Literal["swiglu", "gelu", "relu2"] = Field("swiglu", description="non-linearity of the feed-forward")
-    bias: bool = Field(False, description="linear layers and layer norms have biases")
-    tied_embeddings: bool = Field(False, description="the output head shares the embedding's weights")
-    embedding_norm: bool = Field(False, description="normalise the embedding before the first block")
+    bias: bool = Field(default=False, description="linear layers and layer norms have biases")
+    tied_embeddings: bool = Field(default=False, description="the output head shares the embedding's weights")
+    embedding_norm: bool = Field(default=False, description="normalise the embedding before the first block")
     logit_soft_cap: float = Field(0.0, ge=0, description="cap * tanh(logits / cap); 0 = off")
     dropout: float = Field(
         0.0, ge=0, lt=1, description="share of sub-layer outputs dropped before the residual sum, while training"
@@ -43,7 +45,9 @@ class GPTConfig(Spec):
     @model_validator(mode="after")
     def _shape_is_possible(self) -> Self:
         if self.head_width is None and self.width % self.heads:
-            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}; set head_width or change one")
+            raise ValueError(
+                f"width {self.width} is not a multiple of heads {self.heads}; set head_width or change one"
+            )
         if self.heads % self.key_value_heads:
             raise ValueError(f"heads {self.heads} is not a multiple of kv_heads {self.key_value_heads}")
         if self.positions == "rope" and self.width_of_head % 2:

@@ -1,0 +1,87 @@
+"""What a kind of network is: a folder of the same few files, known by dotted names and imported on use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from treadle.base.errors import WeightsError
+from treadle.registry.catalogue import load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from treadle.config.spec import Spec
+
+_SHOWN = 8  # names listed in an error before "and N more"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A kind of network. Making one imports nothing; each method imports what its dotted name points to."""
+
+    name: str
+    summary: str
+    """One line for lists and forms."""
+    needs: str
+    """Kind of data it learns from, such as `tokens`."""
+    config: str
+    """Dotted name of the settings class (torch-free, numpy-free)."""
+    shapes: str
+    """Dotted name of `weight_shapes(config, vocabulary, context) -> dict[name, shape]` (torch-free, numpy-free)."""
+    start: str
+    """Dotted name of `initial_weights(config, vocabulary, context, seed) -> dict[name, float32 array]` (torch-free)."""
+    model: str
+    """Dotted name of `build(config, vocabulary, context, attention="plain") -> torch module`."""
+
+    def config_class(self) -> type[Spec]:
+        """The settings class."""
+        found: type[Spec] = load(self.config)
+        return found
+
+    def weight_shapes(self, config: Spec, vocabulary: int, context: int) -> dict[str, tuple[int, ...]]:
+        """Name and shape of every weight, in a fixed order."""
+        found: dict[str, tuple[int, ...]] = load(self.shapes)(config, vocabulary, context)
+        return found
+
+    def initial_weights(self, config: Spec, vocabulary: int, context: int, seed: int) -> dict[str, NDArray[np.float32]]:
+        """Weights before the first step; the same seed gives the same bits to every learner."""
+        found: dict[str, NDArray[np.float32]] = load(self.start)(config, vocabulary, context, seed)
+        return found
+
+    def build_model(self, config: Spec, vocabulary: int, context: int, attention: str = "plain") -> Any:  # noqa: ANN401 - a torch module; this file knows no torch
+        """Build the torch module; its state dict has exactly the names and shapes of `weight_shapes`."""
+        return load(self.model)(config, vocabulary, context, attention)
+
+
+def check_weights(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, NDArray[Any]]) -> None:
+    """Raise `WeightsError` naming every missing, unused and mismatched weight; return when all fit."""
+    missing = [name for name in expected if name not in found]
+    unused = [name for name in found if name not in expected]
+    mismatched = [
+        f"{name} (is {_shape(found[name].shape)}, must be {_shape(shape)})"
+        for name, shape in expected.items()
+        if name in found and tuple(found[name].shape) != tuple(shape)
+    ]
+    complaints = [
+        f"{title}: {_listed(names)}"
+        for title, names in (("missing", missing), ("unused", unused), ("wrong shape", mismatched))
+        if names
+    ]
+    if complaints:
+        raise WeightsError(
+            f"The weights do not fit this model; {'; '.join(complaints)}. "
+            "They belong to other settings: load them with the settings that they were saved with."
+        )
+
+
+def _shape(shape: Iterable[int]) -> str:
+    return "x".join(str(extent) for extent in shape) or "one number"
+
+
+def _listed(names: list[str]) -> str:
+    rest = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
