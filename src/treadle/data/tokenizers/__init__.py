@@ -1,0 +1,1 @@
+"""What turns text into token ids and back: one file per kind, one line in the catalogue."""

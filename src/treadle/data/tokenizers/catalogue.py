@@ -1,0 +1,13 @@
+"""The known tokenizers. A new kind is one file beside this one, and one line here."""
+
+from __future__ import annotations
+
+from treadle.registry.catalogue import Catalogue
+
+TOKENIZERS = Catalogue(
+    "tokenizer",
+    {
+        "bytes": "treadle.data.tokenizers.bytes:BytesTokenizer",
+        "char": "treadle.data.tokenizers.char:CharTokenizer",
+    },
+)
