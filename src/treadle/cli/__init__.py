@@ -1,0 +1,1 @@
+"""The command line: every verb is derived from the table of operations."""

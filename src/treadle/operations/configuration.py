@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from treadle.operations.operation import operation
 from treadle.registry.catalogue import load
 from treadle.store.models import ModelCards
-
-if TYPE_CHECKING:
-    from treadle.store.workspace import WorkspaceFolder
+from treadle.store.workspace import WorkspaceFolder
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import Annotated
 
 from treadle.jobs.executors.subprocess import SubprocessRun
 from treadle.jobs.runs import create_run
 from treadle.operations.operation import operation
 from treadle.store.models import ModelCards
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from treadle.store.workspace import WorkspaceFolder
+from treadle.store.workspace import WorkspaceFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +24,8 @@ class FeedPayload:
 
 
 @operation(
-    "heavy", examples=("treadle feed bard shakespeare.txt", "treadle feed diary ~/notes book.zip", "treadle feed bard .")
+    "heavy",
+    examples=("treadle feed bard shakespeare.txt", "treadle feed diary ~/notes book.zip", "treadle feed bard ."),
 )
 def feed(
     workspace: WorkspaceFolder,

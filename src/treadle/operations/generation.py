@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from treadle.operations.operation import SettingsSection, operation
 from treadle.registry.catalogue import load
 from treadle.store.models import ModelCards
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from treadle.store.workspace import WorkspaceFolder
-    from treadle.telemetry.events import Event
+from treadle.store.workspace import WorkspaceFolder
+from treadle.telemetry.events import Event
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from treadle.operations.operation import operation
 from treadle.registry.catalogue import load
 from treadle.store.models import ModelCards
-
-if TYPE_CHECKING:
-    from treadle.store.workspace import WorkspaceFolder
+from treadle.store.workspace import WorkspaceFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +101,7 @@ def list_(workspace: WorkspaceFolder) -> ModelList:
     for card in ModelCards(workspace).all():
         facts = load("treadle.recipes.describe:newest_facts")(ModelCards(workspace).folder(card))
         models.append(
-            ModelSummary(
-                card.id, card.name, card.family, card.size, card.created, facts["steps"], facts["held_out"]
-            )
+            ModelSummary(card.id, card.name, card.family, card.size, card.created, facts["steps"], facts["held_out"])
         )
     return ModelList(str(workspace.root), models)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from treadle.base.errors import UsageError
 from treadle.jobs.executors.subprocess import SubprocessRun
@@ -12,9 +12,7 @@ from treadle.jobs.runs import create_run
 from treadle.operations.operation import operation
 from treadle.registry.catalogue import load
 from treadle.store.models import ModelCards
-
-if TYPE_CHECKING:
-    from treadle.store.workspace import WorkspaceFolder
+from treadle.store.workspace import WorkspaceFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +63,11 @@ def train(
     An interrupted training goes on from its last checkpoint; Ctrl-C keeps what was learned.
     """
     card = ModelCards(workspace).get(model)
-    given = [(unit, value) for unit, value in (("epochs", epochs), ("steps", steps), ("minutes", minutes)) if value is not None]
+    given = [
+        (unit, value)
+        for unit, value in (("epochs", epochs), ("steps", steps), ("minutes", minutes))
+        if value is not None
+    ]
     if len(given) > 1:
         raise UsageError(f"Give one length, not both --{given[0][0]} and --{given[1][0]}.")
     for unit, value in given:
@@ -77,9 +79,7 @@ def train(
     return SubprocessRun(create_run(workspace, "train", asdict(payload)))
 
 
-@operation(
-    "heavy", examples=("treadle evaluate bard", "treadle evaluate bard --checkpoint latest --json")
-)
+@operation("heavy", examples=("treadle evaluate bard", "treadle evaluate bard --checkpoint latest --json"))
 def evaluate(
     workspace: WorkspaceFolder,
     model: Annotated[str, "name of the model"],

@@ -10,6 +10,7 @@ from treadle.operations.operation import operation
 from treadle.registry.catalogue import load
 from treadle.store.workspace import create_workspace
 
+
 @dataclass(frozen=True, slots=True)
 class InitReport:
     """A workspace that was just made."""
@@ -55,4 +56,3 @@ def doctor() -> DoctorReport:
     findings: list[dict[str, Any]] = load("treadle.recipes.doctor:examine")()
     checks = [Check(**finding) for finding in findings]
     return DoctorReport(all(check.ok for check in checks if check.needed), checks)
-

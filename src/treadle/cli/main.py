@@ -1,0 +1,126 @@
+"""The command `treadle`: finds the verb, runs its operation, shows what came of it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import treadle
+from treadle.base.errors import TreadleError
+from treadle.base.names import did_you_mean
+from treadle.cli.parameters import operation_parameters
+from treadle.operations.operation import operations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from treadle.operations.operation import Operation
+
+_NOUNS = {"config": "Show and check settings."}
+"""One phrase for each noun that groups verbs."""
+
+
+class VerbGroup(click.Group):
+    """A group of verbs whose flags are worked out only for the verb that is called."""
+
+    def __init__(self, noun: str | None = None, **settings: Any) -> None:  # noqa: ANN401 - click's own
+        """Hold the verbs of `noun`, or the top-level ones and the nouns."""
+        super().__init__(**settings)
+        self.noun = noun
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Names in the order of the table, nouns last."""
+        verbs = [entry.verb for entry in operations().values() if entry.noun == self.noun]
+        return verbs if self.noun else verbs + sorted(_NOUNS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """Build one command."""
+        if self.noun is None and name in _NOUNS:
+            return VerbGroup(noun=name, name=name, help=_NOUNS[name])
+        entry = operations().get(name if self.noun is None else f"{self.noun}.{name}")
+        return None if entry is None else _command(entry)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say what was probably meant."""
+        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            names = self.list_commands(ctx)
+            prefix = "treadle" if self.noun is None else f"treadle {self.noun}"
+            message = f"Unknown command `{args[0]}`.{did_you_mean(args[0], names)} See `{prefix} --help`."
+            raise click.UsageError(message)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
+        """List the verbs with their first sentences, without building any of them."""
+        rows = [(entry.verb, _first_phrase(entry)) for entry in operations().values() if entry.noun == self.noun]
+        if self.noun is None:
+            rows += sorted(_NOUNS.items())
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def _first_phrase(entry: Operation) -> str:
+    return entry.summary.split(". ")[0].rstrip(".") + "."
+
+
+def _command(entry: Operation) -> click.Command:
+    examples = "\n".join(f"  {example}" for example in entry.examples)
+    return click.Command(
+        entry.verb,
+        params=operation_parameters(entry),
+        callback=lambda **values: _run(entry, values),
+        help=f"{entry.description}\n\n\b\nExamples:\n{examples}",
+        short_help=_first_phrase(entry),
+    )
+
+
+def _run(entry: Operation, values: dict[str, Any]) -> None:
+    from treadle.cli.invoke import invoke
+
+    sys.exit(invoke(entry, values))
+
+
+@click.group(cls=VerbGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(treadle.__version__, prog_name="treadle")
+def application() -> None:
+    """Feed it, and named models learn from what they are fed.
+
+    \b
+    A first hour:
+      treadle init workshop && cd workshop
+      treadle new bard
+      treadle feed bard my-texts/
+      treadle train bard
+      treadle sample bard --prompt "Once"
+    """  # noqa: D301 - click's mark for text that keeps its lines
+
+
+def main(arguments: Iterable[str] | None = None) -> None:
+    """Run the command line; errors of ours print one message and no traceback."""
+    try:
+        application.main(None if arguments is None else list(arguments), standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(2)
+    except click.ClickException as error:
+        _complain(error.format_message())
+        sys.exit(error.exit_code)
+    except TreadleError as error:
+        _complain(str(error))
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader (head, less) went away: end quietly, and keep the interpreter from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _complain(message: str) -> None:
+    click.echo(message, err=True)
