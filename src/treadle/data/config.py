@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from treadle.base.names import did_you_mean
 from treadle.config.spec import Spec
-from treadle.data.tokenizers.catalogue import TOKENIZERS
+from treadle.data.tokenizers.catalog import TOKENIZERS
 
 
 class DataSettings(Spec):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import numpy as np
 
@@ -39,10 +39,10 @@ class CharTokenizer:
         encode_utf8(self.characters)
         self.vocabulary_size = len(self.characters) + 1
         points = _code_points(self.characters)
-        dtype: type[np.uint16 | np.uint32] = np.uint16 if self.vocabulary_size <= 65_535 else np.uint32
         # One entry per code point, and a last one for all higher ones; the boundary's id (0) marks what is unknown.
-        self._id_of: TokenIds = np.zeros(int(points[-1]) + 2, dtype)
-        self._id_of[points] = np.arange(1, self.vocabulary_size, dtype=dtype)
+        table = np.zeros(int(points[-1]) + 2, np.uint32)
+        table[points] = np.arange(1, self.vocabulary_size, dtype=np.uint32)
+        self._id_of: TokenIds = table if self.vocabulary_size > 65_535 else table.astype(np.uint16)
         self._point_of = np.concatenate([np.zeros(1, np.uint32), points])
         self.byte_lengths: NDArray[np.uint16] = np.array([0, *(len(c.encode()) for c in self.characters)], np.uint16)
 
@@ -92,8 +92,7 @@ class CharTokenizer:
         return CharDecoder(self)
 
     def _ids(self, points: NDArray[np.uint32]) -> TokenIds:
-        ids: TokenIds = self._id_of.take(points, mode="clip")
-        return ids
+        return cast("TokenIds", self._id_of.take(points, mode="clip"))
 
 
 class CharDecoder:

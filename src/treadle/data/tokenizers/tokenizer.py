@@ -9,7 +9,7 @@ import numpy as np
 from treadle.base.errors import DataError
 from treadle.base.files import read_json, write_json
 from treadle.base.hashing import hash_json
-from treadle.data.tokenizers.catalogue import TOKENIZERS
+from treadle.data.tokenizers.catalog import TOKENIZERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
