@@ -17,7 +17,9 @@ class AdamWConfig(Spec):
     beta1: float = Field(0.9, ge=0, lt=1, description="decay of the first moment, per step")
     beta2: float = Field(0.95, ge=0, lt=1, description="decay of the second moment, per step")
     epsilon: float = Field(1e-8, gt=0, description="added to the root of the second moment")
-    weight_decay: float = Field(0.1, ge=0, description="decay of matrices, times the rate; gains, biases, embeddings: none")
+    weight_decay: float = Field(
+        0.1, ge=0, description="decay of matrices, times the rate; gains, biases, embeddings: none"
+    )
 
 
 class MuonConfig(Spec):
@@ -33,7 +35,9 @@ class MuonConfig(Spec):
     momentum_warmup: int = Field(100, ge=1, description="steps of that rise")
     matrix_weight_decay: float = Field(0.1, ge=0, description="decay of the matrices, times their rate")
     learning_rate: float = Field(5e-3, gt=0, description="peak AdamW rate of head, gains and biases")
-    embedding_learning_rate: float = Field(5e-2, gt=0, description="peak AdamW rate of embeddings and learned positions")
+    embedding_learning_rate: float = Field(
+        5e-2, gt=0, description="peak AdamW rate of embeddings and learned positions"
+    )
     beta1: float = Field(0.9, ge=0, lt=1, description="AdamW decay of the first moment, per step")
     beta2: float = Field(0.95, ge=0, lt=1, description="AdamW decay of the second moment, per step")
     epsilon: float = Field(1e-8, gt=0, description="AdamW: added to the root of the second moment")

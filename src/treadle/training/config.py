@@ -1,0 +1,58 @@
+"""Settings of training. No torch, no numpy: forms, flags and `config show` read them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from treadle.config.spec import Spec
+from treadle.training.optimizers.config import MuonConfig, OptimizerConfig
+
+
+class TrainingSettings(Spec):
+    """How a model is trained. Everything counted in steps means optimizer steps."""
+
+    batch_size: int = Field(16, ge=1, description="examples of one micro-batch")
+    accumulation: int = Field(1, ge=1, description="micro-batches of one step; their gradients equal one big batch's")
+    optimizer: OptimizerConfig = Field(MuonConfig(), description="rule that turns gradients into updates")
+    clip: float = Field(1.0, ge=0, description="largest global gradient norm; 0 = no clipping")
+    warmup_steps: int = Field(10, ge=0, description="steps over which the rate rises linearly to its peak")
+    cooldown: float = Field(
+        0.8, ge=0, le=1, description="last share of the budget, over which the rate falls linearly to 0; 0 = none"
+    )
+    seed: int = Field(1, ge=0, lt=2**63, description="seed of first weights, reading order and dropout")
+    learner: Literal["auto", "native", "torch"] = Field(
+        "auto", description="what computes the steps; auto = native where the family and machine allow it, else torch"
+    )
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="arithmetic of the products; auto = bf16 where it is faster here (weights stay fp32)"
+    )
+    threads: int = Field(0, ge=0, description="processor threads; 0 = all that this process may use")
+    evaluate_every: int = Field(
+        100, ge=0, description="steps between evaluations on held-out data; 0 = only at the end"
+    )
+    evaluation_examples: int = Field(
+        256, ge=0, description="most held-out examples of one evaluation, spread evenly, always the same; 0 = all"
+    )
+    early_stopping: int = Field(0, ge=0, description="stop after this many evaluations without a new best; 0 = off")
+    checkpoint_every: int = Field(500, ge=0, description="steps between checkpoints; 0 = by minutes only")
+    checkpoint_minutes: float = Field(
+        5.0, ge=0, description="minutes after which a checkpoint is due; 0 = by steps only"
+    )
+    keep_last: int = Field(
+        2, ge=1, description="newest checkpoints to keep, beside the best, the stem and the cooled one"
+    )
+    keep_best: bool = Field(
+        default=True, description="write a checkpoint at each new best held-out loss, and keep the best one"
+    )
+    sample_every: int = Field(500, ge=0, description="steps between samples shown while training; 0 = none")
+    recoveries: int = Field(
+        3, ge=0, description="times a run may go back after a loss that is not a number; 0 = stop at once"
+    )
+    tensorboard: bool = Field(default=False, description="write TensorBoard curves (needs the extra `tensorboard`)")
+
+    @property
+    def examples_per_step(self) -> int:
+        """Examples that one optimizer step reads."""
+        return self.batch_size * self.accumulation
