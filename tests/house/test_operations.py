@@ -1,0 +1,78 @@
+"""Every operation is reachable through every door, and says what it does."""
+
+import dataclasses
+import subprocess
+import sys
+import typing
+
+import click
+import pytest
+
+from treadle.cli.main import application
+from treadle.cli.parameters import operation_parameters
+from treadle.cli.reports import _VIEWS
+from treadle.operations.api import Workspace
+from treadle.operations.operation import operations
+
+ENTRIES = list(operations().values())
+VERBS_OF_THE_HOUSE = {
+    None: "init demo new list show set rename copy delete feed flush train sample chat predict evaluate compare inspect"
+    " experiment serve ui mcp export import doctor",
+    "config": "show check",
+}
+each = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+
+
+@each
+def test_the_verb_stands_in_the_houses_table(entry):
+    assert entry.verb in VERBS_OF_THE_HOUSE[entry.noun].split()
+
+
+@each
+def test_the_command_line_has_the_verb_with_all_parameters(entry):
+    context = click.Context(application)
+    group = application if entry.noun is None else application.get_command(context, entry.noun)
+    command = group.get_command(context, entry.verb)
+    names = {parameter.name for parameter in command.params}
+    for parameter in entry.parameters():
+        assert parameter.name in names or any(name.startswith(f"{parameter.name}__") for name in names)
+    assert "as_json" in names
+
+
+@each
+def test_every_parameter_has_a_help_text(entry):
+    for parameter in operation_parameters(entry):
+        assert isinstance(parameter, click.Argument) or parameter.help
+    assert all(parameter.help or parameter.settings for parameter in entry.parameters())
+
+
+@each
+def test_python_has_the_method(entry, tmp_path):
+    workspace = Workspace.create(tmp_path / "w")
+    assert entry.method in dir(workspace)
+    assert getattr(workspace, entry.method).__doc__ == entry.description
+
+
+@each
+def test_the_request_has_a_schema(entry):
+    schema = entry.request_schema()
+    assert set(schema.get("properties", {})) == {parameter.name for parameter in entry.parameters()}
+
+
+@each
+def test_the_help_shows_examples_that_name_the_verb(entry):
+    assert entry.examples
+    assert all(example.startswith(f"treadle {entry.name.replace('.', ' ')}") for example in entry.examples)
+
+
+@each
+def test_a_light_operation_answers_with_a_report_that_the_terminal_can_show(entry):
+    if entry.kind == "light":
+        assert dataclasses.is_dataclass(typing.get_type_hints(entry.function)["return"])
+    if entry.kind != "interactive":
+        assert entry.name in _VIEWS
+
+
+def test_operations_do_not_import_the_command_line():
+    script = "import sys; from treadle.operations.operation import operations; operations(); print('click' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "False\n"
