@@ -79,7 +79,7 @@ class CharTokenizer:
             return ids
         if unknown == "error":
             raise UnknownCharactersError(self.unknown_characters(text), self.vocabulary_size)
-        return ids[known]
+        return cast("TokenIds", ids[known])
 
     def decode(self, ids: AnyIds) -> str:
         """Turn ids into text; boundaries give nothing."""
@@ -92,7 +92,7 @@ class CharTokenizer:
         return CharDecoder(self)
 
     def _ids(self, points: NDArray[np.uint32]) -> TokenIds:
-        return cast("TokenIds", self._id_of.take(points, mode="clip"))
+        return self._id_of.take(points, mode="clip")
 
 
 class CharDecoder:
