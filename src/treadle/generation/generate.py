@@ -1,0 +1,218 @@
+"""The one way from a prompt to text: the trainer's samples, `sample`, chat and serving all come through here.
+
+**Beyond the context.** No position that training did not see is ever used. A model with a context of T positions reads
+one window of the text at a time. While the text (prompt and what was written) has at most T tokens, the window is all
+of it. When token T + 1 would not fit, the window restarts: its first T - T // 2 tokens are left behind, the rest is fed
+again at positions 0, 1, ..., and writing goes on. So every window begins at a multiple of T - T // 2 and, once it has
+moved, shows the last T // 2 + 1 to T tokens. The window is a function of the text's length alone: a prompt longer than
+the context is read as if it had been written, and `Completion.unread` says how many of its tokens were left behind.
+
+**Repeatability.** A request's tokens depend on weights, prompt, settings and seed: not on the other requests of a call,
+their order, or the number of slots (the engine's batch invariance, and a chance number per token and seed).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from treadle.base.errors import UsageError, WeightsError
+from treadle.generation.engine import Rows
+from treadle.generation.sampling import Sampler
+from treadle.generation.stops import StopFilter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from treadle.data.tokenizers.tokenizer import Tokenizer, Unknown
+    from treadle.generation.config import GenerationSettings
+    from treadle.generation.engine import Engine
+
+Reason = Literal["length", "stop", "boundary"]
+"""Why a text ended: `tokens` were written, a stop string came, or the model ended the document."""
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """One text to write."""
+
+    prompt: str | Sequence[int]
+    """Text or token ids to continue; empty = the beginning of a document, after the boundary."""
+    settings: GenerationSettings
+    unknown: Unknown = "error"
+    """What to do with characters of the prompt that the vocabulary lacks."""
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    """Added to the logits of these ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """Some tokens of a request, as they come."""
+
+    request: int
+    """Index of the request."""
+    ids: tuple[int, ...]
+    text: str
+    """Text that is now certain; may be empty while a character or a stop string may still become whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A finished text; the texts of all bursts of the request, joined, are `text`."""
+
+    request: int
+    """Index of the request."""
+    prompt_ids: tuple[int, ...]
+    """Tokens that were continued; only the boundary for an empty prompt."""
+    ids: tuple[int, ...]
+    """Tokens written, with those of the stop string, without an ending boundary."""
+    text: str
+    """Text written, up to the stop string."""
+    reason: Reason
+    seed: int
+    unread: int
+    """Tokens at the beginning of the prompt that did not fit into the context."""
+    engine: str
+    precision: str
+
+
+def generate(
+    engine: Engine, tokenizer: Tokenizer, requests: Sequence[GenerationRequest]
+) -> Iterator[Burst | Completion]:
+    """Write all requests, as many at a time as the engine has slots; yields bursts, and each text's completion.
+
+    Checks everything before the first token. Raises `WeightsError` if tokenizer and model do not belong together,
+    `UsageError` for a request made for another engine, `DataError` for a prompt that the vocabulary cannot say. An
+    engine serves one call at a time.
+    """
+    if tokenizer.vocabulary_size != engine.vocabulary:
+        raise WeightsError(
+            f"The {tokenizer.kind} tokenizer has {tokenizer.vocabulary_size:,} ids and the model "
+            f"{engine.vocabulary:,}: they do not belong together. Use the tokenizer that was saved with the weights."
+        )
+    return _run(engine, deque(_Text(engine, tokenizer, index, request) for index, request in enumerate(requests)))
+
+
+def complete(engine: Engine, tokenizer: Tokenizer, requests: Sequence[GenerationRequest]) -> list[Completion]:
+    """Write all requests and return their completions, in the order of the requests."""
+    events = generate(engine, tokenizer, requests)
+    return sorted((event for event in events if isinstance(event, Completion)), key=lambda done: done.request)
+
+
+def window_start(length: int, context: int) -> int:
+    """Index of the first token of a text of `length` tokens that the model reads, as the module says."""
+    stride = context - context // 2
+    return -(-max(0, length - context) // stride) * stride
+
+
+def _run(engine: Engine, waiting: deque[_Text]) -> Iterator[Burst | Completion]:
+    free = deque(range(engine.slots))
+    active: list[tuple[int, _Text]] = []
+    while waiting or active:
+        while waiting and free:
+            active.append((free.popleft(), waiting.popleft()))
+        logits = engine.step(Rows.of(row for slot, text in active for row in text.rows(slot)))
+        going = []
+        for (slot, text), scores in zip(active, logits, strict=True):
+            yield text.accept(scores)
+            if text.reason is None:
+                going.append((slot, text))
+            else:
+                free.append(slot)
+                yield text.completion(engine, text.reason)
+        active = going
+
+
+class _Text:
+    """One request on its way."""
+
+    def __init__(self, engine: Engine, tokenizer: Tokenizer, index: int, request: GenerationRequest) -> None:
+        settings = request.settings
+        _check_engine(engine, settings)
+        prompt = _prompt_ids(tokenizer, request)
+        tokenizer.decode(list(request.logit_bias))  # refuses ids outside the vocabulary
+        self._index = index
+        self._settings = settings
+        self._seed = secrets.randbelow(2**32) if settings.seed is None else settings.seed
+        self._boundary = tokenizer.boundary
+        self._context = engine.context
+        self._ids = prompt
+        self._prompt_length = len(prompt)
+        self._window = self._fed = window_start(len(prompt), engine.context)
+        self._unread = self._window
+        self._sampler = Sampler(
+            settings, self._seed, engine.vocabulary, tokenizer.boundary, prompt, dict(request.logit_bias)
+        )
+        self._decoder = tokenizer.decoder()
+        self._filter = StopFilter(settings.stop)
+        self._text: list[str] = []
+        self.reason: Reason | None = None
+
+    def rows(self, slot: int) -> Iterator[tuple[int, int, int, bool]]:
+        """Rows that bring the slot up to date; the last one's logits are wanted."""
+        window = window_start(len(self._ids), self._context)
+        if window != self._window:
+            self._window = self._fed = window
+        for place in range(self._fed, len(self._ids)):
+            yield self._ids[place], slot, place - window, place == len(self._ids) - 1
+        self._fed = len(self._ids)
+
+    def accept(self, logits: NDArray[np.float32]) -> Burst:
+        """Choose the next token from logits (V,), and end the text if it ends here."""
+        token = self._sampler.pick(logits)
+        if token == self._boundary:
+            return self._burst((), self._end("boundary"))
+        self._ids.append(token)
+        text = self._filter.push(self._decoder.push([token]))
+        if self._filter.stopped:
+            self.reason = "stop"
+        elif len(self._ids) - self._prompt_length == self._settings.tokens:
+            text += self._end("length")
+        return self._burst((token,), text)
+
+    def completion(self, engine: Engine, reason: Reason) -> Completion:
+        """What came of the request."""
+        return Completion(
+            request=self._index,
+            prompt_ids=tuple(self._ids[: self._prompt_length]),
+            ids=tuple(self._ids[self._prompt_length :]),
+            text="".join(self._text),
+            reason=reason,
+            seed=self._seed,
+            unread=self._unread,
+            engine=engine.name,
+            precision=engine.precision,
+        )
+
+    def _end(self, reason: Reason) -> str:
+        """Note why the text ends and give what was held back."""
+        text = self._filter.push(self._decoder.finish())
+        self.reason = "stop" if self._filter.stopped else reason
+        return text + self._filter.finish()
+
+    def _burst(self, ids: tuple[int, ...], text: str) -> Burst:
+        self._text.append(text)
+        return Burst(self._index, ids, text)
+
+
+def _check_engine(engine: Engine, settings: GenerationSettings) -> None:
+    for what, asked, given in (
+        ("engine", settings.engine, engine.name),
+        ("precision", settings.precision, engine.precision),
+    ):
+        if asked not in {"auto", given}:
+            raise UsageError(f"The request asks for {what} {asked}, but the engine that is open has {given}.")
+
+
+def _prompt_ids(tokenizer: Tokenizer, request: GenerationRequest) -> list[int]:
+    if isinstance(request.prompt, str):
+        ids = tokenizer.encode(request.prompt, request.unknown).tolist()
+    else:
+        ids = [int(token) for token in request.prompt]
+        tokenizer.decode(ids)  # refuses ids outside the vocabulary
+    return ids or [tokenizer.boundary]
