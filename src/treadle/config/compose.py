@@ -1,0 +1,226 @@
+"""The one place where settings are composed, and the only one that knows Hydra.
+
+Precedence, lowest first; a higher layer wins for each single key:
+
+1. built-in: the defaults of the classes, then the chosen presets in the order of `schema.GROUPS`;
+2. workspace: `treadle.yaml`, under `settings`;
+3. model: `model.yaml`, under `settings`;
+4. run file: `--config FILE`, or `experiment=NAME` for one of `conf/experiment`;
+5. command line: `key=value`, in Hydra's grammar for values, and choices such as `size=tiny`; the call, in Python.
+
+A preset may be chosen in any layer, the highest choice counts, and its values always rank as built-in. A preset sets
+its own section only. `size` is the exception (`# @package _global_`): a size is a shape together with the window, batch
+and rates that fit it, which stand in three sections. No other layer of defaults hides anywhere: `conf/settings.yaml`
+names the presets and sets nothing. Hydra reads the choices and flags and orders the presets; the merging is
+`tree.merge`, for a value must keep its line, and naming another optimizer must not keep the old one's rates.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import OverrideType, Sweep
+from hydra.errors import HydraException
+from hydra.types import RunMode
+
+from treadle.base.errors import SettingsError
+from treadle.base.names import did_you_mean
+from treadle.config.layers import Layer, from_tree, read_layer, stacked
+from treadle.config.presets import EXPERIMENT, PRIMARY, chosen_presets, laid_over, shown, unknown_preset
+from treadle.config.schema import families, known_keys, section_classes
+from treadle.config.settings import Settings, build
+from treadle.config.tree import (
+    BUILT_IN,
+    CALL,
+    COMMAND_LINE,
+    Choice,
+    Entry,
+    Finding,
+    Origin,
+    entry,
+    find,
+    leaves,
+    merge,
+    nested,
+)
+from treadle.config.validation import joined, validate, without_unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from treadle.config.spec import Spec
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
+_HYDRA = threading.Lock()  # Hydra keeps its state in one global object
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where settings come from; what is not given is not there."""
+
+    workspace_file: Path | None = None
+    model_file: Path | None = None
+    run_file: Path | None = None
+    flags: Sequence[str] = ()
+    """`key=value` and `group=preset`, as typed."""
+    size: str | None = None
+    """The flag `--size`, the same as `size=NAME` before all other flags."""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """Values of a call in Python, by dotted or nested keys; they stand above the flags."""
+    conf: Path = CONF
+    """Folder of the presets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """Settings, or what is wrong with them."""
+
+    settings: Settings | None
+    findings: list[Finding]
+
+
+def compose(sources: Sources) -> Settings:
+    """Compose all layers; raises `SettingsError` with everything that is wrong, one line each."""
+    composition = examine(sources)
+    if composition.settings is None:
+        raise SettingsError(joined(composition.findings))
+    return composition.settings
+
+
+def examine(sources: Sources) -> Composition:
+    """Compose all layers without raising: the findings of every file and flag together."""
+    layers = _read_layers(sources)
+    findings = [finding for layer in layers for finding in layer.findings]
+    choices, wrong = chosen_presets(layers, sources.conf)
+    findings += wrong
+    presets, wrong = _presets(choices, sources.conf)
+    findings += wrong
+    trees = [presets, *(layer.tree for layer in layers)]
+    classes, wrong = _classes(trees)
+    findings += wrong
+    if classes is None:
+        return Composition(None, list(dict.fromkeys(findings)))
+    known = known_keys(classes)
+    merged = _built_in(classes)
+    for tree, typed in zip(trees, [False, *(layer.typed for layer in layers)], strict=True):
+        kept, wrong = without_unknown(tree, known, whole=typed)
+        findings += wrong
+        merged = merge(merged, kept)
+    sections, wrong = validate(merged, classes)
+    findings += wrong
+    if findings:
+        return Composition(None, list(dict.fromkeys(findings)))
+    origins = {key: leaf.origin for key, leaf in leaves(merged)}
+    return Composition(build(sections, origins, choices), [])
+
+
+def _read_layers(sources: Sources) -> list[Layer]:
+    flags = stacked(_flag_layers(sources), Origin(COMMAND_LINE))
+    layers = []
+    if sources.workspace_file is not None:
+        layers.append(read_layer(sources.workspace_file, "workspace", under="settings"))
+    if sources.model_file is not None:
+        layers.append(read_layer(sources.model_file, "model", under="settings"))
+    experiment = flags.choices.pop("experiment", None)
+    if experiment is not None:
+        layers.append(_experiment(experiment, sources))
+    if sources.run_file is not None:
+        layers.append(read_layer(sources.run_file, "run file"))
+    layers.append(flags)
+    if sources.values:
+        call = Origin(CALL)
+        parts = [nested(key, entry(value, call)) for key, value in sources.values.items()]
+        layers.append(stacked([from_tree(part, typed=True) for part in parts], call))
+    return layers
+
+
+def _experiment(choice: Choice, sources: Sources) -> Layer:
+    if sources.run_file is not None:
+        message = f"`experiment={choice.name}` and the file {sources.run_file} are both run files. Give one of them."
+        return Layer(Entry({}, choice.origin), findings=[Finding(message)])
+    wrong = unknown_preset(EXPERIMENT, choice, sources.conf)
+    if wrong is not None:
+        return Layer(Entry({}, choice.origin), findings=[wrong])
+    file = sources.conf / "experiment" / f"{choice.name}.yaml"
+    return read_layer(file, f"experiment {choice.name}", shown=shown(sources.conf, file))
+
+
+def _flag_layers(sources: Sources) -> list[Layer]:
+    origin = Origin(COMMAND_LINE)
+    size = [] if sources.size is None else [Layer(Entry({}, origin), {"size": Choice(sources.size, origin)})]
+    return [*size, *(_flag(text, origin) for text in sources.flags)]
+
+
+def _flag(text: str, origin: Origin) -> Layer:
+    nothing = Entry({}, origin)
+    try:
+        override = OverridesParser.create().parse_override(text)
+        value = override.value()
+    except HydraException as error:
+        return Layer(nothing, findings=[Finding(_unreadable(text, error))])
+    key = override.key_or_group
+    problem = None
+    if override.type is not OverrideType.CHANGE or override.package is not None or not key:
+        problem = "write it as key=value, without `+`, `~` or `@`: all settings exist already"
+    elif isinstance(value, Sweep):
+        problem = f"it gives several values at once. Write a list as {key}=[1,2], text in quotes as '{key}=\"a,b\"'"
+    elif "${" in text:
+        problem = "`${...}` is not resolved in settings; write the value itself"
+    if problem is not None:
+        return Layer(nothing, findings=[Finding(f"Cannot use `{text}` on the command line: {problem}.")])
+    if key == "experiment" and isinstance(value, str):
+        return Layer(nothing, {"experiment": Choice(value, origin)})
+    return from_tree(nested(key.replace("/", "."), entry(value, origin)), typed=True)
+
+
+def _unreadable(text: str, error: HydraException) -> str:
+    key, equals, value = text.partition("=")
+    if not equals:
+        return f"Cannot use `{text}` on the command line: write it as key=value, such as training.batch_size=12."
+    reason = str(error).splitlines()[0]
+    return (
+        f"Cannot read the value of `{text}` on the command line ({reason}). "
+        f"If it is text, put double quotes around it inside single ones: '{key}=\"{value.strip(chr(34))}\"'."
+    )
+
+
+def _presets(choices: Mapping[str, Choice], conf: Path) -> tuple[Entry, list[Finding]]:
+    """Lay the chosen presets over each other in Hydra's order; a preset that cannot be read is a finding."""
+    try:
+        return laid_over(_order(conf, [f"{group}={choice.name}" for group, choice in choices.items()]), conf)
+    except (SettingsError, HydraException) as error:
+        return Entry({}, Origin(BUILT_IN)), [Finding(str(error))]
+
+
+def _order(conf: Path, choices: list[str]) -> list[tuple[str, str]]:
+    """Ask Hydra which files the defaults lists name, lowest first, and which section each of them sets."""
+    with _HYDRA, initialize_config_dir(str(conf), job_name="treadle", version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        order = loader.compute_defaults_list(PRIMARY, choices, RunMode.RUN).defaults
+    return [
+        (one.config_path, one.package) for one in order if not one.primary and not one.config_path.startswith("hydra/")
+    ]
+
+
+def _classes(trees: Iterable[Entry]) -> tuple[dict[str, type[Spec]] | None, list[Finding]]:
+    """The classes of the sections; that of the family goes by the highest `family.name`."""
+    name = Entry(None, Origin(BUILT_IN))
+    for tree in trees:
+        keys, found = find(tree, ("family", "name"))
+        name = found if len(keys) == 2 else name
+    known = families()
+    if not isinstance(name.value, str) or name.value not in known:
+        near = did_you_mean(str(name.value), known.names())
+        message = f"Unknown family `{name.value}` {name.origin.place()}.{near} Known: {', '.join(known.names())}."
+        return None, [Finding.at(name.origin, message)]
+    return section_classes(name.value), []
+
+
+def _built_in(classes: Mapping[str, type[Spec]]) -> Entry:
+    return entry({name: cls().model_dump(mode="json") for name, cls in classes.items()}, Origin(BUILT_IN))

@@ -1,0 +1,69 @@
+"""What may change on a model that has weights: one table, and the function that applies it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from treadle.config.tree import Origin, entry, leaves, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from treadle.config.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A key that is fixed once there are weights, or fixed under a condition, and why."""
+
+    key: str
+    """Dotted key; a section stands for all below it."""
+    because: str
+    allows: Callable[[Any, Any, Settings], bool] = lambda _old, _new, _settings: False
+    """Whether this change (old value, new value, old settings) is possible all the same."""
+
+
+def _within_learned_positions(old: int, new: int, settings: Settings) -> bool:
+    return new <= old or getattr(settings.family, "positions", None) != "learned"
+
+
+FREE = ("family.dropout",)
+"""Keys below a fixed section that may change: they shape the training, not the weights."""
+
+RULES = (
+    Rule("family", "the shape of the weights is fixed once they exist"),
+    Rule("data.tokenizer", "the weights were trained on its token ids"),
+    Rule(
+        "data.sequence_length",
+        "this model learned a vector for each position and has none beyond its trained context",
+        _within_learned_positions,
+    ),
+)
+
+
+def changes_refused(old: Settings, new: Settings) -> list[str]:
+    """Say, for each change from `old` to `new` that a model with weights cannot follow, which it is and why.
+
+    `old` are the settings that the weights were trained with. An empty list means that all changes are possible.
+    """
+    before, after = (dict(leaves(entry(settings.values(), Origin("")))) for settings in (old, new))
+    refused = []
+    for key in dict.fromkeys([*before, *after]):
+        rule = _rule(key)
+        was, becomes = (plain(tree[key]) if key in tree else None for tree in (before, after))
+        if rule is None or was == becomes or rule.allows(was, becomes, old):
+            continue
+        origin = new.origins.get(key)
+        place = "" if origin is None else f" ({origin})"
+        refused.append(
+            f"`{key}` cannot change from {was} to {becomes}{place}: {rule.because}. "
+            f"Leave it at {was}, or make another model with `treadle new NAME {key}={becomes}`."
+        )
+    return refused
+
+
+def _rule(key: str) -> Rule | None:
+    if key in FREE:
+        return None
+    return next((rule for rule in RULES if key == rule.key or key.startswith(f"{rule.key}.")), None)
