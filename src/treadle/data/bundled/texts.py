@@ -1,0 +1,21 @@
+"""Find the texts that come with Treadle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from treadle.base.errors import NotFoundError
+from treadle.base.names import did_you_mean
+
+
+def bundled_names() -> list[str]:
+    """The texts that there are."""
+    return sorted(path.stem for path in Path(__file__).parent.glob("*.txt"))
+
+
+def bundled_text(name: str) -> Path:
+    """The file of a bundled text; raises `NotFoundError` with the known ones if there is none of that name."""
+    names = bundled_names()
+    if name not in names:
+        raise NotFoundError(f"No bundled text `{name}`.{did_you_mean(name, names)} Known: {', '.join(names)}.")
+    return Path(__file__).parent / f"{name}.txt"

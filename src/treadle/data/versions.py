@@ -1,0 +1,221 @@
+"""The versions of one named dataset: numbered, immutable, each a manifest over content-addressed text shards.
+
+`datasets/NAME/versions/000001.json` names its shards, its parent and what its feed accepted and refused. A version
+holds all documents of its parent. Its id is the SHA-256 of the canonical JSON of the sorted document ids and of how
+they were prepared: parent, time and order stand outside it, so equal content has equal ids wherever it was fed.
+
+Memory: one piece of one document, and about half a kilobyte for each document of the dataset while a feed is added.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import ValidationError
+
+from treadle.base.errors import DataError, NotFoundError
+from treadle.base.files import locked, read_json, remove_leftovers, write_json
+from treadle.base.hashing import canonical_json, hash_json
+from treadle.config.spec import Spec
+from treadle.data.document import Document, Refusal
+from treadle.data.shards import Entry, TextShard, read_document, read_entries, write_shards
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from treadle.store.objects import ObjectStore
+
+PREPARATION = {"line_ends": "\n", "unicode": "as given"}
+"""What was done to every text; part of the id, because other preparation makes another dataset of the same files."""
+
+
+class Manifest(Spec):
+    """What `versions/NNNNNN.json` holds."""
+
+    format: Literal[1] = 1
+    version: int
+    id: str
+    parent: int | None
+    created: str
+    """UTC, ISO 8601."""
+    preparation: dict[str, str]
+    documents: int
+    """All documents of this version."""
+    bytes: int
+    """UTF-8 bytes of all documents."""
+    accepted: int
+    """Documents that this version adds to its parent."""
+    refused: dict[str, int]
+    """Inputs that this version's feed refused, by reason."""
+    refusals: str | None
+    """Object that lists them."""
+    shards: tuple[TextShard, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentLedger:
+    """Every input that was ever fed is in here exactly once."""
+
+    accepted: int
+    refused: dict[str, int]
+    """Number by reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """One version of prepared documents; it never changes."""
+
+    manifest: Manifest
+    objects: ObjectStore
+    folder: Path
+    """The named dataset's folder, which also keeps what is derived from it."""
+
+    @property
+    def id(self) -> str:
+        """Hash of the content and its preparation."""
+        return self.manifest.id
+
+    @property
+    def number(self) -> int:
+        """The version's number, from 1."""
+        return self.manifest.version
+
+    def entries(self) -> Iterator[Entry]:
+        """Id, source, size and metadata of each document, in the order of feeding: the lineage."""
+        for shard in self.manifest.shards:
+            yield from read_entries(self.objects, shard)
+
+    def documents(self) -> Iterator[Document]:
+        """Each document; its text is read when it is asked for."""
+        for shard in self.manifest.shards:
+            path = self.objects.path(shard.text)
+            for entry in read_entries(self.objects, shard):
+                yield read_document(path, entry)
+
+    def texts(self) -> Iterator[str]:
+        """All text, in pieces."""
+        for document in self.documents():
+            yield from document.pieces()
+
+    def refusals(self) -> list[Refusal]:
+        """What this version's feed refused."""
+        if self.manifest.refusals is None:
+            return []
+        return [Refusal(**refusal) for refusal in json.loads(self.objects.read(self.manifest.refusals))]
+
+    def verify(self) -> None:
+        """Read every object and recompute the id; raises `DataError` naming the first thing that is damaged."""
+        for shard in self.manifest.shards:
+            self.objects.check(shard.text)
+        self.refusals()
+        if content_id(entry.id for entry in self.entries()) != self.id:
+            raise DataError(f"The documents of version {self.number} in {self.folder} are not those that its id names.")
+
+
+class DatasetVersions:
+    """The numbered versions of one named dataset."""
+
+    def __init__(self, folder: Path, objects: ObjectStore) -> None:
+        """`folder` is `datasets/NAME`; it need not exist yet."""
+        self.folder = folder
+        self.objects = objects
+
+    def numbers(self) -> list[int]:
+        """The versions that there are, in order."""
+        return sorted(int(path.stem) for path in (self.folder / "versions").glob("[0-9]*.json"))
+
+    def latest(self) -> Dataset | None:
+        """The newest version; none before the first feed."""
+        numbers = self.numbers()
+        return self.get(numbers[-1]) if numbers else None
+
+    def get(self, number: int) -> Dataset:
+        """One version; raises `NotFoundError` with those that exist, `DataError` if its manifest is damaged."""
+        path = self._path(number)
+        if not path.is_file():
+            known = ", ".join(map(str, self.numbers())) or "none"
+            raise NotFoundError(f"{self.folder.name} has no version {number}. There are: {known}.")
+        try:
+            manifest = Manifest.model_validate(read_json(path))
+        except ValidationError as error:
+            raise DataError(f"{path} is no manifest of a dataset version: {error}") from error
+        return Dataset(manifest, self.objects, self.folder)
+
+    def add(self, items: Iterable[Document | Refusal]) -> Dataset:
+        """Store one feed as a new version: accepted documents, and the list of what was refused and why.
+
+        A text that the dataset holds already, or that comes twice, is refused as `duplicate`. Feeds of one dataset
+        wait for each other. A feed that dies leaves the dataset at its last version.
+
+        Raises:
+            DataError: `items` is empty.
+        """
+        with locked(self.folder / ".lock"):
+            remove_leftovers(self.folder / "versions")
+            parent = self.latest()
+            known = {entry.id: entry.source for entry in parent.entries()} if parent else {}
+            refusals: list[Refusal] = []
+            shards = write_shards(self.objects, _accepted(iter(items), known, refusals), refusals)
+            if not shards and not refusals:
+                raise DataError("Nothing was given to add. Name at least one file or folder.")
+            manifest = self._manifest(parent, content_id(known), shards, refusals)
+            write_json(self._path(manifest.version), manifest.model_dump(mode="json"))
+        return Dataset(manifest, self.objects, self.folder)
+
+    def ledger(self) -> DocumentLedger:
+        """Count the inputs of all feeds."""
+        accepted = 0
+        refused: Counter[str] = Counter()
+        for number in self.numbers():
+            manifest = self.get(number).manifest
+            accepted += manifest.accepted
+            refused.update(manifest.refused)
+        return DocumentLedger(accepted, dict(sorted(refused.items())))
+
+    def _path(self, number: int) -> Path:
+        return self.folder / "versions" / f"{number:06d}.json"
+
+    def _manifest(
+        self, parent: Dataset | None, dataset_id: str, added: list[TextShard], refusals: list[Refusal]
+    ) -> Manifest:
+        shards = (*(parent.manifest.shards if parent else ()), *added)
+        listed = self.objects.put(canonical_json([asdict(refusal) for refusal in refusals])) if refusals else None
+        return Manifest(
+            version=parent.number + 1 if parent else 1,
+            id=dataset_id,
+            parent=parent.number if parent else None,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            preparation=PREPARATION,
+            documents=sum(shard.documents for shard in shards),
+            bytes=sum(shard.bytes for shard in shards),
+            accepted=sum(shard.documents for shard in added),
+            refused=dict(sorted(Counter(refusal.reason for refusal in refusals).items())),
+            refusals=listed,
+            shards=shards,
+        )
+
+
+def content_id(document_ids: Iterable[str]) -> str:
+    """The id of a dataset that holds exactly these documents."""
+    return hash_json({"documents": sorted(document_ids), "preparation": PREPARATION})
+
+
+def _accepted(
+    items: Iterator[Document | Refusal], known: dict[str, str], refusals: list[Refusal]
+) -> Iterator[Document]:
+    for item in items:
+        if isinstance(item, Refusal):
+            refusals.append(item)
+        elif item.id in known:
+            refusals.append(Refusal(item.source, "duplicate", f"The same text is already here, from {known[item.id]}."))
+        else:
+            known[item.id] = item.source
+            refused_before = len(refusals)
+            yield item
+            if len(refusals) > refused_before:
+                del known[item.id]  # it could not be read again, and was refused after all
