@@ -90,7 +90,7 @@ def new(
 ) -> ModelReport:
     """Make a named model, which then learns from what it is fed."""
     settings = load("treadle.recipes.settings:settings_of_new_model")(workspace, size, family, tokenizer, overrides)
-    card = ModelCards(workspace).create(name, family=family, size=size, settings=settings)
+    card = ModelCards(workspace).create(name, settings)
     return show(workspace, card.name)
 
 

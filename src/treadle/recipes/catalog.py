@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +26,12 @@ class Kind:
         """Turn stored JSON into the payload object, refusing unknown and mistyped fields."""
         from pydantic import TypeAdapter, ValidationError
 
+        cls = load(self.payload)
+        unknown = set(payload) - {field.name for field in dataclasses.fields(cls)}
+        if unknown:
+            raise DataError(f"The request is damaged: it has unknown fields {', '.join(sorted(unknown))}.")
         try:
-            return TypeAdapter(load(self.payload)).validate_python(dict(payload))
+            return TypeAdapter(cls).validate_python(dict(payload))
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"])

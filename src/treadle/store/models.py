@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import os
 import secrets
 from dataclasses import asdict, dataclass, field
@@ -32,9 +32,22 @@ class ModelCard:
     name: str
     created: str
     """ISO 8601, UTC."""
-    family: str
-    size: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    """In the shape of a settings file: `defaults` chooses the presets of size and family, sections set single keys."""
+
+    @property
+    def family(self) -> str:
+        """Name of the preset of the family."""
+        return self._preset("family")
+
+    @property
+    def size(self) -> str:
+        """Name of the preset of the size."""
+        return self._preset("size")
+
+    def _preset(self, group: str) -> str:
+        key = f"override /{group}"
+        return next((str(choice[key]) for choice in self.settings.get("defaults", []) if key in choice), "")
 
 
 class ModelCards:
@@ -46,8 +59,8 @@ class ModelCards:
 
     def all(self) -> list[ModelCard]:
         """All models, by name."""
-        folders = self._workspace.models.glob(f"*/{CARD_FILE}") if self._workspace.models.is_dir() else iter(())
-        cards = [_read(path) for path in folders if not path.parent.is_symlink() and not path.parent.name.startswith(".")]
+        files = self._workspace.models.glob(f"m-*/{CARD_FILE}")
+        cards = [_read(path) for path in files if not path.parent.is_symlink()]
         return sorted(cards, key=lambda card: card.name)
 
     def get(self, name: str) -> ModelCard:
@@ -57,20 +70,22 @@ class ModelCards:
             if name in (card.name, card.id):
                 return card
         known = [card.name for card in cards]
-        hint = f"Known: {', '.join(known)}." if known else f"There is none yet; make it with `treadle new {_plain(name)}`."
+        hint = (
+            f"Known: {', '.join(known)}." if known else f"There is none yet; make it with `treadle new {_plain(name)}`."
+        )
         raise NotFoundError(f"Unknown model `{_plain(name)}`.{did_you_mean(name, known)} {hint}")
 
     def folder(self, card: ModelCard) -> Path:
         """Folder of everything that belongs to the model."""
         return self._workspace.models / card.id
 
-    def create(self, name: str, *, family: str, size: str, settings: Mapping[str, Any]) -> ModelCard:
+    def create(self, name: str, settings: Mapping[str, Any]) -> ModelCard:
         """Make a model all at once; raises `UsageError` for a taken or impossible name."""
         check_name("model", name)
         with locked(self._workspace.models / ".lock"):
             if any(card.name == name for card in self.all()):
                 raise UsageError(f"A model named `{name}` exists already. See it with `treadle show {name}`.")
-            card = ModelCard(new_id("m"), name, _now(), family, size, dict(settings))
+            card = ModelCard(new_id("m"), name, _now(), dict(settings))
             with new_folder(self.folder(card)) as folder:
                 _write(folder / CARD_FILE, card)
             self._relink(name, card.id)
@@ -83,7 +98,7 @@ class ModelCards:
     def delete(self, card: ModelCard) -> Path:
         """Move a model to the trash; return where it lies. One rename, so it is there or gone, never half."""
         with locked(self._workspace.models / ".lock"):
-            stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S")
+            stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%S")
             target = self._workspace.trash / f"{stamp}-{card.name}-{secrets.token_hex(2)}"
             target.parent.mkdir(parents=True, exist_ok=True)
             self.folder(card).rename(target)
@@ -112,7 +127,7 @@ def _write(path: Path, card: ModelCard) -> None:
 
 
 def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
 
 
 def _plain(name: str) -> str:

@@ -5,6 +5,9 @@ from treadle.store.models import ModelCards
 from treadle.store.workspace import create_workspace, find_workspace
 
 
+SETTINGS = {"defaults": [{"override /size": "nano"}, {"override /family": "gpt"}]}
+
+
 @pytest.fixture
 def workspace(tmp_path):
     return create_workspace(tmp_path / "lab")
@@ -37,36 +40,37 @@ def test_making_a_workspace_twice_or_on_a_file_is_refused(tmp_path, workspace):
 
 def test_a_model_is_found_by_name_and_by_id(workspace):
     cards = ModelCards(workspace)
-    card = cards.create("bard", family="gpt", size="nano", settings={"data": {"tokenizer": "char"}})
+    card = cards.create("bard", {**SETTINGS, "data": {"tokenizer": "char"}})
     assert cards.get("bard") == cards.get(card.id) == card
     assert (workspace.models / "bard" / "model.yaml").is_file()
     assert cards.all() == [card]
+    assert (card.family, card.size) == ("gpt", "nano")
 
 
 def test_a_taken_name_is_refused_and_a_missing_one_is_answered_with_the_known(workspace):
     cards = ModelCards(workspace)
     with pytest.raises(NotFoundError, match="treadle new bard"):
         cards.get("bard")
-    cards.create("bard", family="gpt", size="nano", settings={})
+    cards.create("bard", SETTINGS)
     with pytest.raises(UsageError, match="exists already"):
-        cards.create("bard", family="gpt", size="nano", settings={})
+        cards.create("bard", SETTINGS)
     with pytest.raises(NotFoundError, match=r"Did you mean `bard`\? Known: bard\."):
         cards.get("brad")
 
 
 def test_a_deleted_model_lies_in_the_trash_and_its_name_is_free(workspace):
     cards = ModelCards(workspace)
-    card = cards.create("bard", family="gpt", size="nano", settings={})
+    card = cards.create("bard", SETTINGS)
     trash = cards.delete(card)
     assert (trash / "model.yaml").is_file()
     assert cards.all() == []
     assert not (workspace.models / "bard").is_symlink()
-    assert cards.create("bard", family="gpt", size="nano", settings={}).id != card.id
+    assert cards.create("bard", SETTINGS).id != card.id
 
 
 def test_a_damaged_card_is_named(workspace):
     cards = ModelCards(workspace)
-    card = cards.create("bard", family="gpt", size="nano", settings={})
+    card = cards.create("bard", SETTINGS)
     (cards.folder(card) / "model.yaml").write_text("name: [")
     with pytest.raises(DataError, match=r"model\.yaml is not a model card"):
         cards.all()

@@ -1,0 +1,73 @@
+"""What this machine offers: the findings behind `treadle doctor`."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from treadle.base import units
+from treadle.base.errors import TreadleError
+from treadle.telemetry import hardware
+
+_ENOUGH_MEMORY = 1_000_000_000
+_ENOUGH_DISK = 500_000_000
+_EXTRAS = {
+    "torch": ("torch", "Optional: the reference learner and GPUs. Install it with: pip install 'treadle[torch]'"),
+    "tensorboard": ("tensorboardX", "Optional: TensorBoard curves. Install it with: pip install 'treadle[tensorboard]'"),
+}
+
+
+def examine() -> list[dict[str, Any]]:
+    """Look at everything once; each finding has `name`, `ok`, `needed`, `found`, `remedy`."""
+    return [_processor(), _memory(), _disk(), _python(), _compiler(), _native(), *map(_extra, _EXTRAS)]
+
+
+def _finding(name: str, found: str, remedy: str = "", *, ok: bool = True, needed: bool = True) -> dict[str, Any]:
+    return {"name": name, "ok": ok, "needed": needed, "found": found, "remedy": "" if ok else remedy}
+
+
+def _processor() -> dict[str, Any]:
+    name, flags = hardware.processor()
+    return _finding("processor", f"{name}, {hardware.usable_cores()} cores ({', '.join(flags) or 'no vector sets'})")
+
+
+def _memory() -> dict[str, Any]:
+    total, available = hardware.memory()
+    remedy = "Close something: training the size `small` needs about 1 GB."
+    found = f"{units.size(available)} free of {units.size(total)}"
+    return _finding("memory", found, remedy, ok=available >= _ENOUGH_MEMORY)
+
+
+def _disk() -> dict[str, Any]:
+    free = hardware.free_disk(Path.cwd())
+    remedy = "Free some space: checkpoints of the size `small` take 130 MB each."
+    return _finding("disk", f"{units.size(free)} free here", remedy, ok=free >= _ENOUGH_DISK)
+
+
+def _python() -> dict[str, Any]:
+    return _finding("python", hardware.python_version())
+
+
+def _compiler() -> dict[str, Any]:
+    found = hardware.compiler()
+    remedy = "Install a C++ compiler (Debian, Ubuntu: apt install g++), or set CXX to one."
+    return _finding("compiler", found or "none", remedy, ok=found is not None, needed=False)
+
+
+def _native() -> dict[str, Any]:
+    try:
+        from treadle.native.binding import describe
+
+        found = describe()
+    except TreadleError as error:
+        return _finding("native core", "not usable", str(error), ok=False)
+    return _finding("native core", found)
+
+
+def _extra(name: str) -> dict[str, Any]:
+    package, remedy = _EXTRAS[name]
+    if importlib.util.find_spec(package) is None:
+        return _finding(name, "not installed", remedy, ok=False, needed=False)
+    return _finding(name, importlib.metadata.version(package), needed=False)

@@ -1,0 +1,70 @@
+"""The installed command as a process, in a workspace of its own."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+COMMAND = Path(sys.executable).parent / "treadle"
+
+
+@dataclass
+class Shell:
+    """Runs `treadle` in one folder."""
+
+    folder: Path
+
+    def run(self, *arguments, code=0, **options):
+        done = subprocess.run(
+            [COMMAND, *map(str, arguments)], cwd=self.folder, capture_output=True, text=True, timeout=240, **options
+        )
+        assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stdout + done.stderr
+        return done
+
+    def json(self, *arguments, **options):
+        return json.loads(self.run(*arguments, "--json", **options).stdout)
+
+    def refused(self, *arguments, code=2, **options):
+        """Run something that must fail with one clear message; returns it."""
+        done = self.run(*arguments, code=code, **options)
+        assert done.stdout == ""
+        assert 0 < len(done.stderr.splitlines()) <= 12
+        return done.stderr
+
+    def start(self, *arguments):
+        return subprocess.Popen(
+            [COMMAND, *map(str, arguments)], cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+
+@pytest.fixture
+def shell(tmp_path):
+    folder = tmp_path / "lab"
+    Shell(tmp_path).run("init", folder)
+    return Shell(folder)
+
+
+TINY = ("family.layers=2", "family.width=32", "family.heads=2", "data.sequence_length=32", "training.batch_size=4")
+"""Flags that make the size nano even smaller: seconds, not minutes."""
+
+
+@pytest.fixture
+def text(tmp_path):
+    """Sixty kilobytes of Shakespeare."""
+    from treadle.data.bundled import bundled_text
+
+    path = tmp_path / "play.txt"
+    path.write_text(bundled_text("shakespeare").read_text(encoding="utf-8")[:60_000], encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def fed(shell, text):
+    """A shell with a fed model `bard` that was never trained."""
+    shell.run("new", "bard", "--size", "nano", "--tokenizer", "char", *TINY)
+    shell.run("feed", "bard", text)
+    return shell
