@@ -1,0 +1,82 @@
+"""The torch learner's numeric plan: threads, precision and attention kernel, chosen once and then replayed.
+
+`scaled_dot_product_attention` in bf16 on CPUs is up to seven times slower than the written-out softmax for short
+contexts and faster for long ones, and bf16 pays only on processors that multiply it; both are measured, not guessed.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from treadle.training.config import TrainingSettings
+    from treadle.training.learners import Network
+
+_WORTH_IT: Final = 1.15  # fp32 and plain attention are left only for a gain that noise cannot fake
+_FLOPS: Final = 4e9  # of one trial: some 50 ms on two cores
+_SECONDS: Final = 1.0  # a trial that took longer is not repeated
+
+
+def choose_plan(network: Network, settings: TrainingSettings, stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Settle threads, precision and attention: by the settings, else by the stored plan, else by a short trial."""
+    mine = stored if stored.get("learner") == "torch" else {}
+    available = len(os.sched_getaffinity(0))
+    threads = settings.threads or min(available, int(mine.get("threads", available)))
+    torch.set_num_threads(threads)
+    precision = settings.precision if settings.precision != "auto" else mine.get("precision", "auto")
+    attention = mine.get("attention", "auto")
+    if "auto" in {precision, attention}:
+        precisions = ["fp32", "bf16"] if precision == "auto" else [precision]
+        attentions = ["plain", "sdpa"] if attention == "auto" else [attention]
+        precision, attention = _fastest(network, settings.batch_size, precisions, attentions)
+    return {
+        "learner": "torch",
+        "torch": torch.__version__,
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "threads": threads,
+        "precision": precision,
+        "attention": attention,
+    }
+
+
+def _fastest(network: Network, rows: int, precisions: list[str], attentions: list[str]) -> tuple[str, str]:
+    if network.family.needs != "tokens":  # no inputs to try with, and no attention that is known
+        return precisions[0], attentions[0]
+    inputs = _tokens(network, rows)
+    costs = {}
+    for attention in attentions:
+        module = network.family.build_model(network.config, network.vocabulary, network.context, attention)
+        for precision in precisions:
+            costs[precision, attention] = _seconds(module, inputs, bf16=precision == "bf16")
+    preferred = (precisions[0], attentions[0])
+    return min(costs, key=lambda choice: costs[choice] * (1.0 if choice == preferred else _WORTH_IT))
+
+
+def _tokens(network: Network, rows: int) -> torch.Tensor:
+    """Random tokens (B, T) of the run's own shape, with fewer rows where the model is large."""
+    weights = sum(int(np.prod(shape)) for shape in network.weight_shapes().values())
+    fitting = int(_FLOPS / (6 * weights * network.context))
+    generator = np.random.default_rng(0)
+    size = (max(1, min(rows, fitting)), network.context)
+    return torch.tensor(generator.integers(network.vocabulary, size=size, dtype=np.int32))
+
+
+def _seconds(module: Any, tokens: torch.Tensor, *, bf16: bool) -> float:  # noqa: ANN401 - a torch module
+    """Time of one forward and backward pass: the best of three, or the first if it was long."""
+    best = float("inf")
+    for _ in range(3):
+        began = time.perf_counter()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            loss, count = module(tokens, tokens)
+        (loss / count).backward()
+        best = min(best, time.perf_counter() - began)
+        if best > _SECONDS:
+            break
+    return best
