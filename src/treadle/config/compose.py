@@ -17,6 +17,7 @@ names the presets and sets nothing. Hydra reads the choices and flags and orders
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,8 +33,8 @@ from hydra.types import RunMode
 from treadle.base.errors import SettingsError
 from treadle.base.names import did_you_mean
 from treadle.config.layers import Layer, from_tree, read_layer, stacked
-from treadle.config.presets import EXPERIMENT, PRIMARY, chosen_presets, laid_over, shown, unknown_preset
-from treadle.config.schema import families, known_keys, section_classes
+from treadle.config.presets import PRIMARY, chosen_presets, laid_over, shown, unknown_preset
+from treadle.config.schema import EXPERIMENT, families, known_keys, section_classes
 from treadle.config.settings import Settings, build
 from treadle.config.tree import (
     BUILT_IN,
@@ -50,6 +51,7 @@ from treadle.config.tree import (
     nested,
 )
 from treadle.config.validation import joined, validate, without_unknown
+from treadle.config.yaml_source import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -121,23 +123,20 @@ def examine(sources: Sources) -> Composition:
 
 
 def _read_layers(sources: Sources) -> list[Layer]:
-    flags = stacked(_flag_layers(sources), Origin(COMMAND_LINE))
+    typed = [stacked(_flag_layers(sources), Origin(COMMAND_LINE)), stacked(_call_layers(sources), Origin(CALL))]
+    experiment = None
+    for layer in typed:
+        experiment = layer.choices.pop(EXPERIMENT, experiment)
     layers = []
     if sources.workspace_file is not None:
         layers.append(read_layer(sources.workspace_file, "workspace", under="settings"))
     if sources.model_file is not None:
         layers.append(read_layer(sources.model_file, "model", under="settings"))
-    experiment = flags.choices.pop("experiment", None)
     if experiment is not None:
         layers.append(_experiment(experiment, sources))
     if sources.run_file is not None:
         layers.append(read_layer(sources.run_file, "run file"))
-    layers.append(flags)
-    if sources.values:
-        call = Origin(CALL)
-        parts = [nested(key, entry(value, call)) for key, value in sources.values.items()]
-        layers.append(stacked([from_tree(part, typed=True) for part in parts], call))
-    return layers
+    return [*layers, *typed]
 
 
 def _experiment(choice: Choice, sources: Sources) -> Layer:
@@ -151,6 +150,18 @@ def _experiment(choice: Choice, sources: Sources) -> Layer:
     return read_layer(file, f"experiment {choice.name}", shown=shown(sources.conf, file))
 
 
+def _call_layers(sources: Sources) -> Iterable[Layer]:
+    origin = Origin(CALL)
+    for key, value in sources.values.items():
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError):
+            message = f"`{key}` cannot be a {type(value).__name__} in the call: give text, a number, a list or a dict."
+            yield Layer(Entry({}, origin), findings=[Finding(message)])
+        else:
+            yield from_tree(nested(key, entry(value, origin)), typed=True)
+
+
 def _flag_layers(sources: Sources) -> list[Layer]:
     origin = Origin(COMMAND_LINE)
     size = [] if sources.size is None else [Layer(Entry({}, origin), {"size": Choice(sources.size, origin)})]
@@ -162,7 +173,7 @@ def _flag(text: str, origin: Origin) -> Layer:
     try:
         override = OverridesParser.create().parse_override(text)
         value = override.value()
-    except HydraException as error:
+    except (HydraException, RecursionError) as error:
         return Layer(nothing, findings=[Finding(_unreadable(text, error))])
     key = override.key_or_group
     problem = None
@@ -174,12 +185,10 @@ def _flag(text: str, origin: Origin) -> Layer:
         problem = "`${...}` is not resolved in settings; write the value itself"
     if problem is not None:
         return Layer(nothing, findings=[Finding(f"Cannot use `{text}` on the command line: {problem}.")])
-    if key == "experiment" and isinstance(value, str):
-        return Layer(nothing, {"experiment": Choice(value, origin)})
     return from_tree(nested(key.replace("/", "."), entry(value, origin)), typed=True)
 
 
-def _unreadable(text: str, error: HydraException) -> str:
+def _unreadable(text: str, error: Exception) -> str:
     key, equals, value = text.partition("=")
     if not equals:
         return f"Cannot use `{text}` on the command line: write it as key=value, such as training.batch_size=12."
@@ -194,7 +203,9 @@ def _presets(choices: Mapping[str, Choice], conf: Path) -> tuple[Entry, list[Fin
     """Lay the chosen presets over each other in Hydra's order; a preset that cannot be read is a finding."""
     try:
         return laid_over(_order(conf, [f"{group}={choice.name}" for group, choice in choices.items()]), conf)
-    except (SettingsError, HydraException) as error:
+    except SourceError as error:
+        return Entry({}, Origin(BUILT_IN)), [error.finding]
+    except HydraException as error:
         return Entry({}, Origin(BUILT_IN)), [Finding(str(error))]
 
 

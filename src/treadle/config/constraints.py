@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from treadle.config.tree import Origin, entry, leaves, plain
+from treadle.config.tree import CALL, COMMAND_LINE, Origin, entry, leaves, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,10 +35,17 @@ RULES = (
     Rule("family", "the shape of the weights is fixed once they exist"),
     Rule("data.tokenizer", "the weights were trained on its token ids"),
     Rule(
+        "data.held_out",
+        "text that the model has trained on would count as held out; only a smaller share is possible",
+        lambda old, new, _settings: bool(new <= old),
+    ),
+    Rule(
         "data.sequence_length",
         "this model learned a vector for each position and has none beyond its trained context",
         _within_learned_positions,
     ),
+    Rule("training.optimizer.name", "the checkpoints hold the state of this optimizer"),
+    Rule("training.seed", "the reading order hangs on it, and the pass under way would read some text twice"),
 )
 
 
@@ -61,6 +68,26 @@ def changes_refused(old: Settings, new: Settings) -> list[str]:
             f"Leave it at {was}, or make another model with `treadle new NAME {key}={becomes}`."
         )
     return refused
+
+
+def kept_with_model(settings: Settings) -> dict[str, Any]:
+    """What the card of a new model keeps under `settings`, in the shape of a run file.
+
+    Its choices of presets, what was typed for it, and every key that `RULES` fix: so neither another workspace nor a
+    later version with other presets can bend a model that exists.
+    """
+    kept: dict[str, Any] = {
+        "defaults": [{f"override /{group}": choice.name} for group, choice in settings.choices.items()]
+    }
+    for key, leaf in leaves(entry(settings.values(), Origin(""))):
+        typed = settings.origins[key].layer in {COMMAND_LINE, CALL}
+        if typed or _rule(key) is not None:
+            *path, last = key.split(".")
+            place = kept
+            for part in path:
+                place = place.setdefault(part, {})
+            place[last] = plain(leaf)
+    return kept
 
 
 def _rule(key: str) -> Rule | None:

@@ -18,10 +18,9 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from treadle.base.errors import SettingsError
-from treadle.config.schema import GROUPS, SECTIONS
+from treadle.config.schema import EXPERIMENT, GROUPS, SECTIONS
 from treadle.config.tree import Choice, Entry, Finding, Origin, merge
-from treadle.config.yaml_source import read_yaml
+from treadle.config.yaml_source import SourceError, read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,11 +44,8 @@ def read_layer(path: Path, layer: str, *, under: str | None = None, shown: str |
     name = str(path) if shown is None else shown
     try:
         tree = read_yaml(path, layer, name)
-    except SettingsError as error:
-        line = re.match(rf"{re.escape(name)}:(\d+)", str(error))
-        return Layer(
-            Entry({}, Origin(layer, name)), findings=[Finding(str(error), name, int(line[1]) if line else None)]
-        )
+    except SourceError as error:
+        return Layer(Entry({}, Origin(layer, name)), findings=[error.finding])
     if under is None:
         return from_tree(tree)
     outside = list(_outside(tree, under))
@@ -76,11 +72,11 @@ def from_tree(body: Entry, *, typed: bool = False) -> Layer:
         return layer
     values: dict[str, Entry] = {}
     for key, value in body.children.items():
-        if key == "defaults":
+        if key == "defaults" and not typed:
             _read_defaults(value, layer)
-        elif key in GROUPS and isinstance(value.value, str):
+        elif (key in GROUPS or (typed and key == EXPERIMENT)) and isinstance(value.value, str):
             _choose(layer, key, value.value, value.origin)
-        elif key in SECTIONS and value.value is None:
+        elif key in SECTIONS and value.value is None and not typed:
             continue  # a section whose lines are all commented out
         elif key in SECTIONS and value.children is None:
             message = f"`{key}` {value.origin.place()} must be the name of a preset, or a mapping of settings."

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 PRIMARY = "settings"
 """Name of the file that names the default presets."""
-EXPERIMENT = "experiment"
-"""Group of the shipped run files, one of which may be chosen like a preset."""
 
 
 def options(conf: Path, group: str) -> list[str]:
@@ -43,7 +41,7 @@ def chosen_presets(layers: Iterable[Layer], conf: Path) -> tuple[dict[str, Choic
                 choices[group] = Choice(chosen.value, chosen.origin)
     for layer in layers:
         for group, choice in layer.choices.items():
-            wrong = unknown_preset(group, choice, conf)
+            wrong = unknown_preset(group, choice, conf) if group in GROUPS else _unknown_group(group, choice)
             if wrong is None:
                 choices[group] = choice
             else:
@@ -51,14 +49,17 @@ def chosen_presets(layers: Iterable[Layer], conf: Path) -> tuple[dict[str, Choic
     return choices, findings
 
 
+def _unknown_group(group: str, choice: Choice) -> Finding:
+    message = f"Unknown group of presets `{group}` {choice.origin.place()}.{did_you_mean(group, GROUPS)}"
+    return Finding.at(choice.origin, f"{message} Known: {', '.join(GROUPS)}.")
+
+
 def unknown_preset(group: str, choice: Choice, conf: Path) -> Finding | None:
-    known = options(conf, group) if group in (*GROUPS, EXPERIMENT) else []
+    """Say so if `group` has no preset of the chosen name."""
+    known = options(conf, group)
     if choice.name in known:
         return None
     place = choice.origin.place()
-    if group not in (*GROUPS, EXPERIMENT):
-        message = f"Unknown group of presets `{group}` {place}.{did_you_mean(group, GROUPS)}"
-        return Finding.at(choice.origin, f"{message} Known: {', '.join(GROUPS)}.")
     if not known:
         message = f"`{group}` has no preset `{choice.name}` ({place}), nor any other. Set single keys, `{group}.KEY`."
         return Finding.at(choice.origin, message)

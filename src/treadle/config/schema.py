@@ -27,6 +27,8 @@ CLASSES = {
 SECTIONS = ("family", *CLASSES)
 GROUPS = ("family", "size", "data", "training", "generation")
 """Groups of presets, in the order in which they are laid over each other."""
+EXPERIMENT = "experiment"
+"""Group of the shipped run files; one is chosen like a preset, on the command line or in a call."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from treadle.base.errors import SettingsError
-from treadle.config.tree import Entry, Origin
+from treadle.config.tree import Entry, Finding, Origin
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,8 +20,17 @@ if TYPE_CHECKING:
 _LARGEST = 1_000_000  # bytes; no settings file is near it, a data file given by mistake is
 
 
+class SourceError(SettingsError):
+    """A settings file that cannot be read; the message begins with file and line."""
+
+    def __init__(self, message: str, file: str, line: int | None = None) -> None:
+        """Say what is wrong in `file`, with the line if one is at fault."""
+        super().__init__(message)
+        self.finding = Finding(message, file, line)
+
+
 def read_yaml(path: Path, layer: str, shown: str | None = None) -> Entry:
-    """Read a settings file; raises `SettingsError` with file and line for anything that is not a plain mapping.
+    """Read a settings file; raises `SourceError` with file and line for anything that is not a plain mapping.
 
     `shown` is the name of the file in origins and messages, if not the path itself. An empty file is an empty mapping.
     """
@@ -32,32 +41,34 @@ def read_yaml(path: Path, layer: str, shown: str | None = None) -> Entry:
         tree = Entry({}, Origin(layer, name, 1)) if node is None else _entry(node, Origin(layer, name, 1))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line = "" if mark is None else f":{mark.line + 1}"
-        raise SettingsError(f"{name}{line} is not valid YAML: {error.problem or error.context}.") from error
+        line = 1 if mark is None else mark.line + 1
+        message = f"{name}:{line} cannot be read: {error.problem or error.context}."
+        raise SourceError(message, name, line) from error
     except yaml.YAMLError as error:
-        raise SettingsError(f"{name} is not valid YAML: {str(error).splitlines()[0]}.") from error
+        raise SourceError(f"{name} cannot be read: {str(error).splitlines()[0]}.", name) from error
     except RecursionError as error:
-        raise SettingsError(f"{name} is nested too deeply for settings.") from error
+        raise SourceError(f"{name} is nested too deeply for settings.", name) from error
     finally:
         loader.dispose()
     if tree.children is None:
-        raise SettingsError(f"{name}:1 must be a mapping of settings, such as `training:` with lines below it.")
+        message = f"{name}:1 must be a mapping of settings, such as `training:` with lines below it."
+        raise SourceError(message, name, 1)
     return tree
 
 
 def _text(path: Path, name: str) -> str:
     try:
         if path.is_file() and path.stat().st_size > _LARGEST:
-            raise SettingsError(f"{name} is too large for a settings file ({path.stat().st_size:,} bytes).")
+            raise SourceError(f"{name} is too large for a settings file ({path.stat().st_size:,} bytes).", name)
         return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError as error:
-        raise SettingsError(f"There is no settings file {name}.") from error
+        raise SourceError(f"There is no settings file {name}.", name) from error
     except IsADirectoryError as error:
-        raise SettingsError(f"{name} is a folder, not a settings file.") from error
+        raise SourceError(f"{name} is a folder, not a settings file.", name) from error
     except UnicodeDecodeError as error:
-        raise SettingsError(f"{name} is not UTF-8 text; save it as UTF-8.") from error
+        raise SourceError(f"{name} is not UTF-8 text; save it as UTF-8.", name) from error
     except OSError as error:
-        raise SettingsError(f"Cannot read the settings file {name}: {error.strerror}.") from error
+        raise SourceError(f"Cannot read the settings file {name}: {error.strerror}.", name) from error
 
 
 class _Loader(yaml.SafeLoader):
