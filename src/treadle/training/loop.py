@@ -96,6 +96,7 @@ class Training:
         self._trunk = start.checkpoint is None or start.checkpoint.trunk
         self._good = (start.checkpoint, start.place, self._trunk)
         self._furthest = start.furthest
+        self.plan_changed = False
         self._plan_changes: list[dict[str, Any]] = []
         self._stop_requested = stop_requested
         self._wanted: set[str] = set()
@@ -171,6 +172,9 @@ class Training:
     def _step(self) -> None:
         size, position = self.settings.batch_size, self.place.examples
         batches = [self.loader.batch(position + i * size, size) for i in range(self.settings.accumulation)]
+        if not any(batch.count for batch in batches):  # empty slots: there is nothing to learn from
+            self.place = replace(self.place, examples=position + self.settings.examples_per_step)
+            return
         self.rate_scale = self.schedule.rate_scale(self.place)
         result = self.learner.step(batches, Update(self.place.step + 1, self.rate_scale, self.settings.clip))
         self.place = replace(
@@ -291,7 +295,8 @@ class Training:
         if self.start.kind == "resumed":
             self.recoveries = int(document["schedule"]["recoveries"])
         self._plan_changes = list(document["lineage"]["plan_changes"])
-        if document["plan"] != plan:
+        self.plan_changed = document["plan"] != plan
+        if self.plan_changed:
             self._plan_changes.append({"step": checkpoint.step, "before": document["plan"], "after": plan})
 
     def _recover(self, problem: NotANumberError) -> None:
