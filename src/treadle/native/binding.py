@@ -1,0 +1,419 @@
+"""The native core seen from Python: ctypes and numpy, every size checked, every failure an exception with words."""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import POINTER, Structure, byref, c_char, c_char_p, c_double, c_float, c_int32, c_int64, c_uint64, c_void_p
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from treadle.base.errors import ResourceError, TreadleError, UsageError
+from treadle.native import build, instruction_sets
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+INTERFACE_VERSION = 1
+
+
+class NativeError(TreadleError):
+    """The native core refused a call."""
+
+
+class Norm(IntEnum):
+    """Normalisation before each sub-layer."""
+
+    RMSNORM = 0
+    LAYERNORM = 1
+
+
+class Positions(IntEnum):
+    """How positions enter."""
+
+    ROPE = 0
+    LEARNED = 1
+
+
+class Activation(IntEnum):
+    """Non-linearity of the feed-forward."""
+
+    SWIGLU = 0
+    GELU = 1
+    RELU2 = 2
+
+
+class Precision(IntEnum):
+    """Element type of products; sums, weights and the residual stream are always float32."""
+
+    BFLOAT16 = 0
+    FLOAT32 = 1
+
+
+class Algorithm(IntEnum):
+    """What moves a weight."""
+
+    ADAMW = 0
+    MUON = 1
+
+
+class Kind(IntEnum):
+    """Which array of a parameter is meant."""
+
+    WEIGHT = 0
+    FIRST_MOMENT = 1
+    SECOND_MOMENT = 2
+    GRADIENT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Shape of a decoder-only transformer, all defaults resolved."""
+
+    layers: int
+    width: int
+    heads: int
+    kv_heads: int
+    head_width: int
+    feed_forward: int
+    vocabulary: int
+    context: int
+    norm: Norm
+    norm_gain: bool
+    positions: Positions
+    qk_norm: bool
+    activation: Activation
+    bias: bool
+    tied_embeddings: bool
+    embedding_norm: bool
+    norm_epsilon: float
+    rope_base: float
+    logit_soft_cap: float
+    dropout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a trainer computes. All but `threads` changes the last bits of results."""
+
+    precision: Precision
+    threads: int
+    gradient_shards: int
+    """Partial gradients, each computed by one thread and summed in order; also the most threads that can help."""
+    pass_tokens: int
+    """Tokens that one thread carries through the network at once, at least one sequence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes that a trainer takes."""
+
+    arena: int
+    deferred: int
+    """Part of `arena` that holds second moments: taken only for weights that AdamW moves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One weight: its name, and its shape as the training room knows it."""
+
+    name: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How one weight is moved in one step."""
+
+    algorithm: Algorithm
+    rate: float
+    """After the schedule."""
+    weight_decay: float
+    """Times the rate."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateSettings:
+    """What all rules of one step share."""
+
+    step: int
+    """From 1."""
+    gradient_scale: float
+    """Factor on every gradient: what clipping left."""
+    beta1: float
+    beta2: float
+    epsilon: float
+    momentum: float
+
+
+class _Shape(Structure):
+    _fields_ = [
+        *((name, c_int32) for name in ("layers", "width", "heads", "kv_heads", "head_width", "feed_forward")),
+        *((name, c_int32) for name in ("vocabulary", "context", "norm", "norm_gain", "positions", "qk_norm")),
+        *((name, c_int32) for name in ("activation", "bias", "tied_embeddings", "embedding_norm")),
+        *((name, c_float) for name in ("norm_epsilon", "rope_base", "logit_soft_cap", "dropout")),
+    ]
+
+
+class _Plan(Structure):
+    _fields_ = [(name, c_int32) for name in ("precision", "threads", "gradient_shards", "pass_tokens")]
+
+
+class _Memory(Structure):
+    _fields_ = [("arena", c_int64), ("deferred", c_int64)]
+
+
+class _Parameter(Structure):
+    _fields_ = [("rows", c_int32), ("columns", c_int32), ("name", c_char * 120)]
+
+
+class _Batch(Structure):
+    _fields_ = [("inputs", c_void_p), ("targets", c_void_p), ("sequences", c_int32), ("time", c_int32)]
+
+
+class _Backward(Structure):
+    _fields_ = [
+        ("loss_scale", c_float),
+        ("first", c_int32),
+        ("first_sequence", c_int64),
+        ("dropout_seed", c_uint64),
+    ]
+
+
+class _Rule(Structure):
+    _fields_ = [("algorithm", c_int32), ("rate", c_float), ("weight_decay", c_float)]
+
+
+class _Update(Structure):
+    _fields_ = [
+        ("step", c_int64),
+        *((name, c_float) for name in ("gradient_scale", "beta1", "beta2", "epsilon", "momentum")),
+    ]
+
+
+_INVALID, _OUT_OF_MEMORY, _UNSUPPORTED = 1, 2, 3
+_ERRORS: dict[int, type[TreadleError]] = {_INVALID: UsageError, _OUT_OF_MEMORY: ResourceError}
+
+_SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
+    "interface_version": (c_int32, []),
+    "instruction_set": (c_char_p, []),
+    "machine_runs_this": (c_int32, []),
+    "last_error": (c_char_p, []),
+    "memory_required": (c_int32, [POINTER(_Shape), POINTER(_Plan), POINTER(_Memory)]),
+    "trainer_create": (c_int32, [POINTER(_Shape), POINTER(_Plan), POINTER(c_void_p)]),
+    "trainer_destroy": (None, [c_void_p]),
+    "trainer_parameter_count": (c_int32, [c_void_p]),
+    "trainer_parameter": (c_int32, [c_void_p, c_int32, POINTER(_Parameter)]),
+    "trainer_read": (c_int32, [c_void_p, c_int32, c_int32, c_void_p, c_int64]),
+    "trainer_write": (c_int32, [c_void_p, c_int32, c_int32, c_void_p, c_int64]),
+    "trainer_repack": (c_int32, [c_void_p]),
+    "trainer_backward": (c_int32, [c_void_p, POINTER(_Batch), POINTER(_Backward), POINTER(c_double)]),
+    "trainer_gradient_norm": (c_int32, [c_void_p, POINTER(c_double)]),
+    "trainer_update": (c_int32, [c_void_p, POINTER(_Update), POINTER(_Rule), c_int32]),
+    "trainer_evaluate": (c_int32, [c_void_p, POINTER(_Batch), POINTER(c_double)]),
+}
+
+
+class Library:
+    """A loaded shared object."""
+
+    def __init__(self, path: Path) -> None:
+        """Load `path`; raises `ResourceError` if it is not a native core of this version for this machine."""
+        try:
+            self._handle = ctypes.CDLL(str(path))
+            for name, (result, arguments) in _SIGNATURES.items():
+                function = getattr(self._handle, f"treadle_{name}")
+                function.restype, function.argtypes = result, arguments
+        except (OSError, AttributeError) as error:
+            raise ResourceError(f"{path} cannot be loaded as Treadle's native core: {error}") from error
+        version = self._handle.treadle_interface_version()
+        if version != INTERFACE_VERSION:
+            raise ResourceError(f"{path} speaks interface {version}, this package {INTERFACE_VERSION}; reinstall Treadle")
+        if not self._handle.treadle_machine_runs_this():
+            raise ResourceError(f"{path} needs instructions that this processor lacks; see {instruction_sets.VARIABLE}")
+
+    @property
+    def instruction_set(self) -> str:
+        """Name of the variant."""
+        name: bytes = self._handle.treadle_instruction_set()
+        return name.decode()
+
+    def call(self, name: str, *arguments: Any) -> None:
+        """Call a function that returns a code; raises the exception that the code stands for."""
+        code = getattr(self._handle, f"treadle_{name}")(*arguments)
+        if code:
+            words: bytes = self._handle.treadle_last_error()
+            raise _ERRORS.get(code, NativeError)(f"native core, {name}: {words.decode(errors='replace')}")
+
+    def count(self, name: str, *arguments: Any) -> int:
+        """Call a function that returns a number."""
+        return int(getattr(self._handle, f"treadle_{name}")(*arguments))
+
+
+@cache
+def _open(path: Path) -> Library:
+    return Library(path)
+
+
+def load() -> Library:
+    """The core for this machine, or for what `TREADLE_NATIVE_ISA` forces; built on first use."""
+    return _open(build.library_path(instruction_sets.choose()))
+
+
+def memory_required(shape: Shape, plan: Plan) -> Memory:
+    """Bytes that a trainer of this shape takes, computed without taking them."""
+    result = _Memory()
+    load().call("memory_required", byref(_pack_shape(shape)), byref(_pack_plan(plan)), byref(result))
+    return Memory(result.arena, result.deferred)
+
+
+def memory_available() -> int | None:
+    """Bytes that the machine can still give, or None where it does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    values = {line.partition(":")[0]: line.partition(":")[2].split() for line in lines}
+    words = values.get("MemAvailable")
+    return int(words[0]) * 1024 if words else None
+
+
+class Trainer:
+    """A model in training in native memory. One thread at a time may use it."""
+
+    def __init__(self, shape: Shape, plan: Plan) -> None:
+        """Take the memory and start the threads; weights are zero until written.
+
+        Raises `ResourceError` before taking anything if the machine has less memory than is needed.
+        """
+        self._pointer = c_void_p()
+        self.library = load()
+        needed = memory_required(shape, plan)
+        available = memory_available()
+        if available is not None and needed.arena > available:
+            raise ResourceError(
+                f"training this shape takes {needed.arena / 1e9:.2f} GB and this machine has "
+                f"{available / 1e9:.2f} GB left; choose a smaller shape, fewer threads ({plan.threads}) "
+                f"or fewer gradient shards ({plan.gradient_shards})"
+            )
+        self.library.call("trainer_create", byref(_pack_shape(shape)), byref(_pack_plan(plan)), byref(self._pointer))
+        self.parameters = self._list_parameters()
+        self._index = {parameter.name: index for index, parameter in enumerate(self.parameters)}
+
+    def read(self, name: str, kind: Kind = Kind.WEIGHT) -> NDArray[np.float32]:
+        """Copy one array out."""
+        index = self._index[name]
+        values = np.empty(self.parameters[index].shape, dtype=np.float32)
+        self.library.call("trainer_read", self._handle, index, kind, values.ctypes.data, values.size)
+        return values
+
+    def write(self, name: str, values: NDArray[np.float32], kind: Kind = Kind.WEIGHT) -> None:
+        """Replace one array; after weights, `repack` must follow."""
+        index = self._index[name]
+        if values.shape != self.parameters[index].shape:
+            raise UsageError(f"{name} has shape {self.parameters[index].shape}, not {values.shape}")
+        values = np.ascontiguousarray(values, dtype=np.float32)
+        self.library.call("trainer_write", self._handle, index, kind, values.ctypes.data, values.size)
+
+    def repack(self) -> None:
+        """Renew the packed copies that products read."""
+        self.library.call("trainer_repack", self._handle)
+
+    def backward(
+        self,
+        inputs: NDArray[np.int32],
+        targets: NDArray[np.int32],
+        *,
+        loss_scale: float,
+        first: bool,
+        first_sequence: int = 0,
+        dropout_seed: int = 0,
+    ) -> float:
+        """Forward and backward over (B, T) tokens; gradients of `loss * loss_scale` add up until the next `first`.
+
+        Returns the sum of the losses of all targets that are not -1, in nats.
+        """
+        loss = c_double()
+        batch, keep = _pack_batch(inputs, targets)
+        settings = _Backward(loss_scale, int(first), first_sequence, dropout_seed)
+        self.library.call("trainer_backward", self._handle, byref(batch), byref(settings), byref(loss))
+        del keep
+        return loss.value
+
+    def gradient_norm(self) -> float:
+        """Sum the gradient shards and return the global norm; once between the last `backward` and `update`."""
+        norm = c_double()
+        self.library.call("trainer_gradient_norm", self._handle, byref(norm))
+        return norm.value
+
+    def update(self, settings: UpdateSettings, rules: Sequence[Rule]) -> None:
+        """Move all weights; `rules` in the order of `parameters`."""
+        packed = (_Rule * len(rules))(*((rule.algorithm, rule.rate, rule.weight_decay) for rule in rules))
+        update = _Update(
+            settings.step,
+            settings.gradient_scale,
+            settings.beta1,
+            settings.beta2,
+            settings.epsilon,
+            settings.momentum,
+        )
+        self.library.call("trainer_update", self._handle, byref(update), packed, len(rules))
+
+    def evaluate(self, inputs: NDArray[np.int32], targets: NDArray[np.int32]) -> float:
+        """Sum of the losses over (B, T) tokens, in nats, without dropout."""
+        loss = c_double()
+        batch, keep = _pack_batch(inputs, targets)
+        self.library.call("trainer_evaluate", self._handle, byref(batch), byref(loss))
+        del keep
+        return loss.value
+
+    def close(self) -> None:
+        """Free memory and threads; further calls raise."""
+        if self._pointer:
+            self.library._handle.treadle_trainer_destroy(self._pointer)
+            self._pointer = c_void_p()
+
+    def __del__(self) -> None:
+        """Free what `close` was not asked to."""
+        if getattr(self, "_pointer", None):
+            self.close()
+
+    @property
+    def _handle(self) -> c_void_p:
+        if not self._pointer:
+            raise NativeError("this trainer is closed")
+        return self._pointer
+
+    def _list_parameters(self) -> list[Parameter]:
+        result = []
+        for index in range(self.library.count("trainer_parameter_count", self._handle)):
+            one = _Parameter()
+            self.library.call("trainer_parameter", self._handle, index, byref(one))
+            shape = (one.rows, one.columns) if one.columns else (one.rows,)
+            result.append(Parameter(one.name.decode(), shape))
+        return result
+
+
+def _pack_shape(shape: Shape) -> _Shape:
+    return _Shape(**{name: getattr(shape, name) for name in Shape.__dataclass_fields__})
+
+
+def _pack_plan(plan: Plan) -> _Plan:
+    return _Plan(plan.precision, plan.threads, plan.gradient_shards, plan.pass_tokens)
+
+
+def _pack_batch(inputs: NDArray[np.int32], targets: NDArray[np.int32]) -> tuple[_Batch, tuple[object, ...]]:
+    """The C batch, and the arrays that must outlive its use."""
+    if inputs.ndim != 2 or inputs.shape != targets.shape or inputs.size == 0:
+        raise UsageError(f"inputs and targets must be of one shape (B, T), not {inputs.shape} and {targets.shape}")
+    if inputs.dtype != np.int32 or targets.dtype != np.int32:
+        raise UsageError(f"tokens must be int32, not {inputs.dtype} and {targets.dtype}")
+    inputs, targets = np.ascontiguousarray(inputs), np.ascontiguousarray(targets)
+    batch = _Batch(inputs.ctypes.data, targets.ctypes.data, inputs.shape[0], inputs.shape[1])
+    return batch, (inputs, targets)

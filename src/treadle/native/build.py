@@ -1,0 +1,177 @@
+"""Builds the native core: at wheel time beside this file, else once on first use into the user's cache."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from treadle.base.errors import ResourceError
+from treadle.native import instruction_sets
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from treadle.native.instruction_sets import InstructionSet
+
+SOURCES = Path(__file__).parent / "source"
+
+# Contraction off and no fast-math: a sum must not depend on how the compiler felt about its neighbours.
+FLAGS = (
+    "-O3",
+    "-std=c++17",
+    "-fPIC",
+    "-pthread",
+    "-fno-math-errno",
+    "-ffp-contract=off",
+    "-fno-strict-aliasing",
+    "-fvisibility=hidden",
+    "-fvisibility-inlines-hidden",
+)
+
+# These run before the processor is known to be the right one, so they are compiled for any.
+_NEUTRAL_SOURCES = frozenset({"machine.cpp"})
+
+_COMPILERS = ("g++", "clang++", "c++")
+_JOBS = 2
+
+
+class BuildError(ResourceError):
+    """The native core could not be built; the message names the remedy."""
+
+
+def library_path(instruction_set: InstructionSet) -> Path:
+    """Path of the shared object for `instruction_set`, built if there is none yet.
+
+    A library shipped with the package is preferred. Raises `BuildError` without a working compiler.
+    """
+    shipped = Path(__file__).parent / library_name(instruction_set)
+    if shipped.exists():
+        return shipped
+    compiler = find_compiler()
+    flags = FLAGS + architecture_flags(instruction_set)
+    folder = cache_folder() / _fingerprint(compiler, flags)
+    target = folder / library_name(instruction_set)
+    if target.exists():
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # Another process may be building the same: wait for it, then look again.
+        if not target.exists():
+            build(instruction_set, target, compiler)
+    return target
+
+
+def library_name(instruction_set: InstructionSet) -> str:
+    """File name of the shared object."""
+    return f"libtreadle-{instruction_set.name}.so"
+
+
+def build(
+    instruction_set: InstructionSet, target: Path, compiler: str | None = None, extra_flags: Sequence[str] = ()
+) -> None:
+    """Compile all sources for one instruction set and put the library in place in one step.
+
+    `extra_flags` serve sanitizer builds. Raises `BuildError` with the compiler's own words.
+    """
+    compiler = compiler or find_compiler()
+    base = [compiler, *FLAGS, *extra_flags, f"-D{instruction_set.macro}"]
+    architecture = architecture_flags(instruction_set)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix="build-") as folder:
+
+        def compile_one(source: Path) -> str:
+            result = Path(folder) / f"{source.stem}.o"
+            flags = () if source.name in _NEUTRAL_SOURCES else architecture
+            _run([*base, *flags, "-c", str(source), "-o", str(result)], f"compiling {source.name}")
+            return str(result)
+
+        with ThreadPoolExecutor(_JOBS) as pool:
+            objects = list(pool.map(compile_one, _sources()))
+        library = Path(folder) / target.name
+        _run([*base, "-shared", *objects, "-o", str(library)], "linking")
+        library.replace(target)
+
+
+def build_all(folder: Path) -> list[Path]:
+    """Build every variant that this architecture can have into `folder`: what a wheel ships."""
+    features = instruction_sets.supported()
+    variants = instruction_sets.ALL if len(features) > 1 else (instruction_sets.PLAIN,)
+    targets = []
+    for variant in variants:
+        targets.append(folder / library_name(variant))
+        build(variant, targets[-1])
+    return targets
+
+
+def find_compiler() -> str:
+    """The C++ compiler: `CXX` if set, else the first of g++, clang++, c++ on the path.
+
+    Raises `BuildError` naming how to install one.
+    """
+    wanted = os.environ.get("CXX")
+    for name in (wanted,) if wanted else _COMPILERS:
+        found = shutil.which(name)
+        if found:
+            return found
+    missing = f"CXX={wanted} is not on the path" if wanted else f"none of {', '.join(_COMPILERS)} is on the path"
+    raise BuildError(
+        f"the native core must be compiled once and there is no C++ compiler: {missing}. "
+        "Install one (Debian, Ubuntu: apt install g++; Fedora: dnf install gcc-c++; macOS: xcode-select --install), "
+        "or install a wheel that ships the library, or use the torch learner: pip install 'treadle[torch]'."
+    )
+
+
+def cache_folder() -> Path:
+    """Where first-use builds are kept: under XDG_CACHE_HOME, else ~/.cache."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "treadle" / "native"
+
+
+def architecture_flags(instruction_set: InstructionSet) -> tuple[str, ...]:
+    """Flags that let the compiler use the instruction set."""
+    return instruction_set.flags
+
+
+def _sources() -> list[Path]:
+    # The slowest translation units first, so that the last job is a short one.
+    return sorted(SOURCES.glob("*.cpp"), key=lambda path: (-path.stat().st_size, path.name))
+
+
+def _fingerprint(compiler: str, flags: Sequence[str]) -> str:
+    """Hash of everything that the result depends on."""
+    digest = hashlib.sha256()
+    digest.update(_compiler_version(compiler).encode())
+    digest.update(" ".join((sys.platform, compiler, *flags)).encode())
+    for path in sorted(SOURCES.iterdir()):
+        if path.suffix in {".h", ".cpp"}:
+            digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:24]
+
+
+def _compiler_version(compiler: str) -> str:
+    # Asking the compiler takes tens of milliseconds at every start; its file's identity says as much.
+    status = Path(compiler).resolve().stat()
+    return f"{Path(compiler).resolve()} {status.st_size} {status.st_mtime_ns}"
+
+
+def _run(command: list[str], doing: str) -> None:
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise BuildError(f"building the native core failed while {doing}: {command[0]} does not run: {error}") from error
+    if result.returncode == 0:
+        return
+    words = "\n".join(result.stderr.strip().splitlines()[:20]) or f"exit code {result.returncode}"
+    raise BuildError(
+        f"building the native core failed while {doing}.\n{words}\n"
+        f"The command was: {' '.join(command)}\n"
+        "A compiler with C++17 is needed (g++ 11 or clang++ 14 and newer); choose another with CXX=..., "
+        f"or a smaller instruction set with {instruction_sets.VARIABLE}=avx2 or plain."
+    )

@@ -1,0 +1,88 @@
+// Matrix products over packed operands, with what is to happen to each finished tile.
+#pragma once
+
+#include <algorithm>
+
+#include "kernels.h"
+#include "packing.h"
+
+namespace treadle {
+
+// rows x inner times inner x columns; inner and columns are multiples of 64, rows of anything.
+struct Extents {
+    int rows;
+    int columns;
+    int inner;
+};
+
+// Rows that are multiplied with all panels before the next ones are: their part of A stays in the second-level cache.
+inline int rows_at_once(int inner) { return std::max(48, 196608 / inner / 48 * 48); }
+
+// C (+)= A W^T for a packed W.
+template <class E>
+void multiply_into(Extents extents, const typename E::Value* a, const Word* packs, float* c, int64_t c_stride,
+                   bool add) {
+    const int words = extents.inner / E::kPerWord;
+    const int block = rows_at_once(extents.inner);
+    for (int row = 0; row < extents.rows; row += block) {
+        const int count = std::min(block, extents.rows - row);
+        for (int column = 0; column < extents.columns; column += kPanel) {
+            const Product product{as_words<E>(a) + static_cast<int64_t>(row) * words, words, 1,
+                                  packs + static_cast<int64_t>(column) * words,       kPanel, words,
+                                  c + row * c_stride + column,                        c_stride, add};
+            multiply_panel<E>(product, count);
+        }
+    }
+}
+
+// As above, but each row of 64 finished sums is handed to `finish(row, column, sums)` while it is in the first cache.
+template <class E, class Finish>
+void multiply_with(Extents extents, const typename E::Value* a, const Word* packs, Finish finish) {
+    constexpr int kRows = 12;
+    alignas(64) float tile[kRows * kPanel];
+    const int words = extents.inner / E::kPerWord;
+    const int block = rows_at_once(extents.inner);
+    for (int start = 0; start < extents.rows; start += block) {
+        const int end = std::min(start + block, extents.rows);
+        for (int column = 0; column < extents.columns; column += kPanel) {
+            for (int row = start; row < end; row += kRows) {
+                const int count = std::min(kRows, end - row);
+                multiply_panel<E>({as_words<E>(a) + static_cast<int64_t>(row) * words, words, 1,
+                                   packs + static_cast<int64_t>(column) * words, kPanel, words, tile, kPanel, false},
+                                  count);
+                for (int i = 0; i < count; i++) finish(row + i, column, tile + i * kPanel);
+            }
+        }
+    }
+}
+
+// Rows of both operands that one round of `multiply_transposed` sums; two packs of that many rows fit the caches.
+constexpr int kTransposedRows = 256;
+
+// Words of scratch that `multiply_transposed` needs for a `right` of so many columns.
+inline int64_t transposed_scratch(int64_t right_columns) { return kTransposedRows * (right_columns + kPanel); }
+
+// G (+)= left^T right, both `extents.inner` rows long: the gradient of a weight matrix, or a Gram matrix.
+template <class E>
+void multiply_transposed(Extents extents, const typename E::Value* left, int64_t left_stride,
+                         const typename E::Value* right, int64_t right_stride, float* g, bool add, Word* scratch) {
+    Word* right_packs = scratch + kTransposedRows * kPanel;
+    for (int start = 0; start < extents.inner; start += kTransposedRows) {
+        const int count = std::min(kTransposedRows, extents.inner - start);
+        const int words = count / E::kPerWord;
+        const int64_t panel_words = static_cast<int64_t>(words) * kPanel;
+        pack_panels<E>(right + start * right_stride, right_stride, count, extents.columns, right_packs, panel_words);
+        for (int row = 0; row < extents.rows; row += kPanel) {
+            interleave_rows<E>(left + start * left_stride + row, left_stride, count, kPanel, scratch, kPanel);
+            for (int column = 0; column < extents.columns; column += kPanel) {
+                const Product product{scratch, 1, kPanel,
+                                      right_packs + column / kPanel * panel_words, kPanel, words,
+                                      g + static_cast<int64_t>(row) * extents.columns + column, extents.columns,
+                                      add || start > 0};
+                multiply_panel<E>(product, kPanel);
+            }
+        }
+    }
+}
+
+}  // namespace treadle
