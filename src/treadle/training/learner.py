@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from treadle.base.errors import TreadleError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -14,6 +16,13 @@ if TYPE_CHECKING:
     from treadle.data.batch import Batch
 
     Arrays = Mapping[str, NDArray[np.float32]]
+
+
+class DivergedError(TreadleError):
+    """A loss, a gradient or a weight is infinite or not a number; the text names which, as the start of a sentence.
+
+    The loop goes back to the last checkpoint then. A learner may raise it from `step`, or return what it measured.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from treadle.base.errors import TreadleError
 from treadle.training.checkpoints import Snapshot
 from treadle.training.evaluation import Evaluation, evaluate
-from treadle.training.learner import Update
+from treadle.training.learner import DivergedError, Update
 from treadle.training.start import data_state
 
 if TYPE_CHECKING:
@@ -56,10 +55,6 @@ class Recovery:
     """Examples read since then; they are not read again in this pass."""
     count: int
     """Recoveries of this budget so far."""
-
-
-class NotANumberError(TreadleError):
-    """A loss, a gradient or a weight is infinite or not a number."""
 
 
 class Training:
@@ -138,7 +133,7 @@ class Training:
             while reason is None:
                 try:
                     reason = self._advance()
-                except NotANumberError as problem:
+                except DivergedError as problem:
                     self._recover(problem)
             outcome = Outcome(
                 reason, self.place.step, self.epochs, self.place.seconds, self.last_checkpoint, self.evaluation
@@ -176,12 +171,9 @@ class Training:
             self.place = replace(self.place, examples=position + self.settings.examples_per_step)
             return
         self.rate_scale = self.schedule.rate_scale(self.place)
-        result = self.learner.step(batches, Update(self.place.step + 1, self.rate_scale, self.settings.clip))
-        self.place = replace(
-            self.place,
-            step=self.place.step + 1,
-            examples=position + self.settings.examples_per_step,
-        )
+        update = Update(self.place.step + 1, self.rate_scale, self.settings.clip)
+        self.place = replace(self.place, step=update.step, examples=position + self.settings.examples_per_step)
+        result = self.learner.step(batches, update)
         self._read_clock()
         _require_number("The training loss", result.loss)
         _require_number("The gradient's norm", result.gradient_norm)
@@ -222,7 +214,7 @@ class Training:
         weights = self.learner.weights()
         for name, array in weights.items():
             if not np.isfinite(array).all():
-                raise NotANumberError(f"The weight {name}")
+                raise DivergedError(f"The weight {name}")
         snapshot = Snapshot(
             step=self.place.step,
             record=self.subject.record,
@@ -299,7 +291,7 @@ class Training:
         if self.plan_changed:
             self._plan_changes.append({"step": checkpoint.step, "before": document["plan"], "after": plan})
 
-    def _recover(self, problem: NotANumberError) -> None:
+    def _recover(self, problem: DivergedError) -> None:
         failed = self.place
         good_step = self._good[1].step
         self.recoveries += 1
@@ -313,12 +305,12 @@ class Training:
         for callback in self.callbacks:
             callback.on_recovery(self, recovery)
 
-    def _give_up(self, problem: NotANumberError, failed_step: int, good_step: int) -> NotANumberError:
+    def _give_up(self, problem: DivergedError, failed_step: int, good_step: int) -> DivergedError:
         rates = "training.optimizer.learning_rate"
         if self.settings.optimizer.name == "muon":
             rates += " and training.optimizer.matrix_learning_rate"
         clip = "lower" if self.settings.clip else "set"
-        return NotANumberError(
+        return DivergedError(
             f"{problem} was not a number at step {failed_step}, after {self.recoveries - 1} attempts to go back "
             f"and skip the data. Lower {rates}, {clip} training.clip, or raise training.warmup_steps "
             f"(now {self.settings.warmup_steps}). What was learned until step {good_step} is kept."
@@ -327,4 +319,4 @@ class Training:
 
 def _require_number(what: str, value: float) -> None:
     if not math.isfinite(value):
-        raise NotANumberError(what)
+        raise DivergedError(what)
