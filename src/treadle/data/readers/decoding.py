@@ -32,6 +32,7 @@ _MARKS = (  # UTF-32 first: its mark begins with that of UTF-16
 )
 # Without a byte-order mark these fit almost any bytes.
 _NEVER_GUESSED = ["utf_7", "utf_16", "utf_16_be", "utf_16_le", "utf_32", "utf_32_be", "utf_32_le"]
+_COMMON = ("cp1252", "latin_1", "cp1250", "cp1251")
 _CONTROLS = re.compile("[\x01-\x08\x0e-\x1a\x1c-\x1f\x7f-\x84\x86-\x9f]")
 _CONTROLS_OF_TEXT = 0.02
 
@@ -123,7 +124,8 @@ def _guess(open_bytes: OpenBytes, offset: int) -> str:
     best = charset_normalizer.from_bytes(sample, cp_exclusion=_NEVER_GUESSED).best()
     if best is None:
         raise RefusedError("binary", "It is text in no encoding that can be told. Convert it to UTF-8 if it is text.")
-    return best.encoding
+    # Several encodings can give the same text for the sample; the commonest is the likeliest for the rest of the file.
+    return next((common for common in _COMMON if common in best.could_be_from_charset), best.encoding)
 
 
 def _undecodable(error: _NotThisEncodingError) -> RefusedError:

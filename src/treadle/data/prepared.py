@@ -1,0 +1,45 @@
+"""Data ready to learn from, whatever they are: what a family needs, by the name of the kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from treadle.registry.catalogue import Catalogue
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from treadle.data.config import DataSettings
+    from treadle.data.loader import Loader
+    from treadle.data.versions import Dataset
+
+KINDS_OF_DATA: Final = Catalogue("kind of data", {"tokens": "treadle.data.token_data:prepare_tokens"})
+"""What families need -> `prepare(dataset, folder, settings, seed, fix) -> Prepared`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A dataset version in the form that a family reads."""
+
+    loader: Loader
+    vocabulary: int
+    """Number of token ids; for families without tokens, of classes."""
+    context: int
+    """Largest number of positions of one example."""
+    tokenizer: Any
+    """The tokenizer's description as plain JSON, for checkpoints; None for kinds without one."""
+
+
+class Prepare(Protocol):
+    """How one kind of data is prepared."""
+
+    def __call__(
+        self, dataset: Dataset, folder: Path, settings: DataSettings, seed: int, *, fix: bool
+    ) -> Prepared | None:
+        """Prepare `dataset` for the model whose learned codes (vocabulary, classes) live in `folder`.
+
+        With `fix`, codes that are not decided yet are decided by this dataset and saved; without, None is returned
+        where they are not. Raises `UsageError` when the settings contradict what was decided.
+        """
+        ...
