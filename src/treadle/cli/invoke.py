@@ -49,7 +49,7 @@ def _follow(entry: Operation, run: SubprocessRun, *, as_json: bool) -> int:
     from treadle.cli.progress import progress_display
 
     interrupts = 0
-    display = progress_display(entry.name, quiet=as_json)
+    display = progress_display(quiet=as_json)
     with display:
         while True:
             try:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from treadle.operations.operation import Operation
 
+_ORDER = ("init", "new", "feed", "train", "sample", "evaluate", "show", "list", "delete", "doctor")
+"""The verbs as a first hour meets them; others follow."""
 _NOUNS = {"config": "Show and check settings."}
 """One phrase for each noun that groups verbs."""
 
@@ -33,7 +35,7 @@ class VerbGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Names in the order of the table, nouns last."""
-        verbs = [entry.verb for entry in operations().values() if entry.noun == self.noun]
+        verbs = [entry.verb for entry in _entries(self.noun)]
         return verbs if self.noun else verbs + sorted(_NOUNS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
@@ -56,11 +58,16 @@ class VerbGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
         """List the verbs with their first sentences, without building any of them."""
-        rows = [(entry.verb, _first_phrase(entry)) for entry in operations().values() if entry.noun == self.noun]
+        rows = [(entry.verb, _first_phrase(entry)) for entry in _entries(self.noun)]
         if self.noun is None:
             rows += sorted(_NOUNS.items())
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+
+def _entries(noun: str | None) -> list[Operation]:
+    found = [entry for entry in operations().values() if entry.noun == noun]
+    return sorted(found, key=lambda entry: _ORDER.index(entry.verb) if entry.verb in _ORDER else len(_ORDER))
 
 
 def _first_phrase(entry: Operation) -> str:

@@ -89,7 +89,7 @@ def _settings_options(name: str, section: SettingsSection) -> list[click.Paramet
         options.append(
             click.Option(
                 ["--" + field_name.replace("_", "-"), f"{name}__{field_name}"],
-                type=click.BOOL if inner is bool else _click_type(typing.get_args(inner)[0] if many else inner),
+                type=click.BOOL if inner is bool else _click_type(_without_none(typing.get_args(inner)[0]) if many else inner),
                 multiple=many,
                 default=None,
                 help=_help(f"{field.description}{shown}"),

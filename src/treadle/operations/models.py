@@ -99,7 +99,7 @@ def list_(workspace: WorkspaceFolder) -> ModelList:
     """List the models of this workspace."""
     models = []
     for card in ModelCards(workspace).all():
-        facts = load("treadle.recipes.describe:newest_facts")(ModelCards(workspace).folder(card))
+        facts = load("treadle.recipes.listing:newest_facts")(ModelCards(workspace).folder(card))
         models.append(
             ModelSummary(card.id, card.name, card.family, card.size, card.created, facts["steps"], facts["held_out"])
         )

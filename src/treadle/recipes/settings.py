@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from treadle.base.errors import UsageError
 from treadle.base.names import did_you_mean
 from treadle.config.compose import Sources, compose, examine
+from treadle.config.constraints import kept_with_model
 from treadle.config.schema import known_keys, section_classes
-from treadle.config.tree import COMMAND_LINE
 from treadle.store.models import CARD_FILE, ModelCards
 
 if TYPE_CHECKING:
@@ -27,15 +27,7 @@ def settings_of_new_model(
     flags = [f"size={size}", f"family={family}", *overrides]
     if tokenizer is not None:
         flags.append(f"data.tokenizer={tokenizer}")
-    settings = compose(Sources(workspace_file=workspace.settings_file, flags=flags))
-    kept: dict[str, Any] = {
-        "defaults": [{f"override /{group}": settings.choices[group].name} for group in ("size", "family")]
-    }
-    values = settings.values()
-    for key, origin in settings.origins.items():
-        if origin.layer == COMMAND_LINE:
-            _put(kept, key.split("."), _at(values, key.split(".")))
-    return kept
+    return kept_with_model(compose(Sources(workspace_file=workspace.settings_file, flags=flags)))
 
 
 def settings_of_run(
@@ -98,15 +90,6 @@ def _sources(
         run_file=run_file,
         flags=list(overrides),
     )
-
-
-def _put(tree: dict[str, Any], path: Sequence[str], value: object) -> None:
-    for key in path[:-1]:
-        existing = tree.get(key)
-        if not isinstance(existing, dict):
-            tree[key] = {}
-        tree = tree[key]
-    tree[path[-1]] = value
 
 
 def _at(tree: Any, path: Sequence[str]) -> Any:  # noqa: ANN401 - any tree of plain values

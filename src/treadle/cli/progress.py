@@ -1,0 +1,135 @@
+"""The live display of a run: one line that changes in place, and lines that stay."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+from treadle.base import units
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.status import Status
+
+    from treadle.telemetry.events import Event
+
+_PLAIN_SECONDS = 10.0
+"""Where the output is not a terminal, at most one progress line in this time."""
+_SAMPLE_LINES = 4
+
+
+class Display:
+    """Shows the events of one run. The first Ctrl-C is answered by `note`."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        """Show nothing if `quiet`; what is shown goes to standard error, so that answers can be piped."""
+        self._quiet = quiet
+        self._console: Console | None = None
+        self._status: Status | None = None
+        self._last_plain = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if not self._quiet:
+            from rich.console import Console
+
+            self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def show(self, event: Event | None) -> None:
+        """Show one event; events that mean nothing to people are passed over."""
+        if event is None or self._console is None:
+            return
+        view = getattr(self, f"_on_{event.type}", None)
+        if view is not None:
+            view(event.data)
+
+    def note(self, message: str) -> None:
+        """Print a line that stays."""
+        self._line(message, style="yellow")
+
+    def _on_reading(self, data: dict[str, Any]) -> None:
+        read, refused = data.get("read", 0), data.get("refused", 0)
+        self._live(f"reading  {read:,} documents, {units.size(data.get('bytes', 0))}, {refused:,} refused")
+
+    def _on_model(self, data: dict[str, Any]) -> None:
+        self._line(
+            f"Training `{data['name']}` ({data['family']} {data['size']}, {data['shown_parameters']} parameters) on "
+            f"{units.count(data['targets'])} tokens, {units.count(data['held_out_targets'])} held out."
+        )
+
+    def _on_training_started(self, data: dict[str, Any]) -> None:
+        plan = data["plan"]
+        self._line(f"{data['message']} Ctrl-C stops and keeps what it learned.")
+        details = ", ".join(f"{key} {value}" for key, value in plan.items() if isinstance(value, str | int))
+        self._line(f"  {details}", style="dim")
+
+    def _on_progress(self, data: dict[str, Any]) -> None:
+        total = "" if data["total_steps"] is None else f"/{data['total_steps']:,}"
+        speed = data["targets_per_second"]
+        left = data["eta_seconds"]
+        parts = [
+            f"epoch {data['epoch']:5.2f}",
+            f"step {data['step']:,}{total}",
+            f"loss {_figure(data['loss'])}",
+            *([f"held out {_figure(data['held_out_loss'])}"] if data["held_out_loss"] is not None else []),
+            *([f"{units.count(speed)} tok/s"] if speed else []),
+            units.size(data["memory_bytes"]),
+            *([f"{units.duration(left)} left"] if left is not None else []),
+        ]
+        self._live("  ".join(parts))
+
+    def _on_evaluation(self, data: dict[str, Any]) -> None:
+        bits = data.get("bits_per_byte")
+        shown = "" if bits is None else f"   ({bits:.2f} bits/byte)"
+        self._line(f"  epoch {data['epoch']:5.2f}  step {data['step']:>6,}   held out {data['held_out_loss']:.3f}{shown}")
+
+    def _on_evaluating(self, data: dict[str, Any]) -> None:
+        self._live(f"measuring the checkpoint at step {data['step']:,} on all held-out data")
+
+    def _on_sample(self, data: dict[str, Any]) -> None:
+        self._line(f"  sample at step {data['step']:,} ({data['real_words']:.0%} real words)", style="dim")
+        lines = [line.rstrip() for line in data["text"].strip().splitlines() if line.strip()]
+        for line in lines[:_SAMPLE_LINES]:
+            self._line(f"    | {line[:74]}", style="cyan")
+
+    def _on_sample_failed(self, data: dict[str, Any]) -> None:
+        self._line(f"  no sample at step {data['step']:,}: {data['reason']}", style="yellow")
+
+    def _on_recovery(self, data: dict[str, Any]) -> None:
+        self._line(f"  {data['message']}", style="yellow")
+
+    def _line(self, text: str, style: str | None = None) -> None:
+        if self._console is not None:
+            self._console.print(text, style=style, markup=False)
+
+    def _live(self, text: str) -> None:
+        """Renew the changing line; where the output is no terminal, print one now and then."""
+        console = self._console
+        if console is None:
+            return
+        if not console.is_terminal:
+            if time.monotonic() - self._last_plain >= _PLAIN_SECONDS:
+                self._last_plain = time.monotonic()
+                self._line(f"  {text}")
+            return
+        from rich.text import Text
+
+        shown = Text(text, no_wrap=True, overflow="ellipsis")
+        if self._status is None:
+            self._status = console.status(shown, spinner="dots")
+            self._status.start()
+        else:
+            self._status.update(shown)
+
+
+def progress_display(*, quiet: bool) -> Display:
+    """The display for a command: silent with `--json`."""
+    return Display(quiet=quiet)
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -1,0 +1,92 @@
+"""A model opened for work: its folder, its data, its checkpoints. The first lines of most recipes."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from treadle.base.errors import NotReadyError
+from treadle.base.files import locked
+from treadle.data.prepared import KINDS_OF_DATA
+from treadle.data.versions import DatasetVersions
+from treadle.models.catalog import FAMILIES
+from treadle.store.models import ModelCards
+from treadle.store.objects import ObjectStore
+from treadle.training.checkpoints import CheckpointFolder, ModelRecord
+from treadle.training.learners import Network
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from treadle.config.settings import Settings
+    from treadle.data.prepared import Prepare, Prepared
+    from treadle.data.versions import Dataset
+    from treadle.store.models import ModelCard
+    from treadle.store.workspace import WorkspaceFolder
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedModel:
+    """One model and where its parts lie."""
+
+    card: ModelCard
+    folder: Path
+    versions: DatasetVersions
+    checkpoints: CheckpointFolder
+
+    def dataset(self) -> Dataset:
+        """The newest version of its data; raises `NotReadyError` before the first feed."""
+        dataset = self.versions.latest()
+        if dataset is None or dataset.manifest.documents == 0:
+            raise NotReadyError(
+                f"`{self.card.name}` has nothing to learn from yet. Feed it: treadle feed {self.card.name} FILES"
+            )
+        return dataset
+
+    def prepared(self, dataset: Dataset, settings: Settings, *, fix: bool) -> Prepared | None:
+        """A version of its data as its family needs them; see `data.prepared`."""
+        family = FAMILIES.get(settings.values()["family"]["name"])
+        prepare: Prepare = KINDS_OF_DATA.get(family.needs)
+        return prepare(dataset, self.folder / "tokenizer", settings.data, settings.training.seed, fix=fix)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Be the one writer of this model's weights; raises `NotReadyError` if there is one already."""
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(locked(self.folder / ".writer", wait=False))
+            except BlockingIOError as error:
+                raise NotReadyError(
+                    f"`{self.card.name}` is being trained by another process. Wait for it, or stop it there."
+                ) from error
+            yield
+
+
+def open_model(workspace: WorkspaceFolder, name: str) -> OpenedModel:
+    """Open a model by name or id; raises `NotFoundError`."""
+    cards = ModelCards(workspace)
+    card = cards.get(name)
+    folder = cards.folder(card)
+    versions = DatasetVersions(workspace.datasets / card.id, ObjectStore(workspace.objects))
+    return OpenedModel(card, folder, versions, CheckpointFolder(folder / "checkpoints"))
+
+
+def network_of(settings: Settings, prepared: Prepared) -> Network:
+    """The network that these settings make of these data."""
+    family = FAMILIES.get(settings.values()["family"]["name"])
+    return Network(family, settings.family, prepared.vocabulary, prepared.context)
+
+
+def record_of(settings: Settings, prepared: Prepared) -> ModelRecord:
+    """What a checkpoint says about the model."""
+    family = settings.values()["family"]
+    return ModelRecord(
+        family=family["name"],
+        config=family,
+        vocabulary=prepared.vocabulary,
+        context=prepared.context,
+        tokenizer=prepared.tokenizer,
+        settings=settings.to_dict(),
+    )

@@ -1,0 +1,166 @@
+"""Training, from a model's name to its newest checkpoint: the whole story of one run."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from treadle.base import units
+from treadle.base.errors import UsageError
+from treadle.config.constraints import changes_refused
+from treadle.config.settings import Settings
+from treadle.data.tokenizers.tokenizer import tokenizer_from_description
+from treadle.data.words import real_word_share, words_of
+from treadle.generation.generate import GenerationRequest, complete
+from treadle.recipes.opened import network_of, open_model, record_of
+from treadle.recipes.sample import open_checkpoint, result
+from treadle.training.callbacks.checkpointing import Checkpointing
+from treadle.training.callbacks.early_stopping import EarlyStopping
+from treadle.training.callbacks.evaluating import Evaluating
+from treadle.training.callbacks.history import History
+from treadle.training.callbacks.progress import Progress
+from treadle.training.callbacks.sampling import Sampling
+from treadle.training.callbacks.tensorboard import TensorBoard
+from treadle.training.learners import open_learner
+from treadle.training.loop import Training
+from treadle.training.schedules import Budget
+from treadle.training.start import Subject, find_start
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from treadle.data.prepared import Prepared
+    from treadle.data.versions import Dataset
+    from treadle.jobs.context import RunContext
+    from treadle.operations.training import TrainPayload
+    from treadle.recipes.opened import OpenedModel
+    from treadle.training.callbacks.callback import Callback
+    from treadle.training.checkpoints import Checkpoint
+
+_SAMPLE_SEED = 1  # the same for all samples of a training, so that what changes between them is the model
+
+
+def run(context: RunContext, payload: TrainPayload) -> dict[str, Any]:
+    """Train the model to the budget that was asked for; goes on from its newest checkpoint."""
+    settings = Settings.from_dict(payload.settings, "the request")
+    model = open_model(context.workspace, payload.model)
+    with model.writing():
+        dataset = model.dataset()
+        latest = model.checkpoints.latest()
+        if latest is not None:
+            _require_same_shape(latest, settings)
+        prepared = model.prepared(dataset, settings, fix=True)
+        if prepared is None:
+            raise UsageError(f"`{model.card.name}` cannot learn from what it was fed.")
+        network = network_of(settings, prepared)
+        subject = Subject(
+            record=record_of(settings, prepared),
+            checkpoints=model.checkpoints,
+            initial_weights=lambda: network.family.initial_weights(
+                network.config, network.vocabulary, network.context, settings.training.seed
+            ),
+            run=context.run.id,
+            dataset=dataset.id,
+        )
+        start = find_start(subject, _budget(payload, settings), settings.training, prepared.loader)
+        context.run.write_spec({**context.run.spec(), "settings": payload.settings, "dataset": dataset.id})
+        context.emit("model", **_facts(model, settings, prepared, dataset))
+        learner = open_learner(network, settings.training, None if latest is None else latest.document["plan"])
+        try:
+            callbacks = _callbacks(context, model, settings, prepared, dataset)
+            training = Training(
+                learner,
+                prepared.loader,
+                settings.training,
+                subject,
+                start,
+                callbacks=callbacks,
+                stop_requested=context.stop_requested,
+            )
+            outcome = training.run()
+        finally:
+            learner.close()
+    evaluation = outcome.evaluation
+    return {
+        "model": model.card.name,
+        "reason": outcome.reason,
+        "step": outcome.step,
+        "epochs": outcome.epochs,
+        "seconds": outcome.seconds,
+        "checkpoint": None if outcome.checkpoint is None else str(outcome.checkpoint.path),
+        "held_out": None if evaluation is None else evaluation.loss,
+        "bits_per_byte": None if evaluation is None else evaluation.bits_per_byte,
+        "next_step": f"treadle sample {shlex.quote(model.card.name)}",
+    }
+
+
+def _require_same_shape(latest: Checkpoint, settings: Settings) -> None:
+    before = Settings.from_dict(latest.record.settings or {}, str(latest.path))
+    refused = changes_refused(before, settings)
+    if refused:
+        raise UsageError("\n".join(refused))
+
+
+def _budget(payload: TrainPayload, settings: Settings) -> Budget:
+    if payload.unit == "default":
+        return Budget("minutes", settings.training.default_minutes)
+    if payload.unit not in ("epochs", "steps", "minutes"):
+        raise UsageError(f"Unknown measure of a training `{payload.unit}`. Known: epochs, steps, minutes.")
+    return Budget(payload.unit, payload.amount)
+
+
+def _callbacks(
+    context: RunContext, model: OpenedModel, settings: Settings, prepared: Prepared, dataset: Dataset
+) -> list[Callback]:
+    chosen = settings.training
+    callbacks: list[Callback] = [
+        Evaluating(chosen.evaluate_every),
+        EarlyStopping(chosen.early_stopping),
+        Checkpointing(chosen),
+        History(model.folder / "history"),
+        Progress(context.emit),
+        Sampling(chosen.sample_every, _sampler(settings, prepared, dataset), context.emit),
+    ]
+    if chosen.tensorboard:
+        callbacks.append(TensorBoard(model.folder / "history" / "tensorboard"))
+    return callbacks
+
+
+def _sampler(settings: Settings, prepared: Prepared, dataset: Dataset) -> Callable[[Checkpoint], dict[str, Any]]:
+    """Make the function that samples while training: from the checkpoint just written, by the one generate path."""
+    drawing = settings.generation.model_copy(update={"seed": settings.generation.seed or _SAMPLE_SEED})
+    tokenizer = tokenizer_from_description(prepared.tokenizer)
+    known_words = words_of(dataset.texts())
+
+    def sample(checkpoint: Checkpoint) -> dict[str, Any]:
+        engine = open_checkpoint(checkpoint, drawing)
+        try:
+            (done,) = complete(engine, tokenizer, [GenerationRequest("", drawing)])
+        finally:
+            engine.close()
+        facts = result(done, "", checkpoint, drawing)
+        return {**facts, "real_words": real_word_share(done.text, known_words)}
+
+    return sample
+
+
+def _facts(model: OpenedModel, settings: Settings, prepared: Prepared, dataset: Dataset) -> dict[str, Any]:
+    """What is about to be trained, for the first line that people see."""
+    network = network_of(settings, prepared)
+    parameters = 0
+    for shape in network.weight_shapes().values():
+        count = 1
+        for extent in shape:
+            count *= extent
+        parameters += count
+    return {
+        "name": model.card.name,
+        "size": model.card.size,
+        "family": network.family.name,
+        "parameters": parameters,
+        "shown_parameters": units.count(parameters),
+        "documents": dataset.manifest.documents,
+        "targets": prepared.loader.targets_per_epoch,
+        "held_out_targets": prepared.loader.held_out_targets,
+        "examples_per_step": settings.training.examples_per_step,
+    }
