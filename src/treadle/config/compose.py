@@ -17,18 +17,21 @@ names the presets and sets nothing. Hydra reads the choices and flags and orders
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import OverrideType, Sweep
 from hydra.errors import HydraException
 from hydra.types import RunMode
+from hydra.version import VersionBase
 
 from treadle.base.errors import SettingsError
 from treadle.base.names import did_you_mean
@@ -51,10 +54,10 @@ from treadle.config.tree import (
     nested,
 )
 from treadle.config.validation import joined, validate, without_unknown
-from treadle.config.yaml_source import SourceError
+from treadle.config.yaml_source import SourceError, read_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from treadle.config.spec import Spec
 
@@ -201,22 +204,39 @@ def _unreadable(text: str, error: Exception) -> str:
 
 def _presets(choices: Mapping[str, Choice], conf: Path) -> tuple[Entry, list[Finding]]:
     """Lay the chosen presets over each other in Hydra's order; a preset that cannot be read is a finding."""
+    nothing = Entry({}, Origin(BUILT_IN))
     try:
+        for group, choice in choices.items():  # before Hydra does, whose complaints have no place in our words
+            read_yaml(conf / group / f"{choice.name}.yaml", group, f"conf/{group}/{choice.name}.yaml")
         return laid_over(_order(conf, [f"{group}={choice.name}" for group, choice in choices.items()]), conf)
     except SourceError as error:
-        return Entry({}, Origin(BUILT_IN)), [error.finding]
-    except HydraException as error:
-        return Entry({}, Origin(BUILT_IN)), [Finding(str(error))]
+        return nothing, [error.finding]
+    except (HydraException, yaml.YAMLError) as error:
+        return nothing, [Finding(f"The presets cannot be composed: {error}")]
 
 
 def _order(conf: Path, choices: list[str]) -> list[tuple[str, str]]:
     """Ask Hydra which files the defaults lists name, lowest first, and which section each of them sets."""
-    with _HYDRA, initialize_config_dir(str(conf), job_name="treadle", version_base="1.3"):
+    with _own_hydra(conf):
         loader = GlobalHydra.instance().config_loader()
         order = loader.compute_defaults_list(PRIMARY, choices, RunMode.RUN).defaults
     return [
         (one.config_path, one.package) for one in order if not one.primary and not one.config_path.startswith("hydra/")
     ]
+
+
+@contextlib.contextmanager
+def _own_hydra(conf: Path) -> Iterator[None]:
+    """Initialise Hydra for our presets, and leave the state of a program that uses both as it was."""
+    with _HYDRA:
+        outer, version = GlobalHydra.instance().hydra, VersionBase.instance().getbase()
+        GlobalHydra.instance().clear()
+        try:
+            with initialize_config_dir(str(conf), job_name="treadle", version_base="1.3"):
+                yield
+        finally:
+            GlobalHydra.instance().hydra = outer
+            VersionBase.instance().version_base = version
 
 
 def _classes(trees: Iterable[Entry]) -> tuple[dict[str, type[Spec]] | None, list[Finding]]:

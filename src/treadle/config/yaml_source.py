@@ -35,9 +35,9 @@ def read_yaml(path: Path, layer: str, shown: str | None = None) -> Entry:
     `shown` is the name of the file in origins and messages, if not the path itself. An empty file is an empty mapping.
     """
     name = str(path) if shown is None else shown
-    loader = _Loader(_text(path, name))
+    text = _text(path, name)
     try:
-        node = loader.get_single_node()
+        node = _Loader(text).get_single_node()
         tree = Entry({}, Origin(layer, name, 1)) if node is None else _entry(node, Origin(layer, name, 1))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -48,8 +48,6 @@ def read_yaml(path: Path, layer: str, shown: str | None = None) -> Entry:
         raise SourceError(f"{name} cannot be read: {str(error).splitlines()[0]}.", name) from error
     except RecursionError as error:
         raise SourceError(f"{name} is nested too deeply for settings.", name) from error
-    finally:
-        loader.dispose()
     if tree.children is None:
         message = f"{name}:1 must be a mapping of settings, such as `training:` with lines below it."
         raise SourceError(message, name, 1)
