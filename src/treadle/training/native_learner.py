@@ -5,15 +5,13 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
-from treadle.base.errors import DataError, SettingsError, UsageError, WeightsError
-from treadle.data.batch import MASKED
+from treadle.base.errors import ResourceError, UsageError
+from treadle.models.gpt.config import GPTConfig
 from treadle.models.gpt.weights import parameter_count, weight_shapes
-from treadle.native import instruction_sets
+from treadle.native import build, instruction_sets
 from treadle.native.binding import (
     Activation,
     Algorithm,
@@ -30,37 +28,42 @@ from treadle.native.binding import (
     memory_required,
 )
 from treadle.training.learner import StepResult, Tally
-from treadle.training.optimizers.config import AdamWConfig, MuonConfig
+from treadle.training.matching import require_match
+from treadle.training.optimizers.config import MuonConfig
+from treadle.training.optimizers.roles import role
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from treadle.data.batch import Batch
-    from treadle.models.gpt.config import GPTConfig
+    from treadle.training.config import TrainingSettings
     from treadle.training.learner import Arrays, Update
+    from treadle.training.learners import Network
     from treadle.training.optimizers.config import OptimizerConfig
 
-_LARGE = 32_000_000
+_LARGE: Final = 32_000_000
 """Parameters from which fewer gradient shards and shorter passes save memory that small models do not miss."""
 
-
-class DivergedError(DataError):
-    """Loss or gradient is not a number or infinite; weights and moments are as they were before the step."""
+_PRECISIONS: Final = {"bf16": Precision.BFLOAT16, "fp32": Precision.FLOAT32}
 
 
 @dataclass(frozen=True, slots=True)
 class NativePlan:
-    """How a native learner computes; stored with each checkpoint and replayed. None = choose for this machine.
+    """How a native learner computes; stored with each checkpoint and replayed. None = choose.
 
     `threads` never changes results; the other fields do, in the last bits.
     """
 
     threads: int | None = None
     precision: str | None = None
+    """`bf16` or `fp32`."""
     gradient_shards: int | None = None
+    """Partial gradients, summed in order; no more threads than shards can help."""
     pass_tokens: int | None = None
+    """Tokens that a thread carries through the network at once."""
 
 
 class NativeLearner:
@@ -96,7 +99,7 @@ class NativeLearner:
         return {
             "learner": "native",
             "threads": self._native_plan.threads,
-            "precision": self._native_plan.precision.name.lower(),
+            "precision": next(name for name, value in _PRECISIONS.items() if value == self._native_plan.precision),
             "gradient_shards": self._native_plan.gradient_shards,
             "pass_tokens": self._native_plan.pass_tokens,
             "instruction_set": self._trainer.library.instruction_set,
@@ -105,7 +108,7 @@ class NativeLearner:
     def step(self, micro_batches: Sequence[Batch], update: Update) -> StepResult:
         """Take one optimizer step on the mean loss over all targets of all `micro_batches`.
 
-        Raises `DivergedError` naming the step if loss or gradient norm is not finite; nothing has changed then.
+        Where the loss or the gradient's norm is not finite the result says so and nothing has been moved.
         """
         targets = sum(batch.count for batch in micro_batches)
         if targets == 0:
@@ -122,14 +125,12 @@ class NativeLearner:
             )
             sequences += len(batch.inputs)
         norm = self._trainer.gradient_norm()
+        result = StepResult(loss=loss / targets, targets=targets, gradient_norm=norm)
         if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise DivergedError(
-                f"step {update.step}: loss {loss / targets} and gradient norm {norm} are not both finite; "
-                "go back to the last good checkpoint and lower the learning rate"
-            )
+            return result
         scale = update.clip / norm if 0 < update.clip < norm else 1.0
         self._trainer.update(self._update_settings(update, scale), self._rules(update.rate_scale))
-        return StepResult(loss=loss / targets, targets=targets, gradient_norm=norm)
+        return result
 
     def evaluate(self, batch: Batch) -> Tally:
         """Sum the loss over a batch, without dropout, changing nothing."""
@@ -153,7 +154,7 @@ class NativeLearner:
 
     def load_weights(self, weights: Arrays) -> None:
         """Replace all weights; raises `WeightsError` naming every missing, unused and mismatched one."""
-        check_arrays("weights", weights, self._shapes)
+        _require_match(weights, self._shapes, "The set of weights")
         for name in self._shapes:
             self._trainer.write(name, weights[name])
         self._trainer.repack()
@@ -165,7 +166,8 @@ class NativeLearner:
     def load_optimizer_state(self, state: Arrays) -> None:
         """Replace the moments; raises `WeightsError` naming every missing, unused and mismatched one."""
         moments = self._moments()
-        check_arrays("optimizer state", state, {key: self._shapes[name] for key, (name, _) in moments.items()})
+        wanted = {key: self._shapes[name] for key, (name, _) in moments.items()}
+        _require_match(state, wanted, "The optimizer's state")
         for key, (name, kind) in moments.items():
             self._trainer.write(name, state[key], kind)
 
@@ -177,7 +179,7 @@ class NativeLearner:
         """Where each array of the optimizer state lives."""
         result: dict[str, tuple[str, Kind]] = {}
         for name in self._shapes:
-            if isinstance(self._optimizer, MuonConfig) and _is_block_matrix(name, self._shapes[name]):
+            if isinstance(self._optimizer, MuonConfig) and role(name, self._shapes[name]) == "matrix":
                 result[f"momentum/{name}"] = (name, Kind.FIRST_MOMENT)
             else:
                 result[f"first_moment/{name}"] = (name, Kind.FIRST_MOMENT)
@@ -209,16 +211,17 @@ class NativeLearner:
 
 def rule_for(optimizer: OptimizerConfig, name: str, shape: tuple[int, ...], rate_scale: float) -> Rule:
     """How `optimizer` moves the weight `name` when the schedule stands at `rate_scale`."""
-    embedding = name in {"embedding.weight", "position.weight"}
-    matrix = len(shape) == 2 and not embedding
-    if isinstance(optimizer, AdamWConfig):
-        decay = optimizer.weight_decay if matrix else 0.0
-        return Rule(Algorithm.ADAMW, optimizer.learning_rate * rate_scale, decay)
-    if _is_block_matrix(name, shape):
-        rate = optimizer.matrix_learning_rate * rate_scale
-        return Rule(Algorithm.MUON, rate, optimizer.matrix_weight_decay)
-    rate = optimizer.embedding_learning_rate if embedding else optimizer.learning_rate
-    return Rule(Algorithm.ADAMW, rate * rate_scale, optimizer.weight_decay if matrix else 0.0)
+    its_role = role(name, shape)
+    decay = optimizer.weight_decay if its_role in {"matrix", "head"} else 0.0
+    rate = optimizer.learning_rate
+    if isinstance(optimizer, MuonConfig):
+        if its_role == "matrix":
+            return Rule(
+                Algorithm.MUON, optimizer.matrix_learning_rate * rate_scale, optimizer.matrix_weight_decay
+            )
+        if its_role == "embedding":
+            rate = optimizer.embedding_learning_rate
+    return Rule(Algorithm.ADAMW, rate * rate_scale, decay)
 
 
 def native_shape(config: GPTConfig, vocabulary: int, context: int) -> Shape:
@@ -248,19 +251,26 @@ def native_shape(config: GPTConfig, vocabulary: int, context: int) -> Shape:
 
 
 def resolve_plan(config: GPTConfig, vocabulary: int, context: int, wanted: NativePlan) -> Plan:
-    """Fill in what `wanted` leaves open: from the machine for threads and precision, from the size for the rest."""
+    """Fill in what `wanted` leaves open, from the machine and from the size of the model."""
     large = parameter_count(config, vocabulary, context) > _LARGE
-    shards = wanted.gradient_shards or (2 if large else 4)
-    precision = wanted.precision or ("bfloat16" if instruction_sets.choose().bfloat16 else "float32")
-    names = [one.name.lower() for one in Precision]
-    if precision not in names:
-        raise SettingsError(f"precision {precision} is unknown; known are {', '.join(names)}")
+    shards = wanted.gradient_shards or (2 if large else _shards_for_this_machine())
+    precision = wanted.precision or ("bf16" if instruction_sets.choose().bfloat16 else "fp32")
+    if precision not in _PRECISIONS:
+        raise UsageError(f"precision {precision} is unknown to the native core; known are {', '.join(_PRECISIONS)}")
     return Plan(
-        precision=Precision[precision.upper()],
+        precision=_PRECISIONS[precision],
         threads=wanted.threads or min(usable_processors(), shards),
         gradient_shards=shards,
         pass_tokens=wanted.pass_tokens or (512 if large else 1024),
     )
+
+
+def _shards_for_this_machine() -> int:
+    # By the machine's processors, not by those that this run may use: results must not depend on the latter.
+    shards = 4
+    while shards < min(os.cpu_count() or 1, 16):
+        shards *= 2
+    return shards
 
 
 def required_memory(config: GPTConfig, vocabulary: int, context: int, wanted: NativePlan | None = None) -> Memory:
@@ -276,16 +286,50 @@ def usable_processors() -> int:
     return os.cpu_count() or 1
 
 
-def check_arrays(what: str, given: Arrays, wanted: Mapping[str, tuple[int, ...]]) -> None:
-    """Raise `WeightsError` naming every missing, unused and mismatched array; nothing is taken half."""
-    problems = [f"missing {name}" for name in wanted if name not in given]
-    problems += [f"unused {name}" for name in given if name not in wanted]
-    for name, shape in wanted.items():
-        if name in given and given[name].shape != shape:
-            problems.append(f"{name} has shape {given[name].shape}, not {shape}")
-    if problems:
-        raise WeightsError(f"{what} do not fit this model: {'; '.join(problems)}")
+def _require_match(found: Arrays, wanted: Mapping[str, tuple[int, ...]], what: str) -> None:
+    require_match(
+        {name: array.shape for name, array in found.items()},
+        wanted,
+        what,
+        "Load it into a model of the settings that it was saved with.",
+    )
 
 
-def _is_block_matrix(name: str, shape: tuple[int, ...]) -> bool:
-    return len(shape) == 2 and name.startswith("layers.")
+class NativeMaker:
+    """Makes native learners, for the `gpt` family."""
+
+    def refusal(self, network: Network, settings: TrainingSettings) -> str | None:  # noqa: ARG002 - one interface
+        """Why the native core cannot be used; None when it can. The first call may compile it."""
+        if not isinstance(network.config, GPTConfig):
+            return f"the native core trains the family gpt, not {network.config.__class__.__name__}."
+        try:
+            build.library_path(instruction_sets.choose())
+        except ResourceError as error:
+            return str(error)
+        return None
+
+    def make(self, network: Network, settings: TrainingSettings, plan: Mapping[str, Any] | None) -> NativeLearner:
+        """Make it; what a stored numeric `plan` says holds wherever the settings leave it open."""
+        if not isinstance(network.config, GPTConfig):
+            raise UsageError(str(self.refusal(network, settings)))
+        return NativeLearner(
+            network.config,
+            settings.optimizer,
+            vocabulary=network.vocabulary,
+            context=network.context,
+            seed=settings.seed,
+            plan=_wanted_plan(settings, plan or {}),
+        )
+
+
+MAKER: Final = NativeMaker()
+
+
+def _wanted_plan(settings: TrainingSettings, stored: Mapping[str, Any]) -> NativePlan:
+    replayed: dict[str, Any] = {}
+    if stored.get("learner") == "native":
+        replayed = {field.name: stored.get(field.name) for field in fields(NativePlan)}
+    replayed["threads"] = settings.threads or None  # Never part of the result, so always of this run.
+    if settings.precision != "auto":
+        replayed["precision"] = settings.precision
+    return NativePlan(**replayed)

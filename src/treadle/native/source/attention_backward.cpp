@@ -8,25 +8,31 @@ namespace treadle {
 
 namespace {
 
-// With P = softmax(S) recomputed from the saved log-sum, dS = scale * P * (dP - sum(y dy)).
+// With P = softmax(S) recomputed from the saved log-sum, dS = scale * P * (dP - sum(P dP)). The sum is taken over what
+// was computed here, not as y dy from rounded values, so that every row of dS sums to zero.
 template <class E>
-void score_gradient_row(const AttentionForward<E>& group, const AttentionBackward<E>& backward,
-                        const AttentionScratch<E>& scratch, int head, int token, int row, int width) {
-    const typename E::Value* output = group.output + token * group.output_stride + head * group.head;
-    const typename E::Value* upstream = backward.upstream + token * group.output_stride + head * group.head;
-    Vec along = zero();
-    for (int i = 0; i < group.head; i += kLanes) along = multiply_add(E::load(output + i), E::load(upstream + i), along);
-    const Vec slope = broadcast(sum(along));
-    const Vec log_sum = broadcast(-group.log_sums[token * group.log_sum_stride + head]);
+void score_gradient_row(const AttentionForward<E>& group, const AttentionScratch<E>& scratch, float log_sum, int row,
+                        int visible, int width) {
+    const int64_t start = static_cast<int64_t>(row) * group.time;
+    float* scores = scratch.scores + start;
+    const float* upstream = scratch.upstream_scores + start;
     const Vec scale = broadcast(group.scale);
-    const int visible = token + 1;
-    for (int i = 0; i < width; i += kLanes) {
-        const int64_t place = static_cast<int64_t>(row) * group.time + i;
-        const Vec share = exponential(multiply_add(load(scratch.scores + place), scale, log_sum));
+    Vec along = zero();
+    for (int i = 0; i < visible; i += kLanes) {
+        const Vec share = exponential(multiply_add(load(scores + i), scale, broadcast(-log_sum)));
         const Vec probability = keep_first(share, visible - i, zero());
-        const Vec gradient = probability * scale * (load(scratch.upstream_scores + place) - slope);
-        E::store(scratch.probabilities + place, probability);
-        E::store(scratch.score_gradients + place, keep_first(gradient, visible - i, zero()));
+        store(scores + i, probability);
+        along = multiply_add(probability, load(upstream + i), along);
+        E::store(scratch.probabilities + start + i, probability);
+    }
+    const Vec slope = broadcast(sum(along));
+    int i = 0;
+    for (; i < visible; i += kLanes) {
+        E::store(scratch.score_gradients + start + i, load(scores + i) * scale * (load(upstream + i) - slope));
+    }
+    for (; i < width; i += kLanes) {
+        E::store(scratch.probabilities + start + i, zero());
+        E::store(scratch.score_gradients + start + i, zero());
     }
 }
 
@@ -45,7 +51,10 @@ void backward_eight(const AttentionForward<E>& group, const AttentionBackward<E>
     multiply_eight_rows<E>({as_words<E>(upstream), group.output_stride / E::kPerWord, 1, scratch.values, time,
                             head_words, scratch.upstream_scores, time, false},
                            width);
-    for (int row = 0; row < 8; row++) score_gradient_row(group, backward, scratch, head, first + row, row, width);
+    for (int row = 0; row < 8; row++) {
+        const float log_sum = group.log_sums[(first + row) * group.log_sum_stride + head];
+        score_gradient_row(group, scratch, log_sum, row, first + row + 1, width);
+    }
     const int64_t pack = (first - round_start) / E::kPerWord * time;
     interleave_rows<E>(scratch.probabilities, time, 8, width, scratch.probability_rows + pack, time);
     interleave_rows<E>(scratch.score_gradients, time, 8, width, scratch.score_rows + pack, time);

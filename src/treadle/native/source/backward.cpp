@@ -14,8 +14,7 @@ double Network<E>::train(const Sequences& sequences, const Dropout& dropout, flo
         const size_t vectors = static_cast<size_t>(parameters_.size() - parameters_.vectors_start());
         std::memset(gradients + parameters_.vectors_start(), 0, sizeof(float) * vectors);
     }
-    forward(sequences, dropout, work);
-    const double result = loss(sequences, loss_scale, gradients, add, work);
+    const double result = loss(sequences, forward(sequences, dropout, work), loss_scale, gradients, add, work);
     norm_layer_backward(parameters_.norm, work.final_unit, work.final_inverse, rows, false, gradients, work);
     for (int index = shape_.layers - 1; index >= 0; index--) {
         const LayerTensors& layer = parameters_.layers[static_cast<size_t>(index)];
@@ -32,13 +31,12 @@ double Network<E>::train(const Sequences& sequences, const Dropout& dropout, flo
 // Head and cross-entropy, some rows at a time, so that logits never fill tokens x vocabulary. Without `gradients` only
 // the loss; with them also the head's gradient, and the gradient of the final norm's output in `work.wide`.
 template <class E>
-double Network<E>::loss(const Sequences& sequences, float scale, float* gradients, bool add,
+double Network<E>::loss(const Sequences& sequences, const Value* input, float scale, float* gradients, bool add,
                         Workspace<E>& work) const {
     const int rows = sequences.rows();
     const int width = shape_.padded_width;
     const int vocabulary = shape_.padded_vocabulary;
     const Tensor& head = parameters_.head();
-    const Value* input = gained(parameters_.norm, work.final_unit, rows, work);
     const LossSettings settings{shape_.vocabulary, vocabulary, shape_.logit_soft_cap, scale};
     double total = 0.0;
     for (int start = 0; start < rows; start += work.loss_rows) {
@@ -71,6 +69,15 @@ void Network<E>::weight_gradient(const Tensor& weight, const Value* upstream, co
                                  float* gradients, bool add, Workspace<E>& work) const {
     multiply_transposed<E>({weight.rows, weight.columns, rows}, upstream, weight.rows, input, weight.columns,
                            place(gradients, weight), add, work.transposed);
+}
+
+// The forward pass keeps normed rows before their gain only: that is what the gain's gradient needs.
+template <class E>
+const typename E::Value* Network<E>::gained_again(const NormTensors& norm, const Value* unit, int rows,
+                                                  Workspace<E>& work) const {
+    if (!norm.gain.rows) return unit;
+    norm_gain<E>(norm_, values(norm), unit, rows, work.gained);
+    return work.gained;
 }
 
 template <class E>
@@ -134,7 +141,7 @@ void Network<E>::feed_forward_backward(int rows, const LayerTensors& layer, cons
 
     multiply_into<E>({rows, shape_.padded_width, static_cast<int>(kept_width)}, work.inner_gradient,
                      layer.inner.backward, work.wide, shape_.padded_width, false);
-    const Value* input = gained(layer.feed_forward_norm, saved.feed_forward_unit, rows, work);
+    const Value* input = gained_again(layer.feed_forward_norm, saved.feed_forward_unit, rows, work);
     weight_gradient(layer.inner, work.inner_gradient, input, rows, gradients, add, work);
     bias_gradient(layer.inner_bias, work.inner_gradient, rows, gradients);
     norm_layer_backward(layer.feed_forward_norm, saved.feed_forward_unit, saved.feed_forward_inverse, rows, true,
@@ -186,7 +193,7 @@ void Network<E>::attention_layer_backward(const Sequences& sequences, const Laye
     }
     multiply_into<E>({rows, width, shape_.projected_width}, work.projected_gradient, layer.projections.backward,
                      work.wide, width, false);
-    const Value* input = gained(layer.attention_norm, saved.attention_unit, rows, work);
+    const Value* input = gained_again(layer.attention_norm, saved.attention_unit, rows, work);
     weight_gradient(layer.projections, work.projected_gradient, input, rows, gradients, add, work);
     bias_gradient(layer.projections_bias, work.projected_gradient, rows, gradients);
     norm_layer_backward(layer.attention_norm, saved.attention_unit, saved.attention_inverse, rows, true, gradients,
@@ -200,7 +207,7 @@ void Network<E>::embed_backward(const Sequences& sequences, float* gradients, bo
     if (shape_.embedding_norm) {
         const NormTensors& norm = parameters_.embedding_norm;
         gather(sequences, work.x);
-        norm_forward<Float32>(norm_, work.x, rows, work.wide, work.embedding_inverse);
+        norm_forward<Float32>(norm_, {}, work.x, rows, work.wide, work.embedding_inverse, nullptr);
         norm_backward<Float32>(norm_, work.x_gradient, work.wide, work.embedding_inverse, values(norm.gain), rows,
                                {work.x_gradient, false, nullptr, place(gradients, norm.gain),
                                 place(gradients, norm.bias)});

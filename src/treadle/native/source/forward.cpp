@@ -6,16 +6,17 @@
 
 namespace treadle {
 
+// Returns what the head reads: the normed residual stream.
 template <class E>
-void Network<E>::forward(const Sequences& sequences, const Dropout& dropout, Workspace<E>& work) const {
+const typename E::Value* Network<E>::forward(const Sequences& sequences, const Dropout& dropout, Workspace<E>& work) const {
     const int rows = sequences.rows();
     embed(sequences, work);
     for (int index = 0; index < shape_.layers; index++) {
         const LayerTensors& layer = parameters_.layers[static_cast<size_t>(index)];
         LayerActivations<E>& saved = work.layers[static_cast<size_t>(index)];
 
-        norm_forward<E>(norm_, work.x, rows, saved.attention_unit, saved.attention_inverse);
-        project_heads(sequences, layer, gained(layer.attention_norm, saved.attention_unit, rows, work), saved, work);
+        const Value* input = normed(layer.attention_norm, rows, saved.attention_unit, saved.attention_inverse, work);
+        project_heads(sequences, layer, input, saved, work);
         for (int sequence = 0; sequence < sequences.count; sequence++) {
             for (int head = 0; head < shape_.kv_heads; head++) {
                 attention_forward<E>(head_group(sequence, sequences.padded(), head, saved), work.attention);
@@ -23,11 +24,11 @@ void Network<E>::forward(const Sequences& sequences, const Dropout& dropout, Wor
         }
         add_to_residual(sequences, layer.output, layer.output_bias, saved.attended, dropout, 2 * index, work);
 
-        norm_forward<E>(norm_, work.x, rows, saved.feed_forward_unit, saved.feed_forward_inverse);
-        feed_forward(rows, layer, gained(layer.feed_forward_norm, saved.feed_forward_unit, rows, work), saved, work);
+        input = normed(layer.feed_forward_norm, rows, saved.feed_forward_unit, saved.feed_forward_inverse, work);
+        feed_forward(rows, layer, input, saved, work);
         add_to_residual(sequences, layer.down, layer.down_bias, work.activated, dropout, 2 * index + 1, work);
     }
-    norm_forward<E>(norm_, work.x, rows, work.final_unit, work.final_inverse);
+    return normed(parameters_.norm, rows, work.final_unit, work.final_inverse, work);
 }
 
 // Rows of embeddings, plus positions where those are learned.
@@ -48,20 +49,18 @@ void Network<E>::gather(const Sequences& sequences, float* rows) const {
 template <class E>
 void Network<E>::embed(const Sequences& sequences, Workspace<E>& work) const {
     if (!shape_.embedding_norm) return gather(sequences, work.x);
-    const int rows = sequences.rows();
     gather(sequences, work.wide);
-    norm_forward<Float32>(norm_, work.wide, rows, work.x, work.embedding_inverse);
+    // The rows before the gain are computed again in the backward pass; where there is no gain they are the result.
     const NormTensors& norm = parameters_.embedding_norm;
-    if (norm.gain.rows) norm_gain<Float32>(norm_, work.x, rows, values(norm.gain), values(norm.bias), work.x);
+    norm_forward<Float32>(norm_, values(norm), work.wide, sequences.rows(), work.x, work.embedding_inverse, work.x);
 }
 
-// The normed rows after their gain; without a gain these are the normed rows themselves.
+// The residual stream after a norm. `unit` keeps it before the gain; without a gain that is the result.
 template <class E>
-const typename E::Value* Network<E>::gained(const NormTensors& norm, const Value* unit, int rows,
+const typename E::Value* Network<E>::normed(const NormTensors& norm, int rows, Value* unit, float* inverse,
                                             Workspace<E>& work) const {
-    if (!norm.gain.rows) return unit;
-    norm_gain<E>(norm_, unit, rows, values(norm.gain), values(norm.bias), work.gained);
-    return work.gained;
+    norm_forward<E>(norm_, values(norm), work.x, rows, unit, inverse, work.gained);
+    return norm.gain.rows ? work.gained : unit;
 }
 
 template <class E>
@@ -167,8 +166,7 @@ void Network<E>::add_to_residual(const Sequences& sequences, const Tensor& weigh
 
 template <class E>
 double Network<E>::evaluate(const Sequences& sequences, Workspace<E>& work) const {
-    forward(sequences, Dropout{}, work);
-    return loss(sequences, 0.0f, nullptr, false, work);
+    return loss(sequences, forward(sequences, Dropout{}, work), 0.0f, nullptr, false, work);
 }
 
 template class Network<Bfloat16>;

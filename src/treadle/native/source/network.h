@@ -45,7 +45,7 @@ class Network {
 
   private:
     // Forward (forward.cpp).
-    void forward(const Sequences& sequences, const Dropout& dropout, Workspace<E>& work) const;
+    const Value* forward(const Sequences& sequences, const Dropout& dropout, Workspace<E>& work) const;
     void embed(const Sequences& sequences, Workspace<E>& work) const;
     void gather(const Sequences& sequences, float* rows) const;
     void project_heads(const Sequences& sequences, const LayerTensors& layer, const Value* input,
@@ -54,12 +54,13 @@ class Network {
                       Workspace<E>& work) const;
     void add_to_residual(const Sequences& sequences, const Tensor& weight, const Tensor& bias, const Value* input,
                          const Dropout& dropout, int site, Workspace<E>& work) const;
-    const Value* gained(const NormTensors& norm, const Value* unit, int rows, Workspace<E>& work) const;
+    const Value* normed(const NormTensors& norm, int rows, Value* unit, float* inverse, Workspace<E>& work) const;
     AttentionForward<E> head_group(int sequence, int padded, int key_head, const LayerActivations<E>& saved) const;
 
     // Backward (backward.cpp, backward_layer.cpp).
     void embed_backward(const Sequences& sequences, float* gradients, bool add, Workspace<E>& work) const;
-    double loss(const Sequences& sequences, float scale, float* gradients, bool add, Workspace<E>& work) const;
+    double loss(const Sequences& sequences, const Value* input, float scale, float* gradients, bool add,
+                Workspace<E>& work) const;
     void attention_layer_backward(const Sequences& sequences, const LayerTensors& layer,
                                   const LayerActivations<E>& saved, float* gradients, bool add,
                                   Workspace<E>& work) const;
@@ -70,8 +71,10 @@ class Network {
                              float* gradients, Workspace<E>& work) const;
     void weight_gradient(const Tensor& weight, const Value* upstream, const Value* input, int rows, float* gradients,
                          bool add, Workspace<E>& work) const;
+    const Value* gained_again(const NormTensors& norm, const Value* unit, int rows, Workspace<E>& work) const;
     void bias_gradient(const Tensor& bias, const Value* upstream, int rows, float* gradients) const;
 
+    NormWeights values(const NormTensors& norm) const { return {values(norm.gain), values(norm.bias)}; }
     // Null for a tensor that the shape does not have.
     const float* values(const Tensor& tensor) const { return tensor.rows ? weights_ + tensor.offset : nullptr; }
     static float* place(float* gradients, const Tensor& tensor) {

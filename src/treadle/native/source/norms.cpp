@@ -4,8 +4,18 @@
 
 namespace treadle {
 
+namespace {
+
+// Where the means have been taken away, or must not be; padding is not at the mean, so the mask keeps it out.
+Vec centred(const NormSettings& settings, const float* x, Vec mean, int i) {
+    return settings.layer_norm ? (load(x + i) - mean) * load(settings.mask + i) : load(x + i);
+}
+
+}  // namespace
+
 template <class E>
-void norm_forward(const NormSettings& settings, const float* x, int rows, typename E::Value* unit, float* inverse) {
+void norm_forward(const NormSettings& settings, NormWeights weights, const float* x, int rows,
+                  typename E::Value* unit, float* inverse, typename E::Value* out) {
     const int padded = settings.padded_width;
     for (int row = 0; row < rows; row++, x += padded, unit += padded) {
         Vec mean = zero();
@@ -16,27 +26,29 @@ void norm_forward(const NormSettings& settings, const float* x, int rows, typena
         }
         Vec squares = zero();
         for (int i = 0; i < padded; i += kLanes) {
-            // The mask keeps the padding, which is not at the mean, out of the variance.
-            const Vec centred = settings.layer_norm ? (load(x + i) - mean) * load(settings.mask + i) : load(x + i);
-            squares = multiply_add(centred, centred, squares);
+            const Vec value = centred(settings, x, mean, i);
+            squares = multiply_add(value, value, squares);
         }
         const float scale = 1.0f / std::sqrt(sum(squares) / static_cast<float>(settings.width) + settings.epsilon);
         inverse[row] = scale;
         for (int i = 0; i < padded; i += kLanes) {
-            const Vec centred = settings.layer_norm ? (load(x + i) - mean) * load(settings.mask + i) : load(x + i);
-            E::store(unit + i, centred * broadcast(scale));
+            const Vec value = centred(settings, x, mean, i) * broadcast(scale);
+            E::store(unit + i, value);
+            if (!weights.gain) continue;
+            const Vec shift = weights.bias ? load(weights.bias + i) : zero();
+            E::store(out + static_cast<int64_t>(row) * padded + i, multiply_add(value, load(weights.gain + i), shift));
         }
     }
 }
 
 template <class E>
-void norm_gain(const NormSettings& settings, const typename E::Value* unit, int rows, const float* gain,
-               const float* bias, typename E::Value* out) {
+void norm_gain(const NormSettings& settings, NormWeights weights, const typename E::Value* unit, int rows,
+               typename E::Value* out) {
     const int padded = settings.padded_width;
     for (int row = 0; row < rows; row++, unit += padded, out += padded) {
         for (int i = 0; i < padded; i += kLanes) {
-            const Vec shift = bias ? load(bias + i) : zero();
-            E::store(out + i, multiply_add(E::load(unit + i), load(gain + i), shift));
+            const Vec shift = weights.bias ? load(weights.bias + i) : zero();
+            E::store(out + i, multiply_add(E::load(unit + i), load(weights.gain + i), shift));
         }
     }
 }
@@ -103,8 +115,9 @@ void norm_backward(const NormSettings& settings, const float* upstream, const ty
 }
 
 #define TREADLE_INSTANTIATE(E)                                                                                     \
-    template void norm_forward<E>(const NormSettings&, const float*, int, E::Value*, float*);                      \
-    template void norm_gain<E>(const NormSettings&, const E::Value*, int, const float*, const float*, E::Value*);  \
+    template void norm_forward<E>(const NormSettings&, NormWeights, const float*, int, E::Value*, float*,          \
+                                  E::Value*);                                                                      \
+    template void norm_gain<E>(const NormSettings&, NormWeights, const E::Value*, int, E::Value*);                 \
     template void norm_backward<E>(const NormSettings&, const float*, const E::Value*, const float*, const float*, \
                                    int, NormGradients<E>);
 TREADLE_INSTANTIATE(Bfloat16)

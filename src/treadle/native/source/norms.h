@@ -14,14 +14,22 @@ struct NormSettings {
     const float* mask;  // 1 for real channels, 0 for padding.
 };
 
-// unit = (x - mean) / deviation, rounded to elements; `inverse` keeps 1 / deviation of each row.
-template <class E>
-void norm_forward(const NormSettings& settings, const float* x, int rows, typename E::Value* unit, float* inverse);
+// Gain and bias of one norm; null where it has none.
+struct NormWeights {
+    const float* gain;
+    const float* bias;
+};
 
-// out = unit * gain + bias; `bias` may be null.
+// unit = (x - mean) / deviation, rounded to elements; `inverse` keeps 1 / deviation of each row. With a gain also
+// out = (x - mean) / deviation * gain + bias, rounded once.
 template <class E>
-void norm_gain(const NormSettings& settings, const typename E::Value* unit, int rows, const float* gain,
-               const float* bias, typename E::Value* out);
+void norm_forward(const NormSettings& settings, NormWeights weights, const float* x, int rows,
+                  typename E::Value* unit, float* inverse, typename E::Value* out);
+
+// out = unit * gain + bias: what the backward pass needs again and the forward pass did not keep.
+template <class E>
+void norm_gain(const NormSettings& settings, NormWeights weights, const typename E::Value* unit, int rows,
+               typename E::Value* out);
 
 // Where the results of `norm_backward` go.
 template <class E>
