@@ -1,4 +1,4 @@
-"""Operations on the workspace and the machine: init, doctor."""
+"""Operations on the workspace and the machine: init, demo, doctor."""
 
 from __future__ import annotations
 
@@ -6,9 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+from treadle.base.errors import UsageError
+from treadle.jobs.executors.subprocess import SubprocessRun
+from treadle.operations.data import feed
+from treadle.operations.models import new
 from treadle.operations.operation import operation
+from treadle.operations.training import train
 from treadle.registry.catalogue import load
-from treadle.store.workspace import create_workspace
+from treadle.store.models import ModelCards
+from treadle.store.workspace import SETTINGS_FILE, WorkspaceFolder, create_workspace
+
+DEMO_MODEL = "bard"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,28 @@ class DoctorReport:
 def init(folder: Annotated[Path, "folder to make a workspace; created if need be"] = Path()) -> InitReport:
     """Make a folder a workspace, which holds all that you own: data, models, runs, notes."""
     return InitReport(str(create_workspace(folder).root))
+
+
+@operation("heavy", needs_workspace=False, examples=("treadle demo", "treadle demo my-demo --minutes 3"))
+def demo(
+    folder: Annotated[Path, "workspace to make or to go on in"] = Path("demo"),
+    *,
+    minutes: Annotated[float, "how long to train"] = 1.0,
+) -> SubprocessRun:
+    """See it work: make a workspace, feed a model the plays of Shakespeare, train it, read what it writes.
+
+    Run again, it goes on with the same model.
+    """
+    root = folder.expanduser().resolve()
+    workspace = WorkspaceFolder(root) if (root / SETTINGS_FILE).is_file() else create_workspace(root)
+    if minutes <= 0:
+        raise UsageError(f"--minutes must be greater than 0, not {minutes:g}.")
+    if all(card.name != DEMO_MODEL for card in ModelCards(workspace).all()):
+        new(workspace, DEMO_MODEL, list(load("treadle.recipes.demo:SETTINGS")), size="tiny", tokenizer="char")
+    text: Path = load("treadle.data.bundled.texts:bundled_text")("shakespeare")
+    feeding = feed(workspace, DEMO_MODEL, [text])
+    feeding.wait()
+    return train(workspace, DEMO_MODEL, minutes=minutes)
 
 
 @operation("light", needs_workspace=False, examples=("treadle doctor", "treadle doctor --json"))
