@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from treadle.data.versions import Dataset
 
 
-def prepare_tokens(
-    dataset: Dataset, folder: Path, settings: DataSettings, seed: int, *, fix: bool
-) -> Prepared | None:
+def prepare_tokens(dataset: Dataset, folder: Path, settings: DataSettings, seed: int, *, fix: bool) -> Prepared | None:
     """Encode a dataset version for one model; see `prepared.Prepare`."""
     tokenizer = _tokenizer(dataset, folder / "tokenizer.json", settings.tokenizer, fix=fix)
     if tokenizer is None:

@@ -94,7 +94,9 @@ def test_shards_are_closed_when_full_and_a_large_document_stays_whole(
     dataset = versions.add([*small, large, doc("last")])
     assert [shard.documents for shard in dataset.manifest.shards] == [8, 2, 1]
     assert dataset.manifest.shards[1].bytes > shards.FULL_BYTES
-    assert [document.id for document in dataset.documents()] == [document.id for document in [*small, large, doc("last")]]
+    assert [document.id for document in dataset.documents()] == [
+        document.id for document in [*small, large, doc("last")]
+    ]
     stored = list(dataset.documents())[9]
     assert max(map(len, stored.pieces())) <= PIECE
     assert Document.from_pieces(stored.pieces, "again").id == large.id
