@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from treadle.config.compose import Sources, compose
+from treadle.config.constraints import FREE, RULES, changes_refused, kept_with_model
+from treadle.config.schema import known_keys, section_classes
+from treadle.config.tree import Origin
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def _refused(*flags: str, trained: tuple[str, ...] = ()) -> list[str]:
+    return changes_refused(compose(Sources(flags=trained)), compose(Sources(flags=[*trained, *flags])))
+
+
+def test_the_same_settings_are_no_change() -> None:
+    assert _refused() == []
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "training.clip=2.0",
+        "training.batch_size=3",
+        "training.optimizer.learning_rate=1.0",
+        "family.dropout=0.1",
+        "data.sequence_length=999",
+        "data.held_out=0",
+        "data.unknown=skip",
+        "generation.top_k=3",
+        "training.precision=fp32",
+    ],
+)
+def test_what_does_not_touch_the_weights_may_change(flag: str) -> None:
+    assert _refused(flag) == []
+
+
+@pytest.mark.parametrize(
+    ("flag", "key"),
+    [
+        ("family.layers=7", "family.layers"),
+        ("family.width=768", "family.width"),
+        ("family.tied_embeddings=true", "family.tied_embeddings"),
+        ("data.tokenizer=char", "data.tokenizer"),
+        ("data.held_out=0.2", "data.held_out"),
+        ("training.optimizer.name=adamw", "training.optimizer.name"),
+        ("training.seed=2", "training.seed"),
+    ],
+)
+def test_what_the_weights_fix_is_refused_with_key_reason_and_remedy(flag: str, key: str) -> None:
+    (message,) = _refused(flag)
+    value = flag.partition("=")[2]
+    assert message.startswith(f"`{key}` cannot change from ")
+    assert "(command line)" in message
+    assert f"treadle new NAME {key}=" in message or value == "true"
+
+
+def test_each_change_is_named() -> None:
+    messages = _refused("size=nano")
+    assert [message.split("`")[1] for message in messages] == ["family.layers", "family.width", "family.heads"]
+    assert "(size nano, conf/size/nano.yaml:5)" in messages[0]
+
+
+def test_learned_positions_end_at_the_trained_context_and_rotary_ones_do_not() -> None:
+    assert _refused("data.sequence_length=64", trained=("family=gpt2",)) == []
+    (message,) = _refused("data.sequence_length=512", trained=("family=gpt2",))
+    assert "none beyond its trained context" in message
+
+
+def test_the_table_speaks_of_keys_that_exist() -> None:
+    known = known_keys(section_classes("gpt"))
+    assert all(rule.key in known for rule in RULES)
+    assert all(key in known for key in FREE)
+
+
+def test_a_card_keeps_choices_typed_values_and_all_that_the_weights_fix(tmp_path: Path) -> None:
+    typed = ["size=tiny", "family=gpt2", "training.clip=0.5", "generation.stop=[x]", "family.dropout=0.1"]
+    settings = compose(Sources(flags=typed))
+    kept = kept_with_model(settings)
+    assert kept["defaults"] == [{"override /family": "gpt2"}, {"override /size": "tiny"}]
+    assert kept["training"] == {"optimizer": {"name": "muon"}, "clip": 0.5, "seed": 1}
+    assert kept["generation"] == {"stop": ["x"]}
+    assert kept["family"] == settings.values()["family"]
+    assert set(kept["data"]) == {"sequence_length", "held_out", "tokenizer"}
+    card = tmp_path / "model.yaml"
+    card.write_text(yaml.safe_dump({"name": "bard", "family": "gpt", "size": "tiny", "settings": kept}))
+    again = compose(Sources(model_file=card))
+    assert again.values() == settings.values()
+    assert again.origins["family.width"] == Origin("model", str(card), again.origins["family.width"].line)
+
+
+def test_a_model_keeps_its_shape_when_a_preset_changes_later(tmp_path: Path, conf: Path) -> None:
+    card = tmp_path / "model.yaml"
+    old = compose(Sources(conf=conf, size="tiny"))
+    card.write_text(yaml.safe_dump({"settings": kept_with_model(old)}))
+    size = conf / "size" / "tiny.yaml"
+    size.write_text(size.read_text().replace("width: 128", "width: 256").replace("batch_size: 16", "batch_size: 8"))
+    new = compose(Sources(conf=conf, model_file=card))
+    assert changes_refused(old, new) == []
+    assert (new.values()["family"]["width"], new.training.batch_size) == (128, 8)
