@@ -13,6 +13,7 @@ from treadle.training.optimizers.config import MuonConfig, OptimizerConfig
 class TrainingSettings(Spec):
     """How a model is trained. Everything counted in steps means optimizer steps."""
 
+    default_minutes: float = Field(3.0, gt=0, description="minutes of a training that is given no length")
     batch_size: int = Field(16, ge=1, description="examples of one micro-batch")
     accumulation: int = Field(1, ge=1, description="micro-batches of one step; their gradients equal one big batch's")
     optimizer: OptimizerConfig = Field(MuonConfig(), description="rule that turns gradients into updates")

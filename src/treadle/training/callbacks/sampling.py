@@ -8,7 +8,7 @@ from treadle.base.errors import TreadleError
 from treadle.training.callbacks.callback import Callback
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from treadle.training.checkpoints import Checkpoint
     from treadle.training.learner import StepResult
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 class Sampling(Callback):
-    """Emits `sample` (step, checkpoint, and what `sample` returned) every so many steps and at the end of the budget.
+    """Emits `sample` (step, epoch, and what `sample` returned) every so many steps and at the budget's end.
 
     It asks for a checkpoint and samples from that, so that what is seen while training is what is there later. A sample
     that fails is told by `sample_failed` and does not end the training.
     """
 
-    def __init__(self, every: int, sample: Callable[[Checkpoint], str], emit: Callable[..., Any]) -> None:
+    def __init__(self, every: int, sample: Callable[[Checkpoint], Mapping[str, Any]], emit: Callable[..., Any]) -> None:
         """Take the steps between two samples (0 = none), what makes one, and where it is told."""
         self._every, self._sample, self._emit = every, sample, emit
         self._due = False
@@ -38,8 +38,10 @@ class Sampling(Callback):
         if not self._due and not (self._every and checkpoint.finished):
             return
         self._due = False
-        place = {"step": checkpoint.step, "epoch": round(training.epochs, 4), "checkpoint": checkpoint.path.name}
+        place = {"step": checkpoint.step, "epoch": round(training.epochs, 4)}
         try:
-            self._emit("sample", **place, text=self._sample(checkpoint))
+            facts = self._sample(checkpoint)
         except TreadleError as error:
             self._emit("sample_failed", **place, reason=str(error))
+        else:
+            self._emit("sample", **{**place, **facts})
