@@ -46,7 +46,7 @@ def test_what_is_fed_comes_out_of_the_loader_once_an_epoch(versions: DatasetVers
     assert (counts == np.bincount(stream, minlength=tokenizer.vocabulary_size)).all()
     held_out = tokenizer.decode(streams.held_out.read(0, len(streams.held_out)))
     assert held_out.startswith(bundled_text("shakespeare").read_text()[1_003_855:])
-    evaluated = sum(loader.extra(batch)["bytes"] for batch in loader.evaluation(32))
+    evaluated = sum(loader.extra(batch)["bytes"] for batch in loader.evaluation(32))  # noqa: S610 - no Django here
     assert evaluated == streams.held_out_bytes == len(held_out.encode())
     ledger = token_ledger(loader, loader.examples_per_epoch)
     assert (ledger.buffered, ledger.total) == (0, streams.targets)

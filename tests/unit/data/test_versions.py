@@ -9,11 +9,12 @@ from treadle.base.errors import DataError, NotFoundError
 from treadle.data import shards
 from treadle.data.document import PIECE, Document, Refusal
 from treadle.data.versions import DatasetVersions, content_id
-from treadle.store.objects import ObjectStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from treadle.store.objects import ObjectStore
 
 
 def doc(text: str, source: str = "somewhere") -> Document:

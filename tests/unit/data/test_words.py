@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +18,7 @@ def test_words_are_letters_in_lower_case_of_three_and_more() -> None:
 @given(text=st.text(alphabet="abcé '\n.", max_size=60), cuts=st.lists(st.integers(0, 60), max_size=5))
 def test_words_across_pieces_are_whole(text: str, cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), len(text)]
-    pieces = [text[first:last] for first, last in zip(edges[:-1], edges[1:], strict=True)]
+    pieces = [text[first:last] for first, last in itertools.pairwise(edges)]
     assert words_of(pieces) == words_of([text])
 
 

@@ -43,9 +43,14 @@ def test_arrays_are_written_as_their_bytes(tmp_path: Path) -> None:
 
 def test_a_block_that_fails_stores_nothing(tmp_path: Path) -> None:
     store = ObjectStore(tmp_path)
-    with pytest.raises(KeyError), store.writer() as writer:
-        writer.write(b"half")
-        raise KeyError
+
+    def write_half() -> None:
+        with store.writer() as writer:
+            writer.write(b"half")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        write_half()
     assert stored_files(store) == []
 
 

@@ -56,7 +56,7 @@ def test_a_latin_1_play_is_read_rightly_with_its_line_ends_made_one_kind() -> No
 @pytest.mark.parametrize(
     ("encoding", "text"),
     [
-        ("cp1252", "“Smart quotes” and a café — naïve façade… it’s £5. " * 4),
+        ("cp1252", "“Smart quotes” and a café — naïve façade… it’s £5. " * 4),  # noqa: RUF001 - the point
         ("latin-1", GERMAN * 3),
         ("cp1251", "Привет, как дела? Это русский текст для проверки кодировки. " * 4),
         ("koi8-r", "Привет, как дела? Это русский текст для проверки кодировки. " * 4),
