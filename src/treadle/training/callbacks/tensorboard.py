@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -63,4 +64,6 @@ class TensorBoard(Callback):
         from tensorboardX import SummaryWriter
 
         self.close()
-        self._writer = SummaryWriter(logdir=str(self._folder), purge_step=step + 1)
+        # Files of the same second would have the same name, and the later one would overwrite the earlier.
+        suffix = f".{time.time_ns()}"
+        self._writer = SummaryWriter(logdir=str(self._folder), purge_step=step + 1, filename_suffix=suffix)
