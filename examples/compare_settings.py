@@ -11,9 +11,7 @@ with tempfile.TemporaryDirectory() as folder:
     shape = ["family.layers=2", "family.width=64", "data.sequence_length=64", "training.batch_size=16"]
     losses = {}
     for name, rate in (("careful", 0.003), ("bold", 0.03)):
-        workspace.new(
-            name, [*shape, f"training.optimizer.matrix_learning_rate={rate}"], size="nano", tokenizer="char"
-        )
+        workspace.new(name, [*shape, f"training.optimizer.matrix_learning_rate={rate}"], size="nano", tokenizer="char")
         workspace.feed(name, [bundled_text("shakespeare")])
         workspace.train(name, ["training.sample_every=0"], steps=100)
         losses[name] = workspace.evaluate(name)["loss"]

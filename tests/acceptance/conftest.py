@@ -37,7 +37,11 @@ class Shell:
 
     def start(self, *arguments):
         return subprocess.Popen(
-            [COMMAND, *map(str, arguments)], cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [COMMAND, *map(str, arguments)],
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
 
 

@@ -34,7 +34,9 @@ def test_from_an_empty_folder_to_text(fed):
 
 def test_the_sample_shown_while_training_is_what_the_checkpoint_gives_later(fed):
     trained = fed.json("train", "bard", *TRAIN, "training.sample_every=20", "training.keep_last=9")
-    events = [json.loads(line) for line in (fed.folder / "runs" / trained["run"] / "events.jsonl").read_text().splitlines()]
+    events = [
+        json.loads(line) for line in (fed.folder / "runs" / trained["run"] / "events.jsonl").read_text().splitlines()
+    ]
     samples = [event for event in events if event["type"] == "sample"]
     assert len(samples) >= 2
     for seen in samples:
@@ -53,7 +55,13 @@ def test_a_trained_model_goes_on_to_a_larger_target_and_refuses_a_smaller_one(fe
 
 
 def test_a_killed_training_goes_on_and_ends_with_the_same_weights(fed, tmp_path):
-    options = ("--steps", "120", "training.checkpoint_every=10", "training.evaluate_every=40", "training.sample_every=0")
+    options = (
+        "--steps",
+        "120",
+        "training.checkpoint_every=10",
+        "training.evaluate_every=40",
+        "training.sample_every=0",
+    )
     fed.run("train", "bard", *options)
     straight = fed.json("show", "bard")["checkpoints"][-1]
     fed.run("delete", "bard")

@@ -14,7 +14,7 @@ from treadle.registry.catalogue import load
 if TYPE_CHECKING:
     from treadle.operations.operation import Operation, Parameter, SettingsSection
 
-_PLAIN: dict[Any, click.ParamType] = {
+_PLAIN: dict[Any, click.ParamType[Any]] = {
     int: click.INT,
     float: click.FLOAT,
     str: click.STRING,
@@ -86,10 +86,11 @@ def _settings_options(name: str, section: SettingsSection) -> list[click.Paramet
         inner = _without_none(field.annotation)
         many = typing.get_origin(inner) in (tuple, list)
         shown = f"; default {field.default}" if field.default not in (None, "", ()) else ""
+        single = _without_none(typing.get_args(inner)[0]) if many else inner
         options.append(
             click.Option(
                 ["--" + field_name.replace("_", "-"), f"{name}__{field_name}"],
-                type=click.BOOL if inner is bool else _click_type(_without_none(typing.get_args(inner)[0]) if many else inner),
+                type=click.BOOL if single is bool else _click_type(single),
                 multiple=many,
                 default=None,
                 help=_help(f"{field.description}{shown}"),
@@ -112,7 +113,7 @@ def collect(entry: Operation, values: dict[str, Any]) -> dict[str, Any]:
     return arguments
 
 
-def _click_type(inner: Any) -> click.ParamType:  # noqa: ANN401 - a type annotation
+def _click_type(inner: Any) -> click.ParamType[Any]:  # noqa: ANN401 - a type annotation
     if typing.get_origin(inner) is Literal:
         return click.Choice([str(choice) for choice in typing.get_args(inner)])
     return _PLAIN[inner]

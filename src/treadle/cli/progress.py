@@ -85,7 +85,8 @@ class Display:
     def _on_evaluation(self, data: dict[str, Any]) -> None:
         bits = data.get("bits_per_byte")
         shown = "" if bits is None else f"   ({bits:.2f} bits/byte)"
-        self._line(f"  epoch {data['epoch']:5.2f}  step {data['step']:>6,}   held out {data['held_out_loss']:.3f}{shown}")
+        place = f"epoch {data['epoch']:5.2f}  step {data['step']:>6,}"
+        self._line(f"  {place}   held out {data['held_out_loss']:.3f}{shown}")
 
     def _on_evaluating(self, data: dict[str, Any]) -> None:
         self._live(f"measuring the checkpoint at step {data['step']:,} on all held-out data")

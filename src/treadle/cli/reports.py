@@ -54,9 +54,8 @@ def _show(report: Report, arguments: Mapping[str, Any]) -> list[str]:
         lines.append(_row("held out", f"{best['held_out']:.3f} nats/token{shown} (best, at step {best['step']:,})"))
     refused = report["documents"].get("refused", {})
     detail = f" ({', '.join(f'{number} {reason}' for reason, number in sorted(refused.items()))})" if refused else ""
-    lines.append(
-        _row("documents", f"{report['documents'].get('accepted', 0):,} accepted · {sum(refused.values()):,} refused{detail}")
-    )
+    accepted = report["documents"].get("accepted", 0)
+    lines.append(_row("documents", f"{accepted:,} accepted · {sum(refused.values()):,} refused{detail}"))
     if report["tokens"]:
         tokens = report["tokens"]
         lines.append(
@@ -90,7 +89,7 @@ def _feed(report: Report, _: Mapping[str, Any]) -> list[str]:
         _row("documents", f"{report['accepted']:,} read ({units.size(report['bytes'])}), {len(refused):,} refused"),
     ]
     for row in refused[:10]:
-        lines += textwrap.wrap(f"{row['source']}: {row['detail']}", _WIDTH, initial_indent="    ", subsequent_indent="      ")
+        lines += _wrapped(f"{row['source']}: {row['detail']}", 4)
     if len(refused) > 10:
         lines.append(f"    and {len(refused) - 10:,} more; all of them with --json")
     lines.append(_row("dataset", f"version {report['version']}, {report['documents']:,} documents in all"))
@@ -99,19 +98,17 @@ def _feed(report: Report, _: Mapping[str, Any]) -> list[str]:
 
 
 def _train(report: Report, _: Mapping[str, Any]) -> list[str]:
-    lines = []
+    measured = ""
     if report.get("held_out") is not None:
         bits = report.get("bits_per_byte")
         shown = "" if bits is None else f" ({bits:.2f} bits/byte)"
-        lines.append(f"{_ended(report)} at step {report['step']:,}: held out {report['held_out']:.3f} nats/token{shown}.")
-    else:
-        lines.append(f"{_ended(report)} at step {report['step']:,}.")
-    lines += [_row("run", report["run"]), f"Next: {report['next_step']}"]
-    return lines
-
-
-def _ended(report: Report) -> str:
-    return {"done": "Done", "stopped": "Stopped; what was learned is kept,"}.get(report["outcome"], report["outcome"])
+        measured = f": held out {report['held_out']:.3f} nats/token{shown}"
+    ended = "Done" if report["outcome"] == "done" else "Stopped"
+    return [
+        f"{ended} at step {report['step']:,}{measured}.",
+        _row("run", report["run"]),
+        f"Next: {report['next_step']}",
+    ]
 
 
 def _evaluate(report: Report, _: Mapping[str, Any]) -> list[str]:
@@ -131,8 +128,10 @@ def _doctor(report: Report, _: Mapping[str, Any]) -> list[str]:
         mark = "ok     " if check["ok"] else ("MISSING" if check["needed"] else "-      ")
         lines.append(f"  {mark}  {check['name']:<14} {check['found']}")
         if not check["ok"]:
-            lines += textwrap.wrap(check["remedy"], _WIDTH, initial_indent=" " * 27, subsequent_indent=" " * 27)
-    lines.append("Everything that the core needs is here." if report["ok"] else "Something that the core needs is missing.")
+            lines += _wrapped(check["remedy"], 27)
+    lines.append(
+        "Everything that the core needs is here." if report["ok"] else "Something is missing that the core needs."
+    )
     return lines
 
 
@@ -153,6 +152,11 @@ def _config_check(report: Report, _: Mapping[str, Any]) -> list[str]:
 def _setting(key: str, value: object, origin: str) -> str:
     shown = "none" if value is None else str(value)
     return f"  {key:<36} {shown:<18} {origin}"
+
+
+def _wrapped(text: str, indent: int) -> list[str]:
+    first = " " * indent
+    return textwrap.wrap(text, _WIDTH, initial_indent=first, subsequent_indent=first + "  ", break_on_hyphens=False)
 
 
 def _row(label: str, text: str) -> str:

@@ -38,7 +38,7 @@ def _tokenizer(dataset: Dataset, path: Path, kind: str, *, fix: bool) -> Tokeniz
     tokenizer = load_tokenizer(path)
     if tokenizer.kind != kind:
         raise UsageError(
-            f"This model reads text with the {tokenizer.kind} tokenizer since its first training; data.tokenizer={kind} "
-            "needs a new model."
+            f"This model reads text with the {tokenizer.kind} tokenizer since its first training; "
+            f"data.tokenizer={kind} needs a new model."
         )
     return tokenizer

@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
     except MemoryError:
         advice = "Use a smaller size, data.sequence_length or training.batch_size."
         result = {"outcome": "failed", "error": f"The machine's memory was not enough. {advice}", "exit_code": 1}
-    except Exception as error:  # noqa: BLE001 - a defect of ours must end as a result, too
+    except Exception as error:
         traceback.print_exc()
         message = f"Treadle has a defect: {type(error).__name__}: {error}. The traceback is in {run.log}."
         result = {"outcome": "failed", "error": message, "exit_code": 70}

@@ -79,7 +79,7 @@ class RunFolder:
         if not path.exists():
             return False
         facts = read_json(path)
-        return process_start(int(facts["pid"])) == facts["started"]
+        return process_start(int(facts["pid"])) == str(facts["started"])
 
     def claim(self) -> None:
         """Write down that this process carries out the run."""

@@ -13,13 +13,14 @@ import pkgutil
 import typing
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from treadle.registry.catalogue import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+_Function = TypeVar("_Function", bound="Callable[..., Any]")
 Kind = Literal["light", "heavy", "interactive"]
 """`light` answers at once; `heavy` starts a run and returns it; `interactive` yields a stream of events."""
 
@@ -90,7 +91,8 @@ class Operation:
         for name, parameter in inspect.signature(self.function).parameters.items():
             if name == "workspace":
                 continue
-            type_, extras = hints[name], ()
+            type_ = hints[name]
+            extras: list[Any] = []
             if typing.get_origin(type_) is typing.Annotated:
                 type_, *extras = typing.get_args(type_)
             found.append(
@@ -116,7 +118,8 @@ class Operation:
                 continue
             default = ... if parameter.required else parameter.default
             fields[parameter.name] = (parameter.type, Field(default=default, description=parameter.help))
-        return create_model(f"{self.method}_request", **fields).model_json_schema()
+        schema: dict[str, Any] = create_model(f"{self.method}_request", **fields).model_json_schema()
+        return schema
 
 
 def operation(
@@ -126,10 +129,10 @@ def operation(
     verb: str | None = None,
     needs_workspace: bool = True,
     examples: tuple[str, ...] = (),
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+) -> Callable[[_Function], _Function]:
     """Enter a function in the table. The verb is its name unless given; `examples` are whole command lines."""
 
-    def enter(function: Callable[..., Any]) -> Callable[..., Any]:
+    def enter(function: _Function) -> _Function:
         name = verb or function.__name__.removesuffix("_").replace("_", "-")
         setattr(function, "__operation__", Operation(noun, name, kind, function, needs_workspace, examples))  # noqa: B010
         return function

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from treadle.base.errors import UsageError
 from treadle.jobs.executors.subprocess import SubprocessRun
@@ -21,7 +21,7 @@ class TrainPayload:
 
     model: str
     """Id of the model."""
-    unit: str
+    unit: Literal["epochs", "steps", "minutes", "default"]
     """`epochs`, `steps`, `minutes`, or `default` for the budget of the model's size."""
     amount: float
     """Target in that unit; epochs and steps count from the model's beginning."""
@@ -63,19 +63,9 @@ def train(
     An interrupted training goes on from its last checkpoint; Ctrl-C keeps what was learned.
     """
     card = ModelCards(workspace).get(model)
-    given = [
-        (unit, value)
-        for unit, value in (("epochs", epochs), ("steps", steps), ("minutes", minutes))
-        if value is not None
-    ]
-    if len(given) > 1:
-        raise UsageError(f"Give one length, not both --{given[0][0]} and --{given[1][0]}.")
-    for unit, value in given:
-        if not 0 < value < float("inf"):
-            raise UsageError(f"--{unit} must be greater than 0, not {value:g}.")
+    unit, amount = _length(epochs, steps, minutes)
     settings = load("treadle.recipes.settings:settings_of_run")(workspace, card, overrides, config)
-    unit, amount = given[0] if given else ("default", 0.0)
-    payload = TrainPayload(card.id, unit, float(amount), settings)
+    payload = TrainPayload(card.id, unit, amount, settings)
     return SubprocessRun(create_run(workspace, "train", asdict(payload)))
 
 
@@ -91,3 +81,20 @@ def evaluate(
     card = ModelCards(workspace).get(model)
     settings = load("treadle.recipes.settings:settings_of_run")(workspace, card, overrides, None)
     return SubprocessRun(create_run(workspace, "evaluate", asdict(EvaluatePayload(card.id, checkpoint, settings))))
+
+
+def _length(
+    epochs: float | None, steps: int | None, minutes: float | None
+) -> tuple[Literal["epochs", "steps", "minutes", "default"], float]:
+    lengths: list[tuple[Literal["epochs", "steps", "minutes"], float | None]] = [
+        ("epochs", epochs),
+        ("steps", steps),
+        ("minutes", minutes),
+    ]
+    given = [(unit, float(value)) for unit, value in lengths if value is not None]
+    if len(given) > 1:
+        raise UsageError(f"Give one length, not both --{given[0][0]} and --{given[1][0]}.")
+    for unit, value in given:
+        if not 0 < value < float("inf"):
+            raise UsageError(f"--{unit} must be greater than 0, not {value:g}.")
+    return given[0] if given else ("default", 0.0)

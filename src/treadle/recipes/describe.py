@@ -65,9 +65,7 @@ def _parameters(settings: Settings, vocabulary: int) -> int:
     return total
 
 
-def _tokens(
-    model: OpenedModel, settings: Settings, prepared: Prepared, latest: Checkpoint | None
-) -> dict[str, int]:
+def _tokens(model: OpenedModel, settings: Settings, prepared: Prepared, latest: Checkpoint | None) -> dict[str, int]:
     """The token ledger: all targets of the newest data, and how many were trained when last a checkpoint was made."""
     ledger = token_ledger(prepared.loader, 0)
     trained = 0 if latest is None else _trained_once(model, settings, latest)

@@ -15,7 +15,10 @@ _ENOUGH_MEMORY = 1_000_000_000
 _ENOUGH_DISK = 500_000_000
 _EXTRAS = {
     "torch": ("torch", "Optional: the reference learner and GPUs. Install it with: pip install 'treadle[torch]'"),
-    "tensorboard": ("tensorboardX", "Optional: TensorBoard curves. Install it with: pip install 'treadle[tensorboard]'"),
+    "tensorboard": (
+        "tensorboardX",
+        "Optional: TensorBoard. Install it with: pip install 'treadle[tensorboard]'",
+    ),
 }
 
 

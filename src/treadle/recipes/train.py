@@ -104,8 +104,6 @@ def _require_same_shape(latest: Checkpoint, settings: Settings) -> None:
 def _budget(payload: TrainPayload, settings: Settings) -> Budget:
     if payload.unit == "default":
         return Budget("minutes", settings.training.default_minutes)
-    if payload.unit not in ("epochs", "steps", "minutes"):
-        raise UsageError(f"Unknown measure of a training `{payload.unit}`. Known: epochs, steps, minutes.")
     return Budget(payload.unit, payload.amount)
 
 

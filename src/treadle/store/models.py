@@ -6,7 +6,6 @@ import datetime as dt
 import os
 import secrets
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -18,6 +17,7 @@ from treadle.base.names import check_name, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from treadle.store.workspace import WorkspaceFolder
 

@@ -16,7 +16,9 @@ def test_ordinary_names_are_allowed(name):
     assert check_name("model", name) == name
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a/b", "..", "a..b", ".hidden", "-flag", "x" * 300, "🦉", "é", "a\n", "a\0"])
+@pytest.mark.parametrize(
+    "name", ["", "a b", "a/b", "..", "a..b", ".hidden", "-flag", "x" * 300, "🦉", "é", "a\n", "a\0"]
+)
 def test_names_that_would_hurt_as_paths_are_refused_with_the_rule(name):
     with pytest.raises(UsageError, match="cannot be the name of a model: use 1 to 64 letters"):
         check_name("model", name)

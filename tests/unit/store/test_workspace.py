@@ -4,7 +4,6 @@ from treadle.base.errors import DataError, NotFoundError, UsageError
 from treadle.store.models import ModelCards
 from treadle.store.workspace import create_workspace, find_workspace
 
-
 SETTINGS = {"defaults": [{"override /size": "nano"}, {"override /family": "gpt"}]}
 
 
