@@ -36,13 +36,8 @@ class Shell:
         return done.stderr
 
     def start(self, *arguments):
-        return subprocess.Popen(
-            [COMMAND, *map(str, arguments)],
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        return subprocess.Popen([COMMAND, *map(str, arguments)], cwd=self.folder, **pipes)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import signal
 import time
 
 import pytest
+from conftest import TINY
 
 TRAIN = ("--steps", "60", "training.evaluate_every=20", "training.checkpoint_every=20", "training.sample_every=30")
 
@@ -34,10 +35,8 @@ def test_from_an_empty_folder_to_text(fed):
 
 def test_the_sample_shown_while_training_is_what_the_checkpoint_gives_later(fed):
     trained = fed.json("train", "bard", *TRAIN, "training.sample_every=20", "training.keep_last=9")
-    events = [
-        json.loads(line) for line in (fed.folder / "runs" / trained["run"] / "events.jsonl").read_text().splitlines()
-    ]
-    samples = [event for event in events if event["type"] == "sample"]
+    log = fed.folder / "runs" / trained["run"] / "events.jsonl"
+    samples = [event for event in map(json.loads, log.read_text().splitlines()) if event["type"] == "sample"]
     assert len(samples) >= 2
     for seen in samples:
         later = fed.json(
@@ -54,35 +53,28 @@ def test_a_trained_model_goes_on_to_a_larger_target_and_refuses_a_smaller_one(fe
     assert fed.json("train", "bard", "--steps", "40")["step"] == 40
 
 
-def test_a_killed_training_goes_on_and_ends_with_the_same_weights(fed, tmp_path):
-    options = (
-        "--steps",
-        "120",
-        "training.checkpoint_every=10",
-        "training.evaluate_every=40",
-        "training.sample_every=0",
-    )
+def test_a_killed_training_goes_on_and_ends_with_the_same_weights(fed, text):
+    options = ("--steps", 120, "training.checkpoint_every=10", "training.evaluate_every=40", "training.sample_every=0")
     fed.run("train", "bard", *options)
     straight = fed.json("show", "bard")["checkpoints"][-1]
-    fed.run("delete", "bard")
-    from tests_shell import rebuild
-
-    rebuild(fed, tmp_path)
-    process = fed.start("train", "bard", *options)
-    run = wait_for_checkpoint(fed)
-    facts = json.loads((run / "process.json").read_text())
-    os.kill(facts["pid"], signal.SIGKILL)
+    fed.run("new", "twin", "--size", "nano", "--tokenizer", "char", *TINY)
+    fed.run("feed", "twin", text)
+    process = fed.start("train", "twin", *options)
+    run = wait_for_checkpoint(fed, "twin")
+    os.kill(json.loads((run / "process.json").read_text())["pid"], signal.SIGKILL)
     output, _ = process.communicate(timeout=60)
     assert process.returncode != 0
     assert "run the command again to go on" in output
-    fed.run("train", "bard", *options)
-    assert fed.json("show", "bard")["checkpoints"][-1]["weights_sha256"] == straight["weights_sha256"]
+    assert fed.json("show", "twin")["runs"][-1]["outcome"] == "lost"
+    fed.run("train", "twin", *options)
+    ended = fed.json("show", "twin")["checkpoints"][-1]
+    assert (ended["step"], ended["weights_sha256"]) == (120, straight["weights_sha256"])
 
 
-def wait_for_checkpoint(shell, seconds=60):
+def wait_for_checkpoint(shell, name, seconds=60):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if list(shell.folder.glob("models/m-*/checkpoints/step-*")):
+        if list(shell.folder.glob(f"models/{name}/checkpoints/step-*")):
             return max((shell.folder / "runs").iterdir(), key=lambda path: path.name)
         time.sleep(0.05)
     raise AssertionError("no checkpoint appeared")
@@ -90,7 +82,7 @@ def wait_for_checkpoint(shell, seconds=60):
 
 def test_ctrl_c_keeps_what_was_learned(fed):
     process = fed.start("train", "bard", "--steps", "100000", "training.checkpoint_every=50")
-    wait_for_checkpoint(fed)
+    wait_for_checkpoint(fed, "bard")
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130

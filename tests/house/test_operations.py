@@ -75,8 +75,6 @@ def test_a_light_operation_answers_with_a_report_that_the_terminal_can_show(entr
 
 def test_operations_do_not_import_the_command_line():
     script = (
-        "import sys; from treadle.operations.operation import operations; operations(); print('click' in sys.modules)"
+        "import sys; from treadle.operations.operation import operations; operations(); exit('click' in sys.modules)"
     )
-    assert (
-        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "False\n"
-    )
+    subprocess.run([sys.executable, "-c", script], check=True)

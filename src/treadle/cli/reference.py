@@ -78,7 +78,7 @@ def _rows(classes: dict[str, type], schema: object) -> Iterator[str]:
     if not callable(schema):
         raise TypeError("the schema of settings is a function")
     for section, cls in classes.items():
-        defaults = cls().model_dump(mode="json")  # type: ignore[attr-defined]  # every section is a Spec
+        defaults = cls().model_dump(mode="json")
         for known in schema(classes).values():
             if known.is_leaf:
                 value = _at({section: defaults}, known.key.split("."))

@@ -129,10 +129,8 @@ def _doctor(report: Report, _: Mapping[str, Any]) -> list[str]:
         lines.append(f"  {mark}  {check['name']:<14} {check['found']}")
         if not check["ok"]:
             lines += _wrapped(check["remedy"], 27)
-    lines.append(
-        "Everything that the core needs is here." if report["ok"] else "Something is missing that the core needs."
-    )
-    return lines
+    lacking = "Something is missing that the core needs."
+    return [*lines, "Everything that the core needs is here." if report["ok"] else lacking]
 
 
 def _config_show(report: Report, _: Mapping[str, Any]) -> list[str]:

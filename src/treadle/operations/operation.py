@@ -118,8 +118,8 @@ class Operation:
                 continue
             default = ... if parameter.required else parameter.default
             fields[parameter.name] = (parameter.type, Field(default=default, description=parameter.help))
-        schema: dict[str, Any] = create_model(f"{self.method}_request", **fields).model_json_schema()
-        return schema
+        made: dict[str, Any] = create_model(f"{self.method}_request", **fields).model_json_schema()
+        return made
 
 
 def operation(
