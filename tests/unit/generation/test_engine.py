@@ -70,10 +70,11 @@ try:
     open_engine(EngineModel("gpt", config, initial_weights(config, 9, 4, 0), 9, 4), NAME)
 except MissingExtraError as error:
     assert "pip install 'treadle[torch]'" in str(error), error
+    assert (NAME == "auto") == str(error).startswith("No engine can run this model here."), error
 else:
     raise SystemExit("no error")
 """
-    for name in ("'torch'",):
+    for name in ("'torch'", "'auto'"):
         subprocess.run([sys.executable, "-c", code.replace("NAME", name)], check=True)
 
 

@@ -150,6 +150,19 @@ def test_the_chance_numbers_are_pinned() -> None:
     assert uniform(0, 1) == (0x6E789E6AA1B965F4 >> 11) / 2**53
 
 
+def test_a_draw_on_the_border_of_two_tokens_takes_the_second() -> None:
+    def unmix(z: int) -> int:
+        for shift, factor in ((31, 0x94D049BB133111EB), (27, 0xBF58476D1CE4E5B9), (30, 1)):
+            z ^= z >> shift ^ z >> 2 * shift  # undoes z ^= z >> shift, for shifts over 21
+            z = z * pow(factor, -1, WORD) % WORD
+        return z
+
+    golden = 0x9E3779B97F4A7C15
+    seed = next(seed for low in range(2**11) if (seed := unmix((unmix(2**63 + low) - golden) % WORD)) < 2**63)
+    assert uniform(seed, 0) == 0.5
+    assert sampler(seed=seed, temperature=1, top_k=2).pick(np.array([3, 3, 0, 0, 0, 0], np.float32)) == 1
+
+
 @given(st.floats(-700, 0))
 def test_the_exponential_is_right_to_the_last_bits(value: float) -> None:
     assert exponential(np.array([value]))[0] == pytest.approx(math.exp(value), rel=4e-16)

@@ -99,6 +99,18 @@ def test_the_thread_count_of_the_program_changes_no_bit_and_is_left_as_it_was() 
         torch.set_num_threads(before)
 
 
+def test_a_step_computes_on_one_thread() -> None:
+    engine, seen = TorchEngine(random_model(), 1), []
+    engine._module.norm.register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        engine.step(Rows.of(whole(TEXTS[0])))
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [1]
+
+
 def test_opening_an_engine_does_not_disturb_the_programs_chance() -> None:
     torch.manual_seed(4)
     expected = torch.rand(3)

@@ -25,6 +25,12 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others() -> None:
     assert not np.array_equal(one["embedding.weight"], other["embedding.weight"])
 
 
+def test_weights_of_one_shape_start_differently() -> None:
+    weights = initial_weights(CONFIG, 300, 32, 5)
+    for name in ("layers.0.attention.key.weight", "layers.1.attention.query.weight"):
+        assert not np.array_equal(weights["layers.0.attention.query.weight"], weights[name])
+
+
 def test_more_layers_change_no_earlier_weight() -> None:
     short = initial_weights(CONFIG, 300, 32, 5)
     long = initial_weights(CONFIG.model_copy(update={"layers": 3}), 300, 32, 5)

@@ -144,23 +144,26 @@ def test_masked_targets_give_no_loss_and_no_gradient() -> None:
     assert all(parameter.grad is None or not parameter.grad.any() for parameter in model.parameters())
 
 
-def test_dropout_works_in_training_only_and_keeps_the_mean() -> None:
-    config = GPTConfig(layers=1, width=16, heads=2, dropout=0.5)
-    model = loaded(config, random_weights(config))
-    inputs = torch.tensor([TOKENS])
+@pytest.mark.parametrize("silenced", ["attention.output", "feed_forward.down"])
+def test_dropout_zeroes_its_share_of_each_sub_layer_while_training_and_scales_the_rest(silenced: str) -> None:
+    config = GPTConfig(layers=1, width=32, heads=2, dropout=0.25)
+    weights = {
+        **random_weights(config),
+        f"layers.0.{silenced}.weight": np.zeros_like(random_weights(config)[f"layers.0.{silenced}.weight"]),
+    }
+    model = loaded(config, weights)
+    rotation = model.rotation[:, : len(TOKENS)]
     with torch.no_grad():
-        calm = model.logits(inputs)
-        assert torch.equal(calm, model.logits(inputs))
+        x = model.embed(torch.tensor([TOKENS]), 0)
+        calm = model.layers[0](x, rotation) - x
+        assert torch.equal(calm, model.layers[0](x, rotation) - x)
         model.train()
         torch.manual_seed(0)
-        assert not torch.equal(model.logits(inputs), model.logits(inputs))
-        block, x = model.layers[0], model.embed(inputs, 0)
-        torch.manual_seed(0)
-        mean = torch.stack([block.attention(block.attention_norm(x), model.rotation[:, :6]) for _ in range(2)]).mean(0)
-        drawn = torch.stack(
-            [torch.nn.functional.dropout(mean, config.dropout, training=True) for _ in range(4000)]
-        ).mean(0)
-        torch.testing.assert_close(drawn, mean, rtol=0.1, atol=0.05)
+        drawn = torch.stack([model.layers[0](x, rotation) - x for _ in range(200)])
+    dropped = drawn.abs() < 1e-5
+    assert dropped.float().mean().item() == pytest.approx(0.25, abs=0.02)
+    kept = torch.where(dropped, calm / 0.75, drawn)
+    torch.testing.assert_close(kept, (calm / 0.75).expand_as(kept), rtol=1e-3, atol=1e-4)
 
 
 def test_no_position_past_the_trained_context_is_ever_used() -> None:
