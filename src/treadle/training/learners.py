@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LEARNERS: Final = Catalogue(
     "learner",
-    {"native": "treadle.training.native_maker:MAKER", "torch": "treadle.training.torch_maker:MAKER"},
+    {"native": "treadle.training.native_learner:MAKER", "torch": "treadle.training.torch_maker:MAKER"},
 )
 _PREFERENCE: Final = ("native", "torch")
 
