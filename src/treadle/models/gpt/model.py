@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from treadle.data.batch import MASKED
-
 if TYPE_CHECKING:
     from treadle.models.gpt.config import GPTConfig
+
+MASKED = -1
+"""A target that counts for nothing; networks know no data, so a test holds this equal to `data.batch.MASKED`."""
 
 ATTENTION = ("plain", "sdpa")
 """`plain` is softmax(QK^T)V written out, on CPUs in bf16 the faster one for short contexts; `sdpa` is torch's own."""

@@ -10,9 +10,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from treadle.data import batch  # noqa: E402
 from treadle.models.gpt.config import GPTConfig  # noqa: E402
 from treadle.models.gpt.initialise import initial_weights  # noqa: E402
-from treadle.models.gpt.model import build  # noqa: E402
+from treadle.models.gpt.model import MASKED, build  # noqa: E402
 from treadle.models.gpt.weights import weight_shapes  # noqa: E402
 
 _spec = importlib.util.spec_from_file_location("gpt_reference", Path(__file__).parent / "reference.py")
@@ -140,6 +141,7 @@ def test_masked_targets_give_no_loss_and_no_gradient() -> None:
     loss, count = model(torch.tensor([TOKENS]), torch.full((1, len(TOKENS)), -1))
     loss.backward()
     assert loss.item() == 0
+    assert MASKED == batch.MASKED
     assert count.item() == 0
     assert all(parameter.grad is None or not parameter.grad.any() for parameter in model.parameters())
 
