@@ -6,7 +6,7 @@ import difflib
 import types
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 
 from treadle.config.spec import Spec
 from treadle.registry.catalogue import load
@@ -76,18 +76,13 @@ def _of_class(cls: type[Spec], prefix: str) -> Iterator[Known]:
 
 
 def _description(field: FieldInfo, prefix: str, name: str) -> str:
-    if field.description:
-        return field.description
-    if name == "name":
-        return f"which kind of {prefix.rpartition('.')[2]}"
-    return ""
+    kind = f"which kind of {prefix.rpartition('.')[2]}" if name == "name" else ""
+    return field.description or kind
 
 
 def _specs(annotation: Any) -> Iterator[type[Spec]]:  # noqa: ANN401 - any annotation
     origin = get_origin(annotation)
-    if origin is Annotated:
-        yield from _specs(get_args(annotation)[0])
-    elif origin in {Union, types.UnionType}:
+    if origin in {Union, types.UnionType}:
         for argument in get_args(annotation):
             yield from _specs(argument)
     elif isinstance(annotation, type) and issubclass(annotation, Spec):
@@ -97,18 +92,19 @@ def _specs(annotation: Any) -> Iterator[type[Spec]]:  # noqa: ANN401 - any annot
 def suggestion(key: str, known: Mapping[str, Known]) -> str:
     """Say what `key` may have been meant to be, or where the settings are listed.
 
-    The same last word in another section comes first: `training.sequence_length` is `data.sequence_length`. Then the
-    nearest whole key, then the nearest last word.
+    The same last word in another section comes first: `training.layers` is `family.layers`. Then a last word that is
+    nearly the same, then the nearest whole key.
     """
+    choices = [*known, *(group for group in GROUPS if group not in known)]
+    words: dict[str, list[str]] = {}
+    for choice in choices:
+        words.setdefault(choice.rpartition(".")[2], []).append(choice)
     word = key.rpartition(".")[2]
-    same_word = [other for other in known if "." in other and other.rpartition(".")[2] == word]
-    whole = difflib.get_close_matches(key, [*known, *GROUPS], n=1, cutoff=0.75)
-    words = {other.rpartition(".")[2]: other for other in known if known[other].is_leaf}
-    near_word = [words[near] for near in difflib.get_close_matches(word, list(words), n=1, cutoff=0.75)]
-    for found in (same_word, whole, near_word):
-        if found:
-            return f"Did you mean `{_nearest(key, found)}`?"
-    return "`treadle config show` lists the settings."
+    found = words.get(word)
+    if not found:
+        found = [choice for near in difflib.get_close_matches(word, words, n=3, cutoff=0.75) for choice in words[near]]
+    found = found or difflib.get_close_matches(key, choices, n=1, cutoff=0.75)
+    return f"Did you mean `{_nearest(key, found)}`?" if found else "`treadle config show` lists the settings."
 
 
 def _nearest(key: str, choices: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 BUILT_IN = "built-in"
 COMMAND_LINE = "command line"
@@ -134,8 +134,3 @@ def find(tree: Entry, path: tuple[str | int, ...]) -> tuple[list[str], Entry]:
         elif isinstance(part, int) and isinstance(here.value, list) and part < len(here.value):
             here = here.value[part]
     return keys, here
-
-
-def from_mapping(values: Mapping[str, Any], origin: Origin) -> list[Entry]:
-    """Turn a mapping with dotted or nested keys into one tree per key, in order."""
-    return [nested(key, entry(value, origin)) for key, value in values.items()]

@@ -211,6 +211,14 @@ def test_nothing_is_taken_from_the_environment(write: Write, monkeypatch: pytest
         ("training.optimizer.learning_rte=1", "training.optimizer.learning_rate"),
         ("training.temprature=1", "generation.temperature"),
         ("sizee=tiny", "size"),
+        ("training.layers=4", "family.layers"),
+        ("data.tokens=4", "generation.tokens"),
+        ("generation.momentm=1", "training.optimizer.momentum"),
+        ("training.seeds=1", "training.seed"),
+        ("generation.seeds=1", "generation.seed"),
+        ("training.batch=1", "training.batch_size"),
+        ("training.optimzer.name=adamw", "training.optimizer.name"),
+        ("clip=1", "training.clip"),
     ],
 )
 def test_an_unknown_flag_is_refused_with_what_was_meant(flag: str, meant: str) -> None:
