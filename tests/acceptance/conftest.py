@@ -35,6 +35,11 @@ class Shell:
         assert 0 < len(done.stderr.splitlines()) <= 12
         return done.stderr
 
+    def make(self, name, *files):
+        """Make a model that trains in seconds, and feed it."""
+        self.run("new", name, "--size", "nano", "--tokenizer", "char", *TINY)
+        self.run("feed", name, *files)
+
     def start(self, *arguments):
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         return subprocess.Popen([COMMAND, *map(str, arguments)], cwd=self.folder, **pipes)
@@ -54,7 +59,7 @@ TINY = ("family.layers=2", "family.width=32", "family.heads=2", "data.sequence_l
 @pytest.fixture
 def text(tmp_path):
     """Sixty kilobytes of Shakespeare."""
-    from treadle.data.bundled import bundled_text
+    from treadle.data.bundled.texts import bundled_text
 
     path = tmp_path / "play.txt"
     path.write_text(bundled_text("shakespeare").read_text(encoding="utf-8")[:60_000], encoding="utf-8")
@@ -64,6 +69,5 @@ def text(tmp_path):
 @pytest.fixture
 def fed(shell, text):
     """A shell with a fed model `bard` that was never trained."""
-    shell.run("new", "bard", "--size", "nano", "--tokenizer", "char", *TINY)
-    shell.run("feed", "bard", text)
+    shell.make("bard", text)
     return shell

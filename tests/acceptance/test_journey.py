@@ -7,7 +7,6 @@ import signal
 import time
 
 import pytest
-from conftest import TINY
 
 TRAIN = ("--steps", "60", "training.evaluate_every=20", "training.checkpoint_every=20", "training.sample_every=30")
 
@@ -57,8 +56,7 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_weights(fed, text):
     options = ("--steps", 120, "training.checkpoint_every=10", "training.evaluate_every=40", "training.sample_every=0")
     fed.run("train", "bard", *options)
     straight = fed.json("show", "bard")["checkpoints"][-1]
-    fed.run("new", "twin", "--size", "nano", "--tokenizer", "char", *TINY)
-    fed.run("feed", "twin", text)
+    fed.make("twin", text)
     process = fed.start("train", "twin", *options)
     run = wait_for_checkpoint(fed, "twin")
     os.kill(json.loads((run / "process.json").read_text())["pid"], signal.SIGKILL)

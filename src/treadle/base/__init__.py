@@ -1,0 +1,1 @@
+"""What every room stands on: errors, names, files, hashes. Standard library only."""

@@ -111,6 +111,22 @@ def _train(report: Report, _: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _demo(report: Report, _: Mapping[str, Any]) -> list[str]:
+    first, last = report["samples"][0], report["samples"][-1]
+    return [
+        f"Done: held out {report['held_out']:.2f} nats ({report['bits_per_byte']:.2f} bits per character), "
+        f"{report['step']:,} steps, {report['seconds']:.0f} s.",
+        "",
+        f"Real words in samples: {first['real_words']:.0%} at step {first['step']}, {last['real_words']:.0%} now.",
+        f"Everything lies in {report['folder']}",
+        "Go on:",
+        f'  ./treadle sample {report["model"]} --prompt "JULIET:"      another sample',
+        f"  ./treadle train {report['model']} --minutes 5              make it better",
+        f"  ./treadle feed {report['model']} my-notes/                 teach it something of yours",
+        f"  ./treadle show {report['model']}                           what it knows, and from what",
+    ]
+
+
 def _evaluate(report: Report, _: Mapping[str, Any]) -> list[str]:
     lines = [
         f"{report['model']} · checkpoint at step {report['step']:,} · {report['targets']:,} held-out tokens",
@@ -174,6 +190,7 @@ _VIEWS: dict[str, Callable[[Report, Mapping[str, Any]], list[str]]] = {
     "delete": _delete,
     "feed": _feed,
     "train": _train,
+    "demo": _demo,
     "evaluate": _evaluate,
     "doctor": _doctor,
     "config.show": _config_show,

@@ -84,9 +84,11 @@ def new(
     name: Annotated[str, "name of the model: letters, digits, '-', '_', '.'"],
     overrides: Annotated[list[str], "settings as key=value, kept with the model"] = [],  # noqa: B006 - never changed
     *,
-    size: Annotated[str, "nano (< 1 M parameters), tiny (1 M), small (10 M), medium (25 M) or base (95 M)"] = "small",
-    family: Annotated[str, "kind of network"] = "gpt",
-    tokenizer: Annotated[str | None, "bytes or char; none = what the settings say"] = None,
+    size: Annotated[
+        str | None, "nano (0.7 M parameters), tiny (1 M), small (10 M), medium (26 M) or base (92 M); small unless set"
+    ] = None,
+    family: Annotated[str | None, "preset of the kind of network, such as gpt or gpt2; gpt unless set"] = None,
+    tokenizer: Annotated[str | None, "bytes or char; bytes unless set"] = None,
 ) -> ModelReport:
     """Make a named model, which then learns from what it is fed."""
     settings = load("treadle.recipes.settings:settings_of_new_model")(workspace, size, family, tokenizer, overrides)

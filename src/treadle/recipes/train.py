@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from treadle.base import units
 from treadle.base.errors import UsageError
-from treadle.config.constraints import changes_refused
 from treadle.config.settings import Settings
 from treadle.data.tokenizers.tokenizer import tokenizer_from_description
 from treadle.data.words import real_word_share, words_of
@@ -47,8 +46,6 @@ def run(context: RunContext, payload: TrainPayload) -> dict[str, Any]:
     with model.writing():
         dataset = model.dataset()
         latest = model.checkpoints.latest()
-        if latest is not None:
-            _require_same_shape(latest, settings)
         prepared = model.prepared(dataset, settings, fix=True)
         if prepared is None:
             raise UsageError(f"`{model.card.name}` cannot learn from what it was fed.")
@@ -67,7 +64,8 @@ def run(context: RunContext, payload: TrainPayload) -> dict[str, Any]:
         context.emit("model", **_facts(model, settings, prepared, dataset))
         learner = open_learner(network, settings.training, None if latest is None else latest.document["plan"])
         try:
-            callbacks = _callbacks(context, model, settings, prepared, dataset)
+            seen: list[dict[str, Any]] = []
+            callbacks = _callbacks(context, model, settings, prepared, dataset, seen)
             training = Training(
                 learner,
                 prepared.loader,
@@ -90,15 +88,10 @@ def run(context: RunContext, payload: TrainPayload) -> dict[str, Any]:
         "checkpoint": None if outcome.checkpoint is None else str(outcome.checkpoint.path),
         "held_out": None if evaluation is None else evaluation.loss,
         "bits_per_byte": None if evaluation is None else evaluation.bits_per_byte,
+        "samples": seen,
+        "folder": str(context.workspace.root),
         "next_step": f"treadle sample {shlex.quote(model.card.name)}",
     }
-
-
-def _require_same_shape(latest: Checkpoint, settings: Settings) -> None:
-    before = Settings.from_dict(latest.record.settings or {}, str(latest.path))
-    refused = changes_refused(before, settings)
-    if refused:
-        raise UsageError("\n".join(refused))
 
 
 def _budget(payload: TrainPayload, settings: Settings) -> Budget:
@@ -108,7 +101,12 @@ def _budget(payload: TrainPayload, settings: Settings) -> Budget:
 
 
 def _callbacks(
-    context: RunContext, model: OpenedModel, settings: Settings, prepared: Prepared, dataset: Dataset
+    context: RunContext,
+    model: OpenedModel,
+    settings: Settings,
+    prepared: Prepared,
+    dataset: Dataset,
+    seen: list[dict[str, Any]],
 ) -> list[Callback]:
     chosen = settings.training
     callbacks: list[Callback] = [
@@ -117,16 +115,28 @@ def _callbacks(
         Checkpointing(chosen),
         History(model.folder / "history"),
         Progress(context.emit),
-        Sampling(chosen.sample_every, _sampler(settings, prepared, dataset), context.emit),
+        Sampling(
+            chosen.sample_every,
+            _sampler(settings, prepared, dataset, seen),
+            context.emit,
+            minutes=chosen.sample_minutes,
+        ),
     ]
     if chosen.tensorboard:
         callbacks.append(TensorBoard(model.folder / "history" / "tensorboard"))
     return callbacks
 
 
-def _sampler(settings: Settings, prepared: Prepared, dataset: Dataset) -> Callable[[Checkpoint], dict[str, Any]]:
-    """Make the function that samples while training: from the checkpoint just written, by the one generate path."""
-    drawing = settings.generation.model_copy(update={"seed": settings.generation.seed or _SAMPLE_SEED})
+def _sampler(
+    settings: Settings, prepared: Prepared, dataset: Dataset, seen: list[dict[str, Any]]
+) -> Callable[[Checkpoint], dict[str, Any]]:
+    """Make the function that samples while training: from the checkpoint just written, by the one generate path.
+
+    What is worth remembering of each sample is added to `seen`.
+    """
+    drawing = settings.generation
+    if drawing.seed is None:
+        drawing = drawing.model_copy(update={"seed": _SAMPLE_SEED})
     tokenizer = tokenizer_from_description(prepared.tokenizer)
     known_words = words_of(dataset.texts())
 
@@ -137,7 +147,9 @@ def _sampler(settings: Settings, prepared: Prepared, dataset: Dataset) -> Callab
         finally:
             engine.close()
         facts = result(done, "", checkpoint, drawing)
-        return {**facts, "real_words": real_word_share(done.text, known_words)}
+        share = real_word_share(done.text, known_words)
+        seen.append({"step": checkpoint.step, "real_words": share})
+        return {**facts, "real_words": share}
 
     return sample
 

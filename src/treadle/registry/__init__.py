@@ -1,0 +1,1 @@
+"""Catalogues: what there is, by name, imported on use."""

@@ -1,0 +1,1 @@
+"""The loop, what it steps with, and what it leaves behind."""

@@ -47,7 +47,8 @@ class TrainingSettings(Spec):
     keep_best: bool = Field(
         default=True, description="write a checkpoint at each new best held-out loss, and keep the best one"
     )
-    sample_every: int = Field(500, ge=0, description="steps between samples shown while training; 0 = none")
+    sample_every: int = Field(500, ge=0, description="steps between samples shown while training; 0 = not by steps")
+    sample_minutes: float = Field(0.0, ge=0, description="minutes between samples, after an early one; 0 = not by time")
     recoveries: int = Field(
         3, ge=0, description="times a run may go back after a loss that is not a number; 0 = stop at once"
     )
