@@ -4,19 +4,41 @@ namespace treadle {
 
 namespace {
 
+template <int Rows, int Vectors>
+inline __attribute__((always_inline)) void store_tile(float* c, int64_t stride, bool add,
+                                                      Vec (&accumulator)[Rows][Vectors]) {
+    if (add) {
+        TREADLE_UNROLL
+        for (int row = 0; row < Rows; row++) {
+            TREADLE_UNROLL
+            for (int column = 0; column < Vectors; column++) {
+                const float* before = c + row * stride + column * kLanes;
+                accumulator[row][column] = accumulator[row][column] + load(before);
+            }
+        }
+    }
+    TREADLE_UNROLL
+    for (int row = 0; row < Rows; row++) {
+        TREADLE_UNROLL
+        for (int column = 0; column < Vectors; column++) {
+            store(c + row * stride + column * kLanes, accumulator[row][column]);
+        }
+    }
+}
+
 // All accumulators stay in registers for the whole sum: nothing in this function may spill inside the loop over words
 // (a test disassembles it), which is why what happens to the result afterwards is no business of the kernel.
 template <class E, int Rows, int Vectors>
-__attribute__((noinline)) void multiply_tile(const Product& product) {
+__attribute__((noinline)) void multiply_tile(const Product& product, int first_row, int first_column) {
     Vec accumulator[Rows][Vectors];
     TREADLE_UNROLL
     for (int row = 0; row < Rows; row++) {
         TREADLE_UNROLL
         for (int column = 0; column < Vectors; column++) accumulator[row][column] = zero();
     }
-    const Word* a = product.a;
-    const Word* b = product.b;
     const int64_t row_stride = product.a_row_stride;
+    const Word* a = product.a + first_row * row_stride;
+    const Word* b = product.b + first_column;
     const int64_t a_step = product.a_word_stride;
     const int64_t b_step = product.b_stride;
     for (int word = product.words; word > 0; word--, a += a_step, b += b_step) {
@@ -32,27 +54,19 @@ __attribute__((noinline)) void multiply_tile(const Product& product) {
             }
         }
     }
-    TREADLE_UNROLL
-    for (int row = 0; row < Rows; row++) {
-        float* c = product.c + row * product.c_stride;
-        TREADLE_UNROLL
-        for (int column = 0; column < Vectors; column++) {
-            Vec value = accumulator[row][column];
-            if (product.add) value = value + load(c + column * kLanes);
-            store(c + column * kLanes, value);
-        }
-    }
+    store_tile<Rows, Vectors>(product.c + first_row * product.c_stride + first_column, product.c_stride, product.add,
+                              accumulator);
 }
 
 template <class E, int Vectors>
-void multiply_rows(const Product& product, int rows) {
-    switch (rows) {
-        case 1: return multiply_tile<E, 1, Vectors>(product);
-        case 2: return multiply_tile<E, 2, Vectors>(product);
-        case 3: return multiply_tile<E, 3, Vectors>(product);
-        case 4: return multiply_tile<E, 4, Vectors>(product);
-        case 5: return multiply_tile<E, 5, Vectors>(product);
-        default: return multiply_tile<E, 6, Vectors>(product);
+void multiply_rows(const Product& product, int count, int row, int column) {
+    switch (count) {
+        case 1: return multiply_tile<E, 1, Vectors>(product, row, column);
+        case 2: return multiply_tile<E, 2, Vectors>(product, row, column);
+        case 3: return multiply_tile<E, 3, Vectors>(product, row, column);
+        case 4: return multiply_tile<E, 4, Vectors>(product, row, column);
+        case 5: return multiply_tile<E, 5, Vectors>(product, row, column);
+        default: return multiply_tile<E, 6, Vectors>(product, row, column);
     }
 }
 
@@ -71,11 +85,7 @@ void multiply_panel(const Product& product, int rows) {
     for (int row = 0; row < rows;) {
         const int count = next_tile(rows - row);
         for (int column = 0; column < kPanel; column += kColumns) {
-            Product tile = product;
-            tile.a += row * product.a_row_stride;
-            tile.b += column;
-            tile.c += row * product.c_stride + column;
-            multiply_rows<E, kTileVectors>(tile, count);
+            multiply_rows<E, kTileVectors>(product, count, row, column);
         }
         row += count;
     }
@@ -86,11 +96,7 @@ void multiply_eight_rows(const Product& product, int columns) {
     constexpr int kColumns = kAttentionTileVectors * kLanes;
     for (int row = 0; row < 8; row += kAttentionTileRows) {
         for (int column = 0; column < columns; column += kColumns) {
-            Product tile = product;
-            tile.a += row * product.a_row_stride;
-            tile.b += column;
-            tile.c += row * product.c_stride + column;
-            multiply_tile<E, kAttentionTileRows, kAttentionTileVectors>(tile);
+            multiply_tile<E, kAttentionTileRows, kAttentionTileVectors>(product, row, column);
         }
     }
 }
