@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -113,3 +114,11 @@ def test_what_a_dead_writer_left_is_removed_and_what_a_live_one_writes_is_not(tm
 def test_stored_objects_are_read_only(tmp_path: Path) -> None:
     store = ObjectStore(tmp_path)
     assert os.stat(store.path(store.put(b"x"))).st_mode & 0o222 == 0  # noqa: PTH116 - the mode is the point
+
+
+def test_many_writers_do_not_take_each_other_for_dead(tmp_path: Path) -> None:
+    store = ObjectStore(tmp_path)
+    contents = [b"%d" % number for number in range(600)]
+    with ThreadPoolExecutor(6) as pool:
+        ids = list(pool.map(store.put, contents))
+    assert [store.read(object_id) for object_id in ids] == contents
