@@ -113,9 +113,9 @@ def _train(report: Report, _: Mapping[str, Any]) -> list[str]:
 
 def _demo(report: Report, _: Mapping[str, Any]) -> list[str]:
     first, last = report["samples"][0], report["samples"][-1]
+    figures = f"{report['held_out']:.2f} nats ({report['bits_per_byte']:.2f} bits per character)"
     return [
-        f"Done: held out {report['held_out']:.2f} nats ({report['bits_per_byte']:.2f} bits per character), "
-        f"{report['step']:,} steps, {report['seconds']:.0f} s.",
+        f"Done: held out {figures}, {report['step']:,} steps, {report['seconds']:.0f} s.",
         "",
         f"Real words in samples: {first['real_words']:.0%} at step {first['step']}, {last['real_words']:.0%} now.",
         f"Everything lies in {report['folder']}",

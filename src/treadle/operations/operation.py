@@ -118,8 +118,9 @@ class Operation:
                 continue
             default = ... if parameter.required else parameter.default
             fields[parameter.name] = (parameter.type, Field(default=default, description=parameter.help))
-        made: dict[str, Any] = create_model(f"{self.method}_request", **fields).model_json_schema()
-        return made
+        request = create_model(f"{self.method}_request", **fields)
+        schema: dict[str, Any] = request.model_json_schema()
+        return schema
 
 
 def operation(
