@@ -22,7 +22,7 @@ class Shell:
             [COMMAND, *map(str, arguments)], cwd=self.folder, capture_output=True, text=True, timeout=240, **options
         )
         assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-        assert "Traceback" not in done.stdout + done.stderr
+        assert "Traceback" not in done.stdout + done.stderr, done.stderr
         return done
 
     def json(self, *arguments, **options):
