@@ -72,6 +72,31 @@ def test_one_muon_step_on_a_diagonal_matrix_by_hand() -> None:
     assert muon.state()["momentum/w"].diagonal().tolist() == pytest.approx([0.3, 0.4])
 
 
+@pytest.mark.parametrize("shape", [(3, 5), (6, 4)])
+def test_muon_follows_its_formula_over_many_steps_and_rates(shape: tuple[int, int]) -> None:
+    """In float64, by singular values: orth(U s V^T) = U p(s) V^T with p the five polynomials one after another."""
+    config = MuonConfig(matrix_learning_rate=0.1, matrix_weight_decay=0.3, momentum_warmup=3)
+    random = np.random.default_rng(7)
+    weight = random.normal(size=shape)
+    tensor, m = parameter(weight), np.zeros(shape)
+    muon = TorchMuon({"w": tensor}, config, torch.float32)
+    for step in range(1, 6):
+        gradient, scale = random.normal(size=shape), 1 - step / 10
+        mu = 0.85 + 0.1 * min(1, step / 3)
+        m = m + (1 - mu) * (gradient - m)
+        x = gradient + mu * (m - gradient)
+        u, singular, v = np.linalg.svd(x / (np.linalg.norm(x) * 1.01), full_matrices=False)
+        for a, b, c in COEFFICIENTS:
+            singular = a * singular + b * singular**3 + c * singular**5
+        rate = 0.1 * scale
+        weight = weight * (1 - rate * 0.3) - rate * max(1, shape[0] / shape[1]) ** 0.5 * (u * singular) @ v
+        set_gradient(tensor, gradient)
+        with torch.no_grad():
+            muon.step(step, scale)
+    np.testing.assert_allclose(tensor.detach().numpy(), weight, atol=2e-4)
+    np.testing.assert_allclose(muon.state()["momentum/w"].numpy(), m, rtol=1e-4)
+
+
 def test_a_tall_matrix_moves_further_by_the_root_of_its_shape() -> None:
     config = MuonConfig(matrix_learning_rate=1.0, matrix_weight_decay=0.0)
     random = np.random.default_rng(0)
