@@ -24,9 +24,7 @@ def bare(tmp_path_factory):
     python = folder / "venv" / "bin" / "python"
     (wheel,) = wheels.glob("*.whl")
     install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    done = subprocess.run(
-        [*install, "--constraint", ROOT / "constraints.txt", wheel], capture_output=True, text=True
-    )
+    done = subprocess.run([*install, "--constraint", ROOT / "constraints.txt", wheel], capture_output=True, text=True)
     if done.returncode:
         pytest.skip(f"the packages cannot be installed here: {done.stderr[-300:]}")
     return folder

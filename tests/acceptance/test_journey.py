@@ -90,6 +90,17 @@ def test_ctrl_c_keeps_what_was_learned(fed):
     assert fed.json("sample", "bard", "--tokens", "5", "--checkpoint", "latest")["checkpoint"] == steps
 
 
+def test_a_model_in_training_has_one_writer_and_cannot_be_deleted(fed):
+    process = fed.start("train", "bard", "--steps", "100000", "training.checkpoint_every=50")
+    wait_for_checkpoint(fed, "bard")
+    assert "is being trained" in fed.refused("delete", "bard", code=1)
+    assert "is being trained" in fed.run("train", "bard", "--steps", "5", code=1).stderr
+    assert len(fed.json("sample", "bard", "--tokens", 4)["ids"]) == 4, "sampling goes on meanwhile"
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    fed.run("delete", "bard")
+
+
 def test_feeding_again_adds_what_is_new_and_counts_what_is_not(fed, text, tmp_path):
     other = tmp_path / "other.txt"
     other.write_text("A second text, which is short.\n" * 40)

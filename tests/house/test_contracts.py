@@ -22,7 +22,9 @@ BREACHES = {
 
 
 def contracts(folder):
-    done = subprocess.run([COMMAND, "--no-cache"], cwd=folder, capture_output=True, text=True, env={"PYTHONPATH": "src"})
+    done = subprocess.run(
+        [COMMAND, "--no-cache"], cwd=folder, capture_output=True, text=True, env={"PYTHONPATH": "src"}
+    )
     return done.returncode, done.stdout
 
 

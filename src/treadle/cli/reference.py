@@ -34,7 +34,7 @@ def _commands() -> str:
 
 
 def _command(entry: Operation) -> str:
-    context = click.Context(application, info_name="treadle")
+    context = click.Context(application, info_name="treadle", help_option_names=["-h", "--help"])
     group: click.Group = application
     if entry.noun is not None:
         found = application.get_command(context, entry.noun)

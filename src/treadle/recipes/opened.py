@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from treadle.base.errors import NotReadyError
-from treadle.base.files import locked
 from treadle.data.prepared import KINDS_OF_DATA
 from treadle.data.versions import DatasetVersions
 from treadle.models.catalog import FAMILIES
@@ -17,7 +15,6 @@ from treadle.training.checkpoints import CheckpointFolder, ModelRecord
 from treadle.training.learners import Network
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from treadle.config.settings import Settings
@@ -50,18 +47,6 @@ class OpenedModel:
         family = FAMILIES.get(settings.values()["family"]["name"])
         prepare: Prepare = KINDS_OF_DATA.get(family.needs)
         return prepare(dataset, self.folder / "tokenizer", settings.data, settings.training.seed, fix=fix)
-
-    @contextlib.contextmanager
-    def writing(self) -> Iterator[None]:
-        """Be the one writer of this model's weights; raises `NotReadyError` if there is one already."""
-        with contextlib.ExitStack() as stack:
-            try:
-                stack.enter_context(locked(self.folder / ".writer", wait=False))
-            except BlockingIOError as error:
-                raise NotReadyError(
-                    f"`{self.card.name}` is being trained by another process. Wait for it, or stop it there."
-                ) from error
-            yield
 
 
 def open_model(workspace: WorkspaceFolder, name: str) -> OpenedModel:

@@ -13,6 +13,7 @@ from treadle.data.words import real_word_share, words_of
 from treadle.generation.generate import GenerationRequest, complete
 from treadle.recipes.opened import network_of, open_model, record_of
 from treadle.recipes.sample import open_checkpoint, result
+from treadle.store.models import ModelCards
 from treadle.training.callbacks.checkpointing import Checkpointing
 from treadle.training.callbacks.early_stopping import EarlyStopping
 from treadle.training.callbacks.evaluating import Evaluating
@@ -43,7 +44,7 @@ def run(context: RunContext, payload: TrainPayload) -> dict[str, Any]:
     """Train the model to the budget that was asked for; goes on from its newest checkpoint."""
     settings = Settings.from_dict(payload.settings, "the request")
     model = open_model(context.workspace, payload.model)
-    with model.writing():
+    with ModelCards(context.workspace).writing(model.card):
         dataset = model.dataset()
         latest = model.checkpoints.latest()
         prepared = model.prepared(dataset, settings, fix=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import os
 import secrets
@@ -10,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from treadle.base.errors import DataError, NotFoundError, UsageError
+from treadle.base.errors import DataError, NotFoundError, NotReadyError, UsageError
 from treadle.base.files import locked, new_folder, write_text
 from treadle.base.ids import new_id
 from treadle.base.names import check_name, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from treadle.store.workspace import WorkspaceFolder
@@ -95,9 +96,21 @@ class ModelCards:
         """Replace a model's card."""
         _write(self.folder(card) / CARD_FILE, card)
 
+    @contextlib.contextmanager
+    def writing(self, card: ModelCard) -> Iterator[None]:
+        """Be the one writer of a model's weights; raises `NotReadyError` if there is one already."""
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(locked(self.folder(card) / ".writer", wait=False))
+            except BlockingIOError as error:
+                raise NotReadyError(
+                    f"`{card.name}` is being trained by another process. Wait for it, or stop it there with Ctrl-C."
+                ) from error
+            yield
+
     def delete(self, card: ModelCard) -> Path:
         """Move a model to the trash; return where it lies. One rename, so it is there or gone, never half."""
-        with locked(self._workspace.models / ".lock"):
+        with locked(self._workspace.models / ".lock"), self.writing(card):
             stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%S")
             target = self._workspace.trash / f"{stamp}-{card.name}-{secrets.token_hex(2)}"
             target.parent.mkdir(parents=True, exist_ok=True)
