@@ -234,7 +234,9 @@ class Library:
             raise ResourceError(f"{path} cannot be loaded as Treadle's native core: {error}") from error
         version = self._handle.treadle_interface_version()
         if version != INTERFACE_VERSION:
-            raise ResourceError(f"{path} speaks interface {version}, this package {INTERFACE_VERSION}; reinstall Treadle")
+            raise ResourceError(
+                f"{path} has interface {version}, this package wants {INTERFACE_VERSION}; reinstall Treadle"
+            )
         if not self._handle.treadle_machine_runs_this():
             raise ResourceError(f"{path} needs instructions that this processor lacks; see {instruction_sets.VARIABLE}")
 
@@ -244,16 +246,20 @@ class Library:
         name: bytes = self._handle.treadle_instruction_set()
         return name.decode()
 
-    def call(self, name: str, *arguments: Any) -> None:
+    def call(self, name: str, *arguments: object) -> None:
         """Call a function that returns a code; raises the exception that the code stands for."""
         code = getattr(self._handle, f"treadle_{name}")(*arguments)
         if code:
             words: bytes = self._handle.treadle_last_error()
             raise _ERRORS.get(code, NativeError)(f"native core, {name}: {words.decode(errors='replace')}")
 
-    def count(self, name: str, *arguments: Any) -> int:
+    def count(self, name: str, *arguments: object) -> int:
         """Call a function that returns a number."""
         return int(getattr(self._handle, f"treadle_{name}")(*arguments))
+
+    def destroy(self, trainer: c_void_p) -> None:
+        """Free a trainer."""
+        self._handle.treadle_trainer_destroy(trainer)
 
 
 @cache
@@ -354,7 +360,7 @@ class Trainer:
 
     def update(self, settings: UpdateSettings, rules: Sequence[Rule]) -> None:
         """Move all weights; `rules` in the order of `parameters`."""
-        packed = (_Rule * len(rules))(*((rule.algorithm, rule.rate, rule.weight_decay) for rule in rules))
+        packed = (_Rule * len(rules))(*[_Rule(rule.algorithm, rule.rate, rule.weight_decay) for rule in rules])
         update = _Update(
             settings.step,
             settings.gradient_scale,
@@ -375,18 +381,18 @@ class Trainer:
 
     def close(self) -> None:
         """Free memory and threads; further calls raise."""
-        if self._pointer:
-            self.library._handle.treadle_trainer_destroy(self._pointer)
+        if self._pointer.value is not None:
+            self.library.destroy(self._pointer)
             self._pointer = c_void_p()
 
     def __del__(self) -> None:
         """Free what `close` was not asked to."""
-        if getattr(self, "_pointer", None):
+        if hasattr(self, "_pointer"):
             self.close()
 
     @property
     def _handle(self) -> c_void_p:
-        if not self._pointer:
+        if self._pointer.value is None:
             raise NativeError("this trainer is closed")
         return self._pointer
 

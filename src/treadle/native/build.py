@@ -36,11 +36,19 @@ FLAGS = (
     "-fvisibility-inlines-hidden",
 )
 
-# These run before the processor is known to be the right one, so they are compiled for any.
-_NEUTRAL_SOURCES = frozenset({"machine.cpp"})
+# Few translation units of about equal cost, compiled side by side: reading the compiler's vector headers once for each
+# source would take longer than compiling them all. Network is defined in two files, which need a unit each.
+UNITS = (
+    ("forward.cpp", "attention_forward.cpp", "attention_backward.cpp", "heads.cpp", "norms.cpp", "packing.cpp",
+     "kernels.cpp"),
+    ("backward.cpp", "muon.cpp", "adamw.cpp", "loss.cpp", "workspace.cpp", "parameters.cpp", "trainer.cpp",
+     "interface.cpp", "arena.cpp", "thread_team.cpp"),
+)  # fmt: skip
+
+# This one runs before the processor is known to be the right one, so it is compiled for any.
+NEUTRAL_UNIT = ("machine.cpp",)
 
 _COMPILERS = ("g++", "clang++", "c++")
-_JOBS = 2
 
 
 class BuildError(ResourceError):
@@ -56,7 +64,7 @@ def library_path(instruction_set: InstructionSet) -> Path:
     if shipped.exists():
         return shipped
     compiler = find_compiler()
-    flags = FLAGS + architecture_flags(instruction_set)
+    flags = FLAGS + instruction_set.flags
     folder = cache_folder() / _fingerprint(compiler, flags)
     target = folder / library_name(instruction_set)
     if target.exists():
@@ -83,17 +91,18 @@ def build(
     """
     compiler = compiler or find_compiler()
     base = [compiler, *FLAGS, *extra_flags, f"-D{instruction_set.macro}"]
-    architecture = architecture_flags(instruction_set)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix="build-") as folder:
 
-        def compile_one(source: Path) -> str:
-            result = Path(folder) / f"{source.stem}.o"
-            flags = () if source.name in _NEUTRAL_SOURCES else architecture
-            _run([*base, *flags, "-c", str(source), "-o", str(result)], f"compiling {source.name}")
+        def compile_unit(sources: Sequence[str]) -> str:
+            unit = Path(folder) / f"unit-{sources[0]}"
+            unit.write_text("".join(f'#include "{SOURCES / name}"\n' for name in sources), encoding="utf-8")
+            result = unit.with_suffix(".o")
+            flags = () if sources == NEUTRAL_UNIT else instruction_set.flags
+            _run([*base, *flags, "-c", str(unit), "-o", str(result)], f"compiling {', '.join(sources)}")
             return str(result)
 
-        with ThreadPoolExecutor(_JOBS) as pool:
-            objects = list(pool.map(compile_one, _sources()))
+        with ThreadPoolExecutor(len(UNITS)) as pool:
+            objects = list(pool.map(compile_unit, (*UNITS, NEUTRAL_UNIT)))
         library = Path(folder) / target.name
         _run([*base, "-shared", *objects, "-o", str(library)], "linking")
         library.replace(target)
@@ -134,16 +143,6 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "treadle" / "native"
 
 
-def architecture_flags(instruction_set: InstructionSet) -> tuple[str, ...]:
-    """Flags that let the compiler use the instruction set."""
-    return instruction_set.flags
-
-
-def _sources() -> list[Path]:
-    # The slowest translation units first, so that the last job is a short one.
-    return sorted(SOURCES.glob("*.cpp"), key=lambda path: (-path.stat().st_size, path.name))
-
-
 def _fingerprint(compiler: str, flags: Sequence[str]) -> str:
     """Hash of everything that the result depends on."""
     digest = hashlib.sha256()
@@ -165,7 +164,7 @@ def _run(command: list[str], doing: str) -> None:
     try:
         result = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as error:
-        raise BuildError(f"building the native core failed while {doing}: {command[0]} does not run: {error}") from error
+        raise BuildError(f"the native core could not be built ({doing}): {command[0]} does not run: {error}") from error
     if result.returncode == 0:
         return
     words = "\n".join(result.stderr.strip().splitlines()[:20]) or f"exit code {result.returncode}"

@@ -216,9 +216,7 @@ def rule_for(optimizer: OptimizerConfig, name: str, shape: tuple[int, ...], rate
     rate = optimizer.learning_rate
     if isinstance(optimizer, MuonConfig):
         if its_role == "matrix":
-            return Rule(
-                Algorithm.MUON, optimizer.matrix_learning_rate * rate_scale, optimizer.matrix_weight_decay
-            )
+            return Rule(Algorithm.MUON, optimizer.matrix_learning_rate * rate_scale, optimizer.matrix_weight_decay)
         if its_role == "embedding":
             rate = optimizer.embedding_learning_rate
     return Rule(Algorithm.ADAMW, rate * rate_scale, decay)

@@ -90,5 +90,6 @@ void head_backward(const HeadSettings& settings, int position, const float* upst
                                    float, const float*, float*, E::Value*);
 TREADLE_INSTANTIATE(Bfloat16)
 TREADLE_INSTANTIATE(Float32)
+#undef TREADLE_INSTANTIATE
 
 }  // namespace treadle

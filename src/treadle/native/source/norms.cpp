@@ -122,5 +122,6 @@ void norm_backward(const NormSettings& settings, const float* upstream, const ty
                                    int, NormGradients<E>);
 TREADLE_INSTANTIATE(Bfloat16)
 TREADLE_INSTANTIATE(Float32)
+#undef TREADLE_INSTANTIATE
 
 }  // namespace treadle

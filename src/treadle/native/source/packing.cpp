@@ -61,5 +61,6 @@ void pack_weight_rows(const float* weight, int first_row, int rows, int columns,
     template void pack_weight_rows<E>(const float*, int, int, int, Word*, Word*, E::Value*);
 TREADLE_INSTANTIATE(Bfloat16)
 TREADLE_INSTANTIATE(Float32)
+#undef TREADLE_INSTANTIATE
 
 }  // namespace treadle

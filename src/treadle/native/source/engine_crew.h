@@ -1,0 +1,50 @@
+// Threads that go through one step together: each runs the whole network on its part of the heads and panels.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace treadle {
+
+// The caller is member 0. A job may use fewer members than there are; the others stay asleep.
+class Crew {
+  public:
+    explicit Crew(int members);
+    ~Crew();
+    Crew(const Crew&) = delete;
+    Crew& operator=(const Crew&) = delete;
+
+    int members() const { return static_cast<int>(workers_.size()) + 1; }
+
+    // Calls work(member) on members 0 .. active - 1; returns when all have come back.
+    template <class Work>
+    void run(int active, Work&& work) {
+        start(active, [](void* context, int member) { (*static_cast<Work*>(context))(member); }, &work);
+    }
+
+    // Waits until all members of the running job have come here.
+    void meet();
+
+  private:
+    using Call = void (*)(void* context, int member);
+
+    void start(int active, Call call, void* context);
+    void serve(int member);
+    void await_job(unsigned seen);
+
+    std::vector<std::thread> workers_;
+    std::mutex mutex_;
+    std::condition_variable wake_;
+    std::atomic<unsigned> job_{0};  // Number of the newest job; workers watch it.
+    int active_ = 1;
+    Call call_ = nullptr;
+    void* context_ = nullptr;
+    bool ending_ = false;
+    alignas(64) std::atomic<int> arrived_{0};
+    alignas(64) std::atomic<unsigned> meeting_{0};  // Number of meetings that are over.
+};
+
+}  // namespace treadle
