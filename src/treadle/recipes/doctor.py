@@ -9,6 +9,7 @@ from typing import Any
 
 from treadle.base import units
 from treadle.base.errors import TreadleError
+from treadle.native import binding
 from treadle.telemetry import hardware
 
 _ENOUGH_MEMORY = 1_000_000_000
@@ -61,12 +62,10 @@ def _compiler() -> dict[str, Any]:
 
 def _native() -> dict[str, Any]:
     try:
-        from treadle.native.binding import describe
-
-        found = describe()
+        library = binding.load()
     except TreadleError as error:
         return _finding("native core", "not usable", str(error), ok=False)
-    return _finding("native core", found)
+    return _finding("native core", f"{library.instruction_set} variant, works")
 
 
 def _extra(name: str) -> dict[str, Any]:
