@@ -1,7 +1,12 @@
-"""The process that carries out one run: `python -m treadle.jobs.child RUN_FOLDER PARENT_PID`."""
+"""The process that carries out one run: `python -m treadle.jobs.child KIND PARENT_PID`, the run's folder on stdin.
+
+The folder comes on standard input so that this process can import what the kind needs (numpy, the native core) while
+its parent still works out the request. An end of input without a folder means that there is nothing to do.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -21,11 +26,18 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: list[str]) -> int:
-    """Carry out the run in the given folder; returns the exit code."""
-    run, parent = RunFolder(Path(arguments[0])), int(arguments[1])
+    """Carry out the run whose folder comes on standard input; returns the exit code."""
+    kind, parent = arguments[0], int(arguments[1])
     _die_with(parent)
     stop = StopSignal()
     stop.listen()
+    with contextlib.suppress(Exception):  # whatever is wrong is told when the run itself needs it
+        load(load("treadle.recipes.catalog:KINDS").get(kind).recipe)
+    line = sys.stdin.buffer.readline()
+    if not line:
+        return 0
+    run = RunFolder(Path(os.fsdecode(line.rstrip(b"\n"))))
+    _print_to(run.log)
     run.claim()
     log = EventLog(run.events)
     context = RunContext(WorkspaceFolder(run.workspace_root), run, log, stop)
@@ -53,6 +65,14 @@ def _carry_out(context: RunContext) -> dict[str, Any]:
     payload = kind.validate(spec["payload"])
     value = load(kind.recipe)(context, payload)
     return {"outcome": "stopped" if context.stop_requested() else "done", "value": value}
+
+
+def _print_to(log: Path) -> None:
+    """Send everything that this process and its libraries print to the run's log."""
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    for stream in (1, 2):
+        os.dup2(handle, stream)
+    os.close(handle)
 
 
 def _die_with(parent: int) -> None:

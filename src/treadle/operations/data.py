@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
-from treadle.jobs.executors.subprocess import SubprocessRun
+from treadle.jobs.executors.subprocess import PreparedChild, SubprocessRun
 from treadle.jobs.runs import create_run
 from treadle.operations.operation import operation
 from treadle.store.models import ModelCards
@@ -38,4 +38,5 @@ def feed(
     """
     card = ModelCards(workspace).get(model)
     payload = FeedPayload(card.id, tuple(str(path.expanduser().absolute()) for path in paths))
-    return SubprocessRun(create_run(workspace, "feed", asdict(payload)))
+    with PreparedChild("feed") as child:
+        return child.carry_out(create_run(workspace, "feed", asdict(payload)))

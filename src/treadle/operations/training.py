@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from treadle.base.errors import UsageError
-from treadle.jobs.executors.subprocess import SubprocessRun
+from treadle.jobs.executors.subprocess import PreparedChild, SubprocessRun
 from treadle.jobs.runs import create_run
 from treadle.operations.operation import operation
 from treadle.registry.catalogue import load
@@ -64,9 +64,10 @@ def train(
     """
     card = ModelCards(workspace).get(model)
     unit, amount = _length(epochs, steps, minutes)
-    settings = load("treadle.recipes.settings:settings_of_run")(workspace, card, overrides, config)
-    payload = TrainPayload(card.id, unit, amount, settings)
-    return SubprocessRun(create_run(workspace, "train", asdict(payload)))
+    with PreparedChild("train") as child:
+        settings = load("treadle.recipes.settings:settings_of_run")(workspace, card, overrides, config)
+        payload = TrainPayload(card.id, unit, amount, settings)
+        return child.carry_out(create_run(workspace, "train", asdict(payload)))
 
 
 @operation("heavy", examples=("treadle evaluate bard", "treadle evaluate bard --checkpoint latest --json"))
@@ -79,8 +80,10 @@ def evaluate(
 ) -> SubprocessRun:
     """Measure a model on all of its held-out data: loss in nats per token, perplexity, bits per byte."""
     card = ModelCards(workspace).get(model)
-    settings = load("treadle.recipes.settings:settings_of_run")(workspace, card, overrides, None)
-    return SubprocessRun(create_run(workspace, "evaluate", asdict(EvaluatePayload(card.id, checkpoint, settings))))
+    with PreparedChild("evaluate") as child:
+        settings = load("treadle.recipes.settings:settings_of_run")(workspace, card, overrides, None)
+        payload = EvaluatePayload(card.id, checkpoint, settings)
+        return child.carry_out(create_run(workspace, "evaluate", asdict(payload)))
 
 
 def _length(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from treadle.base import units
@@ -12,7 +13,7 @@ from treadle.data.tokenizers.tokenizer import tokenizer_from_description
 from treadle.data.words import real_word_share, words_of
 from treadle.generation.generate import GenerationRequest, complete
 from treadle.recipes.opened import network_of, open_model, record_of
-from treadle.recipes.sample import open_checkpoint, result
+from treadle.recipes.opened_engine import open_checkpoint, result
 from treadle.store.models import ModelCards
 from treadle.training.callbacks.checkpointing import Checkpointing
 from treadle.training.callbacks.early_stopping import EarlyStopping
@@ -139,7 +140,10 @@ def _sampler(
     if drawing.seed is None:
         drawing = drawing.model_copy(update={"seed": _SAMPLE_SEED})
     tokenizer = tokenizer_from_description(prepared.tokenizer)
-    known_words = words_of(dataset.texts())
+
+    @cache  # reading all text takes a moment, which the first step need not wait for
+    def known_words() -> frozenset[str]:
+        return words_of(dataset.texts())
 
     def sample(checkpoint: Checkpoint) -> dict[str, Any]:
         engine = open_checkpoint(checkpoint, drawing)
@@ -148,7 +152,7 @@ def _sampler(
         finally:
             engine.close()
         facts = result(done, "", checkpoint, drawing)
-        share = real_word_share(done.text, known_words)
+        share = real_word_share(done.text, known_words())
         seen.append({"step": checkpoint.step, "real_words": share})
         return {**facts, "real_words": share}
 

@@ -7,12 +7,11 @@ import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -25,7 +24,7 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[np.float32]]) -> dict[
     header: dict[str, Any] = {"__metadata__": {"format": "treadle"}}
     offset = 0
     for name, array in arrays.items():
-        if array.dtype != np.float32:
+        if array.dtype != "float32":
             raise TypeError(f"{name} is {array.dtype}, not float32")
         header[name] = {"dtype": "F32", "shape": list(array.shape), "data_offsets": [offset, offset + array.nbytes]}
         offset += array.nbytes
@@ -43,4 +42,4 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[np.float32]]) -> dict[
 
 
 def _values(array: NDArray[np.float32]) -> memoryview:
-    return np.ascontiguousarray(array, dtype="<f4").reshape(-1).view(np.uint8).data
+    return array.astype("<f4", order="C", copy=False).reshape(-1).view("uint8").data

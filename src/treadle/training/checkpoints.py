@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from treadle.base.errors import DataError, NotFoundError, NotReadyError, WeightsError
 from treadle.base.files import disk_errors, locked, new_folder, read_json, remove_leftovers, write_json
@@ -149,6 +148,8 @@ class Checkpoint:
                 raise WeightsError(f"{path} has {size} bytes instead of {entry['bytes']}: it is cut. {self._remedy()}")
             if hash_file(path) != entry["sha256"]:
                 raise WeightsError(f"{path} has a wrong hash: it was changed after writing. {self._remedy()}")
+            from safetensors.numpy import load_file  # brings numpy, which the documents alone do not need
+
             arrays: dict[str, NDArray[np.float32]] = load_file(path)
         except FileNotFoundError as error:
             raise WeightsError(f"{path} is missing. {self._remedy()}") from error

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from treadle.base.errors import DataError, NotFoundError
-from treadle.jobs.executors.subprocess import RunFailedError, SubprocessRun
+from treadle.jobs.executors.subprocess import PreparedChild, RunFailedError
 from treadle.jobs.runs import create_run, find_run, process_start
 from treadle.operations.data import FeedPayload
 from treadle.recipes.catalog import FEED
@@ -27,10 +27,22 @@ def feed(workspace, *paths):
     return create_run(workspace, "feed", {"model": card.id, "paths": [str(path) for path in paths]})
 
 
+def started(folder):
+    with PreparedChild("feed") as child:
+        return child.carry_out(folder)
+
+
+def test_a_child_that_is_given_no_run_goes_away_without_a_trace(workspace):
+    with PreparedChild("feed") as child:
+        pass
+    assert child._process.wait(timeout=30) == 0
+    assert list(workspace.runs.iterdir()) == []
+
+
 def test_a_run_is_carried_out_by_a_child_and_leaves_request_events_and_result(workspace, tmp_path):
     (tmp_path / "a.txt").write_text("Some words to read.")
     folder = feed(workspace, tmp_path / "a.txt")
-    run = SubprocessRun(folder)
+    run = started(folder)
     types = [event.type for event in run.events() if event is not None]
     assert run.wait()["accepted"] == 1
     assert types[0] == "started"
@@ -43,7 +55,7 @@ def test_a_run_is_carried_out_by_a_child_and_leaves_request_events_and_result(wo
 
 
 def test_a_run_that_fails_says_why_in_its_result(workspace, tmp_path):
-    run = SubprocessRun(feed(workspace, tmp_path / "nothing.txt"))
+    run = started(feed(workspace, tmp_path / "nothing.txt"))
     with pytest.raises(RunFailedError, match=r"nothing\.txt"):
         run.wait()
     assert run.run.result()["outcome"] == "failed"
@@ -51,7 +63,7 @@ def test_a_run_that_fails_says_why_in_its_result(workspace, tmp_path):
 
 def test_a_run_whose_process_was_killed_is_said_to_have_died(workspace, tmp_path):
     os.mkfifo(tmp_path / "never")  # a damaged request would fail; a killed process leaves no result at all
-    run = SubprocessRun(feed(workspace, tmp_path / "never"))
+    run = started(feed(workspace, tmp_path / "never"))
     run.kill()
     with pytest.raises(RunFailedError, match="was ended by signal 9 before it could finish"):
         run.wait()

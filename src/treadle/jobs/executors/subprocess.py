@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from treadle.base.errors import TreadleError
 from treadle.telemetry.events import follow_events
@@ -26,20 +26,47 @@ class RunFailedError(TreadleError):
         self.exit_code = exit_code
 
 
+class PreparedChild:
+    """A child process that imports what a kind of job needs while the request is still being worked out.
+
+    Use it as a context: a child that was given no run by the end goes away without a trace.
+    """
+
+    def __init__(self, kind: str) -> None:
+        """Start the process; it waits for a run."""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "treadle.jobs.child", kind, str(os.getpid())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+    def carry_out(self, run: RunFolder) -> SubprocessRun:
+        """Let the child carry out `run`; from now on what it prints goes to the run's log."""
+        if self._process.stdin is None:
+            raise AssertionError("the child was started without a pipe")
+        try:
+            self._process.stdin.write(os.fsencode(run.path) + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # the child has died; `wait` says so
+        return SubprocessRun(run, self._process)
+
+
 class SubprocessRun:
     """A run in progress, seen from the process that started it."""
 
-    def __init__(self, run: RunFolder) -> None:
-        """Start the child; what it prints goes to the run's log."""
+    def __init__(self, run: RunFolder, process: subprocess.Popen[bytes]) -> None:
+        """Follow `run`, which `process` carries out."""
         self.run = run
-        with run.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "treadle.jobs.child", str(run.path), str(os.getpid())],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        self._process = process
 
     def events(self) -> Iterator[Event | None]:
         """Yield the run's events until its process ends; None whenever nothing is new."""
