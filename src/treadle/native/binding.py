@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 INTERFACE_VERSION = 1
+_ELF_64 = 2
 
 
 class NativeError(TreadleError):
@@ -225,6 +226,7 @@ class Library:
 
     def __init__(self, path: Path) -> None:
         """Load `path`; raises `ResourceError` if it is not a native core of this version for this machine."""
+        _require_whole(path)
         try:
             self._handle = ctypes.CDLL(str(path))
             for name, (result, arguments) in _SIGNATURES.items():
@@ -260,6 +262,19 @@ class Library:
     def destroy(self, trainer: c_void_p) -> None:
         """Free a trainer."""
         self._handle.treadle_trainer_destroy(trainer)
+
+
+def _require_whole(path: Path) -> None:
+    """Raise `ResourceError` for an ELF file that was cut short: loading one would end the process with a bus error."""
+    with path.open("rb") as file:
+        header = file.read(64)
+        size = file.seek(0, 2)
+    if header[:4] != b"\x7fELF" or header[4] != _ELF_64:
+        return  # Of another kind: the loader itself says what it thinks of it.
+    sections = int.from_bytes(header[40:48], "little")  # The section table comes last: offset, entry size, count.
+    end = sections + int.from_bytes(header[58:60], "little") * int.from_bytes(header[60:62], "little")
+    if len(header) < 64 or size < end:
+        raise ResourceError(f"{path} cannot be loaded: it was cut short ({size} of {end} bytes); delete it")
 
 
 @cache

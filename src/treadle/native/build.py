@@ -105,6 +105,8 @@ def build(
             objects = list(pool.map(compile_unit, (*UNITS, NEUTRAL_UNIT)))
         library = Path(folder) / target.name
         _run([*base, "-shared", *objects, "-o", str(library)], "linking")
+        with library.open("rb") as file:
+            os.fsync(file.fileno())  # After a power cut there is either the whole library or none.
         library.replace(target)
 
 

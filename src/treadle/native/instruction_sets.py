@@ -34,8 +34,8 @@ class InstructionSet:
 AVX512 = InstructionSet(
     "avx512",
     "TREADLE_AVX512",
-    ("-march=x86-64-v4", "-mavx512bf16"),
-    frozenset({"avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512cd", "avx512_bf16"}),
+    ("-march=x86-64-v4", "-mavx512bf16", "-mavx512vnni"),
+    frozenset({"avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512cd", "avx512_bf16", "avx512_vnni"}),
     bfloat16=True,
 )
 AVX2 = InstructionSet(

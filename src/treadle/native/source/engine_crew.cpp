@@ -39,6 +39,7 @@ void Crew::start(int active, Call call, void* context) {
             std::lock_guard<std::mutex> lock(mutex_);
             call_ = call;
             context_ = context;
+            posted_ = active_;
             job_.fetch_add(1, std::memory_order_release);
         }
         wake_.notify_all();
@@ -48,9 +49,10 @@ void Crew::start(int active, Call call, void* context) {
 }
 
 void Crew::meet() {
-    if (active_ == 1) return;
+    const int active = active_;
+    if (active == 1) return;
     const unsigned meeting = meeting_.load(std::memory_order_acquire);
-    if (arrived_.fetch_add(1, std::memory_order_acq_rel) == active_ - 1) {
+    if (arrived_.fetch_add(1, std::memory_order_acq_rel) == active - 1) {
         arrived_.store(0, std::memory_order_relaxed);
         meeting_.store(meeting + 1, std::memory_order_release);
         return;

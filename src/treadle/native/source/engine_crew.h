@@ -39,7 +39,8 @@ class Crew {
     std::mutex mutex_;
     std::condition_variable wake_;
     std::atomic<unsigned> job_{0};  // Number of the newest job; workers watch it.
-    int active_ = 1;
+    int active_ = 1;  // Members of the running job; written only between jobs.
+    int posted_ = 1;  // The same for those who come late: guarded by the mutex.
     Call call_ = nullptr;
     void* context_ = nullptr;
     bool ending_ = false;

@@ -1,0 +1,188 @@
+// Attention over what a slot holds. Keys lie in blocks of 16 positions, [block][channel][16], values as
+// [position][channel]: both are read forward, and a position's sums never depend on what stands beside it.
+#include <cmath>
+
+#include "engine.h"
+
+namespace treadle {
+
+namespace {
+
+// Half the chains of a sum run over even positions or channels, half over odd ones, in every batch alike.
+template <class Cache>
+void score_block(const float* query, const Cache* block, int channels, float* scores) {
+    Lanes chain[4] = {lanes(0.0f), lanes(0.0f), lanes(0.0f), lanes(0.0f)};
+    for (int i = 0; i < channels; i += 4) {
+        TREADLE_UNROLL
+        for (int j = 0; j < 4; j++) {
+            chain[j] = fused(load_lanes(block + (i + j) * 16), lanes(query[i + j]), chain[j]);
+        }
+    }
+    store_lanes(scores, (chain[0] + chain[1]) + (chain[2] + chain[3]));
+}
+
+// Turns scores into shares that still have to be divided by their sum, which is returned.
+float soften(float* scores, int count) {
+    const Lanes lowest = lanes(-1e30f);
+    Lanes most = lowest;
+    for (int i = 0; i < count; i += 16) most = greater(most, first_lanes(load_lanes(scores + i), count - i, lowest));
+    const Lanes top = lanes(greatest(most));
+    Lanes added = lanes(0.0f);
+    for (int i = 0; i < count; i += 16) {
+        const Lanes share = first_lanes(exponential(load_lanes(scores + i) - top), count - i, lanes(0.0f));
+        added = added + share;
+        store_lanes(scores + i, share);
+    }
+    return total(added);
+}
+
+// out = sum of shares x values, for `Width` x 16 channels.
+template <int Width, class Cache>
+void mix(const float* shares, const Cache* values, int stride, int count, float inverse, float* out) {
+    Lanes even[Width];
+    Lanes odd[Width];
+    for (int j = 0; j < Width; j++) even[j] = odd[j] = lanes(0.0f);
+    int position = 0;
+    for (; position + 1 < count; position += 2) {
+        const Cache* value = values + static_cast<int64_t>(position) * stride;
+        TREADLE_UNROLL
+        for (int j = 0; j < Width; j++) {
+            even[j] = fused(load_lanes(value + j * 16), lanes(shares[position]), even[j]);
+            odd[j] = fused(load_lanes(value + stride + j * 16), lanes(shares[position + 1]), odd[j]);
+        }
+    }
+    if (position < count) {
+        const Cache* value = values + static_cast<int64_t>(position) * stride;
+        for (int j = 0; j < Width; j++) {
+            even[j] = fused(load_lanes(value + j * 16), lanes(shares[position]), even[j]);
+        }
+    }
+    for (int j = 0; j < Width; j++) store_lanes(out + j * 16, (even[j] + odd[j]) * lanes(inverse));
+}
+
+// A key goes to its position's place in a block: one value for each channel, 16 apart.
+template <class Cache>
+void scatter(const float* key, int channels, Cache* place) {
+    Cache some[16];
+    for (int i = 0; i < channels; i += 16) {
+        store_lanes(some, load_lanes(key + i));
+        for (int j = 0; j < 16; j++) place[(i + j) * 16] = some[j];
+    }
+}
+
+}  // namespace
+
+// Norm, gain and rotation of one head, in place.
+void Engine::turn_head(float* head, int position, const float* gain) const {
+    const int half = shape_.padded_half;
+    Lanes scale = lanes(1.0f);
+    if (shape_.qk_norm) {
+        Lanes squares = lanes(0.0f);
+        for (int i = 0; i < 2 * half; i += 16) squares = fused(load_lanes(head + i), load_lanes(head + i), squares);
+        const float mean = total(squares) / static_cast<float>(shape_.head_width);
+        scale = lanes(1.0f / std::sqrt(mean + shape_.norm_epsilon));
+    }
+    const float* cosines = weights_.cosines + static_cast<int64_t>(position) * half;
+    const float* sines = weights_.sines + static_cast<int64_t>(position) * half;
+    for (int i = 0; i < half; i += 16) {
+        Lanes first = load_lanes(head + i) * scale;
+        Lanes second = load_lanes(head + half + i) * scale;
+        if (gain) {
+            first = first * load_lanes(gain + i);
+            second = second * load_lanes(gain + half + i);
+        }
+        const Lanes cosine = load_lanes(cosines + i);
+        const Lanes sine = load_lanes(sines + i);
+        store_lanes(head + i, first * cosine - second * sine);
+        store_lanes(head + half + i, second * cosine + first * sine);
+    }
+}
+
+// Keys of one head of a slot; its values follow them.
+template <class Cache>
+Cache* Engine::keys(int layer, int slot, int head) const {
+    const int64_t index = (static_cast<int64_t>(slot) * shape_.layers + layer) * shape_.kv_heads + head;
+    return reinterpret_cast<Cache*>(cache_) + index * 2 * cached_context_ * shape_.padded_head;
+}
+
+// Projections of this member's units, then their attention: nobody else is waited for in between.
+void Engine::attention(const StepRows& rows, int index, int member) {
+    const EngineScratch& scratch = scratch_[static_cast<size_t>(member)];
+    const EngineLayer& layer = weights_.layers[static_cast<size_t>(index)];
+    const Range mine = share(units_.count, member);
+    for (int unit = mine.first; unit < mine.last; unit++) {
+        const int panels = units_.panels(unit);
+        const int queries = units_.first_query(unit + 1) - units_.first_query(unit);
+        const int keys = (panels - queries) / 2;
+        for (int panel = 0; panel < panels; panel++) {
+            multiply(plan_.format, layer.projections, units_.first_panel(unit) + panel, scratch.input, rows.count,
+                     scratch.tile);
+            int bias = 0;
+            if (panel < queries) bias = (units_.first_query(unit) + panel) * kPanel;
+            else if (panel < queries + keys) bias = shape_.query_width + (units_.first_key(unit) + panel - queries) * kPanel;
+            else bias = shape_.query_width + shape_.key_width + (units_.first_key(unit) + panel - queries - keys) * kPanel;
+            for (int row = 0; row < rows.count; row++) {
+                float* out = scratch.heads + static_cast<int64_t>(row) * panels * kPanel + panel * kPanel;
+                for (int i = 0; i < kPanel; i += 16) {
+                    Lanes value = load_lanes(scratch.tile + row * kPanel + i);
+                    if (layer.projections_bias) value = value + load_lanes(layer.projections_bias + bias + i);
+                    store_lanes(out + i, value);
+                }
+            }
+        }
+        if (plan_.format == Format::kFloat32) attend<float>(rows, index, unit, scratch);
+        else attend<Half>(rows, index, unit, scratch);
+    }
+}
+
+template <class Cache>
+void Engine::attend(const StepRows& rows, int index, int unit, const EngineScratch& scratch) {
+    const EngineLayer& layer = weights_.layers[static_cast<size_t>(index)];
+    const int head = shape_.padded_head;
+    const int stride = units_.panels(unit) * kPanel;
+    const int queries = (units_.first_query(unit + 1) - units_.first_query(unit)) * kPanel;
+    const int keys_width = (stride - queries) / 2;
+    const int64_t values_offset = static_cast<int64_t>(cached_context_) * head;
+    // First what this step adds, for all rows: a later row of a slot sees the earlier ones.
+    for (int row = 0; row < rows.count; row++) {
+        const int position = rows.positions[row];
+        for (int key = units_.first_head(unit); key < units_.last_head(unit); key++) {
+            float* raw = scratch.heads + static_cast<int64_t>(row) * stride + queries +
+                         (key - units_.first_head(unit)) * head;
+            turn_head(raw, position, layer.key_gain);
+            Cache* cached = keys<Cache>(index, rows.slots[row], key);
+            Cache* block = cached + static_cast<int64_t>(position / 16) * head * 16 + position % 16;
+            scatter(raw, head, block);
+            Cache* value = cached + values_offset + static_cast<int64_t>(position) * head;
+            for (int i = 0; i < head; i += 16) store_lanes(value + i, load_lanes(raw + keys_width + i));
+        }
+    }
+    const Lanes scale = lanes(1.0f / std::sqrt(static_cast<float>(shape_.head_width)));
+    const int first_group = units_.first_query(unit);
+    for (int row = 0; row < rows.count; row++) {
+        const int count = rows.positions[row] + 1;
+        std::memset(scratch.attended, 0, sizeof(float) * static_cast<size_t>(queries));
+        for (int key = units_.first_head(unit); key < units_.last_head(unit); key++) {
+            const Cache* cached = keys<Cache>(index, rows.slots[row], key);
+            for (int member = 0; member < units_.group; member++) {
+                const int place = ((key - units_.first_head(unit)) * units_.group + member) * head;
+                float* query = scratch.heads + static_cast<int64_t>(row) * stride + place;
+                turn_head(query, rows.positions[row], layer.query_gain);
+                for (int i = 0; i < head; i += 16) store_lanes(query + i, load_lanes(query + i) * scale);
+                for (int block = 0; block * 16 < count; block++) {
+                    score_block(query, cached + static_cast<int64_t>(block) * head * 16, head, scratch.scores + block * 16);
+                }
+                const float inverse = 1.0f / soften(scratch.scores, count);
+                float* out = scratch.attended + place;
+                int i = 0;
+                for (; i + 64 <= head; i += 64) mix<4>(scratch.scores, cached + values_offset + i, head, count, inverse, out + i);
+                for (; i < head; i += 32) mix<2>(scratch.scores, cached + values_offset + i, head, count, inverse, out + i);
+            }
+        }
+        for (int group = 0; group < queries / kGroup; group++) {
+            store_group(plan_.format, attended_, row, first_group + group, scratch.attended + group * kGroup);
+        }
+    }
+}
+
+}  // namespace treadle

@@ -1,0 +1,56 @@
+// The number formats in which an engine keeps weights and the rows that are multiplied with them.
+#pragma once
+
+#include "engine_lanes.h"
+#include "kernels.h"
+
+namespace treadle {
+
+// Values of a row that share one scale in int8, for weights and activations alike; one panel's width.
+constexpr int kGroup = 64;
+
+enum class Format : int32_t { kFloat32 = 0, kBfloat16 = 1, kInt8 = 2 };
+
+// A packed weight matrix: panels of 64 rows one after the other, each read as one forward stream.
+struct Matrix {
+    const std::byte* data = nullptr;
+    int panels = 0;
+    int columns = 0;  // A multiple of 64.
+};
+
+// Bytes of one panel. int8: for each group of 64 columns 16 words of 4 neighbouring columns x 64 rows, then 64 scales.
+inline int64_t panel_bytes(Format format, int columns) {
+    const int64_t values = static_cast<int64_t>(columns) * kPanel;
+    if (format == Format::kFloat32) return 4 * values;
+    if (format == Format::kBfloat16) return 2 * values;
+    return values + values / kGroup * 2;
+}
+
+// Rows to multiply, in the engine's format: `values` [row][columns]; in int8 also a scale and the sum of each group.
+struct Operand {
+    std::byte* values;
+    float* scales;    // [row][columns / 64]
+    int32_t* sums;
+    int columns;
+};
+
+inline int64_t operand_bytes(Format format, int64_t count) {
+    return format == Format::kFloat32 ? 4 * count : format == Format::kBfloat16 ? 2 * count : count;
+}
+
+// Writes 64 values of a row.
+void store_group(Format format, const Operand& operand, int row, int group, const float* values);
+
+// out[row][64] = operand row x panel. Each sum runs in the order of the columns, so a row's result is the same in every
+// batch.
+void multiply(Format format, const Matrix& matrix, int panel, const Operand& operand, int rows, float* out);
+
+// Packs 64 rows of `columns` floats as one panel.
+void pack_panel(Format format, const float* rows, int columns, std::byte* panel);
+
+// The int8 parts of the above.
+void quantise_group(const float* values, int8_t* quantised, float* scale, int32_t* sum);
+void pack_panel_int8(const float* rows, int columns, std::byte* panel);
+void multiply_int8(const Matrix& matrix, int panel, const Operand& operand, int rows, float* out);
+
+}  // namespace treadle

@@ -1,0 +1,251 @@
+// Products of 8-bit integers with one scale for each 64 neighbouring values. Sums within a group are exact, those of the
+// groups run in order with fused products: every instruction set gives the same bits.
+#include <algorithm>
+
+#include "engine_format.h"
+
+namespace treadle {
+
+namespace {
+
+constexpr int kWords = kGroup / 4;                        // Words of 4 columns in a group.
+constexpr int kGroupBytes = kGroup * kPanel + 2 * kPanel;  // One group of a panel: values, then scales.
+
+// Whole floats between -128 and 127 to bytes; what is not a number becomes 0.
+void store_bytes(int8_t* target, const Lanes& whole) {
+#if defined(TREADLE_AVX512)
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(target), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(whole.part[0])));
+#else
+    float values[16];
+    store_lanes(values, whole);
+    for (int i = 0; i < 16; i++) target[i] = values[i] == values[i] ? static_cast<int8_t>(values[i]) : int8_t{0};
+#endif
+}
+
+// The least bfloat16 number not below a positive float.
+uint16_t bfloat16_above(float value) {
+    uint32_t bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    return static_cast<uint16_t>((bits + 0xffffu) >> 16);
+}
+
+#if defined(TREADLE_AVX512)
+
+// Weights are stored as unsigned bytes (value + 128), as the instruction wants one side; starting at -128 times the sum
+// of the row's values takes that back.
+template <int Rows, int Sets>
+inline __attribute__((always_inline)) void multiply_rows(const std::byte* weights, int groups, const int8_t* values,
+                                                         int64_t stride, const float* scales, const int32_t* sums,
+                                                         float* out) {
+    Vec total[Rows][4];
+    TREADLE_UNROLL
+    for (int row = 0; row < Rows; row++) {
+        TREADLE_UNROLL
+        for (int part = 0; part < 4; part++) total[row][part] = zero();
+    }
+    for (int group = 0; group < groups; group++, weights += kGroupBytes) {
+        __m512i sum[Sets][Rows][4];
+        TREADLE_UNROLL
+        for (int row = 0; row < Rows; row++) {
+            const __m512i start = _mm512_set1_epi32(-128 * sums[row * groups + group]);
+            TREADLE_UNROLL
+            for (int part = 0; part < 4; part++) {
+                sum[0][row][part] = start;
+                if (Sets == 2) sum[Sets - 1][row][part] = _mm512_setzero_si512();
+            }
+        }
+        const int8_t* from = values + group * kGroup;
+        for (int word = 0; word < kWords; word += Sets) {
+            TREADLE_UNROLL
+            for (int set = 0; set < Sets; set++) {
+                __m512i columns[4];
+                TREADLE_UNROLL
+                for (int part = 0; part < 4; part++) {
+                    columns[part] = _mm512_loadu_si512(weights + (word + set) * 256 + part * 64);
+                }
+                TREADLE_UNROLL
+                for (int row = 0; row < Rows; row++) {
+                    int32_t four;
+                    std::memcpy(&four, from + row * stride + (word + set) * 4, sizeof four);
+                    const __m512i value = _mm512_set1_epi32(four);
+                    TREADLE_UNROLL
+                    for (int part = 0; part < 4; part++) {
+                        sum[set][row][part] = _mm512_dpbusd_epi32(sum[set][row][part], columns[part], value);
+                    }
+                }
+            }
+        }
+        const auto* scale = reinterpret_cast<const uint16_t*>(weights + kGroup * kPanel);
+        TREADLE_UNROLL
+        for (int part = 0; part < 4; part++) {
+            const Vec column_scale = load_bfloat16(scale + part * 16);
+            TREADLE_UNROLL
+            for (int row = 0; row < Rows; row++) {
+                __m512i whole = sum[0][row][part];
+                if (Sets == 2) whole = _mm512_add_epi32(whole, sum[Sets - 1][row][part]);
+                const Vec both = column_scale * broadcast(scales[row * groups + group]);
+                total[row][part] = fused(_mm512_cvtepi32_ps(whole), both, total[row][part]);
+            }
+        }
+    }
+    TREADLE_UNROLL
+    for (int row = 0; row < Rows; row++) {
+        TREADLE_UNROLL
+        for (int part = 0; part < 4; part++) store(out + row * kPanel + part * 16, total[row][part]);
+    }
+}
+
+constexpr int kMostRows = 6;
+
+#elif defined(TREADLE_AVX2)
+
+// |weight| is unsigned and the weight's sign goes to the other side: no pair of products leaves 16 bits.
+template <int Rows, int Sets>
+inline __attribute__((always_inline)) void multiply_rows(const std::byte* weights, int groups, const int8_t* values,
+                                                         int64_t stride, const float* scales, const int32_t*,
+                                                         float* out) {
+    const __m256i flip = _mm256_set1_epi8(static_cast<char>(0x80));
+    const __m256i ones = _mm256_set1_epi16(1);
+    for (int eighth = 0; eighth < 8; eighth++) {
+        Vec total[Rows];
+        for (int row = 0; row < Rows; row++) total[row] = zero();
+        const std::byte* panel = weights + eighth * 32;
+        for (int group = 0; group < groups; group++, panel += kGroupBytes) {
+            __m256i sum[Rows];
+            for (int row = 0; row < Rows; row++) sum[row] = _mm256_setzero_si256();
+            const int8_t* from = values + group * kGroup;
+            for (int word = 0; word < kWords; word++) {
+                const __m256i column =
+                    _mm256_xor_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(panel + word * 256)), flip);
+                const __m256i magnitude = _mm256_abs_epi8(column);
+                TREADLE_UNROLL
+                for (int row = 0; row < Rows; row++) {
+                    int32_t four;
+                    std::memcpy(&four, from + row * stride + word * 4, sizeof four);
+                    const __m256i value = _mm256_sign_epi8(_mm256_set1_epi32(four), column);
+                    const __m256i pairs = _mm256_maddubs_epi16(magnitude, value);
+                    sum[row] = _mm256_add_epi32(sum[row], _mm256_madd_epi16(pairs, ones));
+                }
+            }
+            const auto* scale = reinterpret_cast<const uint16_t*>(panel - eighth * 32 + kGroup * kPanel) + eighth * 8;
+            const Vec column_scale = load_bfloat16(scale);
+            for (int row = 0; row < Rows; row++) {
+                const Vec both = column_scale * broadcast(scales[row * groups + group]);
+                total[row] = fused(_mm256_cvtepi32_ps(sum[row]), both, total[row]);
+            }
+        }
+        for (int row = 0; row < Rows; row++) store(out + row * kPanel + eighth * 8, total[row]);
+    }
+}
+
+constexpr int kMostRows = 4;
+
+#else
+
+template <int Rows, int Sets>
+void multiply_rows(const std::byte* weights, int groups, const int8_t* values, int64_t stride, const float* scales,
+                   const int32_t*, float* out) {
+    for (int row = 0; row < Rows; row++) {
+        alignas(64) float total[kPanel] = {};
+        const std::byte* panel = weights;
+        for (int group = 0; group < groups; group++, panel += kGroupBytes) {
+            int32_t sum[kPanel] = {};
+            const int8_t* from = values + row * stride + group * kGroup;
+            for (int word = 0; word < kWords; word++) {
+                const auto* column = reinterpret_cast<const uint8_t*>(panel + word * 256);
+                for (int i = 0; i < kPanel; i++) {
+                    for (int j = 0; j < 4; j++) sum[i] += (column[4 * i + j] - 128) * from[word * 4 + j];
+                }
+            }
+            const auto* scale = reinterpret_cast<const uint16_t*>(panel + kGroup * kPanel);
+            const Vec row_scale = broadcast(scales[row * groups + group]);
+            for (int i = 0; i < kPanel; i += kLanes) {
+                Vec whole;
+                for (int lane = 0; lane < kLanes; lane++) whole[lane] = static_cast<float>(sum[i + lane]);
+                store(total + i, fused(whole, load_bfloat16(scale + i) * row_scale, load(total + i)));
+            }
+        }
+        std::memcpy(out + row * kPanel, total, sizeof total);
+    }
+}
+
+constexpr int kMostRows = 4;
+
+#endif
+
+template <int Rows, int Sets>
+__attribute__((noinline)) void multiply_some(const Matrix& matrix, int panel, const Operand& operand, int first,
+                                             float* out) {
+    const int groups = operand.columns / kGroup;
+    multiply_rows<Rows, Sets>(matrix.data + panel * panel_bytes(Format::kInt8, matrix.columns), groups,
+                              reinterpret_cast<const int8_t*>(operand.values) +
+                                  static_cast<int64_t>(first) * operand.columns,
+                              operand.columns, operand.scales + static_cast<int64_t>(first) * groups,
+                              operand.sums + static_cast<int64_t>(first) * groups, out + first * kPanel);
+}
+
+}  // namespace
+
+// Both ends of the range are +-127. A group with a value that is no finite number gets a scale that is none.
+void quantise_group(const float* values, int8_t* quantised, float* scale, int32_t* sum) {
+    Lanes most = lanes(0.0f);
+    Lanes broken = lanes(0.0f);
+    for (int i = 0; i < kGroup; i += 16) {
+        const Lanes value = load_lanes(values + i);
+        most = greater(most, greater(value, lanes(0.0f) - value));
+        broken = fused(value, lanes(0.0f), broken);
+    }
+    const float largest = greatest(most);
+    const float inverse = largest > 0.0f ? 127.0f / largest : 0.0f;
+    *scale = largest / 127.0f + total(broken);
+    const Lanes factor = lanes(largest < 1e-30f ? 0.0f : inverse);
+    int32_t added = 0;
+    for (int i = 0; i < kGroup; i += 16) {
+        const Lanes whole = smaller(greater(rounded(load_lanes(values + i) * factor), lanes(-127.0f)), lanes(127.0f));
+        store_bytes(quantised + i, whole);
+    }
+    for (int i = 0; i < kGroup; i++) added += quantised[i];
+    *sum = added;
+}
+
+// The scale is rounded up before values are divided by it, so that no value is clipped and rounding it costs nothing.
+void pack_panel_int8(const float* rows, int columns, std::byte* panel) {
+    for (int group = 0; group < columns / kGroup; group++, panel += kGroupBytes) {
+        for (int row = 0; row < kPanel; row++) {
+            const float* from = rows + static_cast<int64_t>(row) * columns + group * kGroup;
+            float largest = 0.0f;
+            bool finite = true;
+            for (int i = 0; i < kGroup; i++) {
+                largest = std::max(largest, std::fabs(from[i]));
+                finite = finite && std::isfinite(from[i]);
+            }
+            uint16_t scale = finite ? bfloat16_above(largest / 127.0f) : uint16_t{0x7fc0};
+            if (largest < 1e-30f) scale = 0;
+            const float divisor = Bfloat16::widen(scale);
+            std::memcpy(panel + kGroup * kPanel + 2 * row, &scale, sizeof scale);
+            for (int i = 0; i < kGroup; i++) {
+                const float whole = divisor > 0.0f ? std::nearbyint(from[i] / divisor) : 0.0f;
+                const int value = static_cast<int>(std::min(std::max(whole, -127.0f), 127.0f));
+                panel[(i / 4 * kPanel + row) * 4 + i % 4] = static_cast<std::byte>(value + 128);
+            }
+        }
+    }
+}
+
+void multiply_int8(const Matrix& matrix, int panel, const Operand& operand, int rows, float* out) {
+    for (int row = 0; row < rows;) {
+        const int left = rows - row;
+        const int count = left <= kMostRows ? left : left < 2 * kMostRows ? (left + 1) / 2 : kMostRows;
+        switch (count) {
+            case 1: multiply_some<1, 2>(matrix, panel, operand, row, out); break;
+            case 2: multiply_some<2, 1>(matrix, panel, operand, row, out); break;
+            case 3: multiply_some<3, 1>(matrix, panel, operand, row, out); break;
+            case 4: multiply_some<4, 1>(matrix, panel, operand, row, out); break;
+            case 5: multiply_some<std::min(5, kMostRows), 1>(matrix, panel, operand, row, out); break;
+            default: multiply_some<kMostRows, 1>(matrix, panel, operand, row, out); break;
+        }
+        row += count;
+    }
+}
+
+}  // namespace treadle

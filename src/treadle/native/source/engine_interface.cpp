@@ -1,0 +1,237 @@
+// Checks what comes from outside and turns every failure into a code and a message.
+#include "engine_interface.h"
+
+#include <cmath>
+#include <exception>
+#include <new>
+#include <string>
+
+#include "engine.h"
+
+struct TreadleEngine {
+    std::unique_ptr<treadle::Engine> engine;
+};
+
+struct TreadlePacker {
+    TreadlePacker(const TreadleShape& wanted, treadle::Format format, std::byte* block)
+        : shape(wanted), weights(shape, format, block) {}
+    treadle::Shape shape;
+    treadle::EngineWeights weights;
+};
+
+namespace {
+
+using treadle::Format;
+
+thread_local std::string last_error;
+
+int32_t fail(int32_t code, const std::string& message) {
+    last_error = message;
+    return code;
+}
+
+// Runs `body`, which returns a code; nothing thrown may cross the interface.
+template <class Body>
+int32_t guarded(Body body) {
+    try {
+        return body();
+    } catch (const std::bad_alloc&) {
+        return fail(TREADLE_OUT_OF_MEMORY, "the system refused memory");
+    } catch (const std::exception& error) {
+        return fail(TREADLE_INVALID, error.what());
+    }
+}
+
+struct Range {
+    const char* name;
+    int64_t value;
+    int64_t least;
+    int64_t most;
+};
+
+template <size_t Count>
+int32_t check_ranges(const Range (&ranges)[Count]) {
+    for (const Range& range : ranges) {
+        if (range.value >= range.least && range.value <= range.most) continue;
+        return fail(TREADLE_INVALID, std::string(range.name) + " is " + std::to_string(range.value) +
+                                         "; possible are " + std::to_string(range.least) + " to " +
+                                         std::to_string(range.most));
+    }
+    return TREADLE_OK;
+}
+
+int32_t check(const TreadleShape* shape, const TreadleEnginePlan& plan) {
+    if (!shape) return fail(TREADLE_INVALID, "a shape must be given");
+    const Range ranges[] = {
+        {"layers", shape->layers, 1, 1024},
+        {"width", shape->width, 1, 65536},
+        {"heads", shape->heads, 1, 1024},
+        {"kv_heads", shape->kv_heads, 1, shape->heads},
+        {"head_width", shape->head_width, 1, 1024},
+        {"feed_forward", shape->feed_forward, 1, 262144},
+        {"vocabulary", shape->vocabulary, 1, 1 << 22},
+        {"context", shape->context, 1, 1 << 20},
+        {"norm", shape->norm, TREADLE_RMSNORM, TREADLE_LAYERNORM},
+        {"positions", shape->positions, TREADLE_ROPE, TREADLE_LEARNED},
+        {"activation", shape->activation, TREADLE_SWIGLU, TREADLE_RELU2},
+        {"format", plan.format, TREADLE_ENGINE_FLOAT32, TREADLE_ENGINE_INT8},
+        {"threads", plan.threads, 1, 1024},
+        {"slots", plan.slots, 1, 65536},
+    };
+    if (int32_t code = check_ranges(ranges)) return code;
+    if (shape->heads % shape->kv_heads) return fail(TREADLE_INVALID, "heads must be a multiple of kv_heads");
+    if (shape->positions == TREADLE_ROPE && shape->head_width % 2) {
+        return fail(TREADLE_INVALID, "rotary positions need an even head_width");
+    }
+    return TREADLE_OK;
+}
+
+int32_t check_block(const TreadleShape& shape, int32_t format, const void* block, int64_t bytes) {
+    const int64_t needed = treadle::Engine::weights_required(shape, static_cast<Format>(format));
+    if (!block || reinterpret_cast<uintptr_t>(block) % 64) {
+        return fail(TREADLE_INVALID, "packed weights must lie at a multiple of 64 bytes");
+    }
+    if (bytes == needed) return TREADLE_OK;
+    return fail(TREADLE_INVALID, "packed weights of this shape take " + std::to_string(needed) + " bytes, not " +
+                                     std::to_string(bytes));
+}
+
+// Rows of a slot within one step follow each other: attention reads what earlier rows of the step have added.
+int32_t check_rows(const treadle::Engine& engine, const TreadleEngineRows& rows) {
+    const treadle::Shape& shape = engine.shape();
+    std::vector<int32_t> next(static_cast<size_t>(engine.plan().slots), -1);
+    for (int32_t i = 0; i < rows.count; i++) {
+        const Range ranges[] = {{"a token", rows.tokens[i], 0, shape.vocabulary - 1},
+                                {"a slot", rows.slots[i], 0, engine.plan().slots - 1},
+                                {"a position", rows.positions[i], 0, shape.context - 1}};
+        if (int32_t code = check_ranges(ranges)) return code;
+        int32_t& expected = next[static_cast<size_t>(rows.slots[i])];
+        if (expected >= 0 && rows.positions[i] != expected) {
+            return fail(TREADLE_INVALID, "rows of one slot must have consecutive positions within a step");
+        }
+        expected = rows.positions[i] + 1;
+    }
+    for (int32_t i = 0; i < rows.wanted_count; i++) {
+        const Range range[] = {{"a wanted row", rows.wanted[i], i ? rows.wanted[i - 1] + 1 : 0, rows.count - 1}};
+        if (int32_t code = check_ranges(range)) return code;
+    }
+    return TREADLE_OK;
+}
+
+}  // namespace
+
+const char* treadle_engine_last_error(void) { return last_error.c_str(); }
+
+int32_t treadle_engine_weight_bytes(const TreadleShape* shape, int32_t format, int64_t* bytes) {
+    return guarded([&]() -> int32_t {
+        if (int32_t code = check(shape, {format, 1, 1})) return code;
+        *bytes = treadle::Engine::weights_required(*shape, static_cast<Format>(format));
+        return TREADLE_OK;
+    });
+}
+
+int32_t treadle_engine_memory(const TreadleShape* shape, const TreadleEnginePlan* plan, int64_t* bytes) {
+    return guarded([&]() -> int32_t {
+        if (int32_t code = check(shape, *plan)) return code;
+        *bytes = treadle::Engine::memory_required(*shape, {static_cast<Format>(plan->format), plan->threads, plan->slots});
+        return TREADLE_OK;
+    });
+}
+
+int32_t treadle_packer_create(const TreadleShape* shape, int32_t format, void* block, int64_t bytes,
+                              TreadlePacker** result) {
+    return guarded([&]() -> int32_t {
+        if (int32_t code = check(shape, {format, 1, 1})) return code;
+        if (int32_t code = check_block(*shape, format, block, bytes)) return code;
+        auto packer = std::make_unique<TreadlePacker>(*shape, static_cast<Format>(format), static_cast<std::byte*>(block));
+        packer->weights.write_tables();
+        *result = packer.release();
+        return TREADLE_OK;
+    });
+}
+
+void treadle_packer_destroy(TreadlePacker* packer) { delete packer; }
+
+int32_t treadle_packer_count(const TreadlePacker* packer) {
+    return packer ? static_cast<int32_t>(packer->weights.list().size()) : 0;
+}
+
+int32_t treadle_packer_parameter(const TreadlePacker* packer, int32_t index, TreadleParameter* result) {
+    return guarded([&]() -> int32_t {
+        const Range range[] = {{"parameter index", index, 0, treadle_packer_count(packer) - 1}};
+        if (int32_t code = check_ranges(range)) return code;
+        const treadle::Parameter& parameter = packer->weights.list()[static_cast<size_t>(index)];
+        result->rows = parameter.rows;
+        result->columns = parameter.columns;
+        result->name[parameter.name.copy(result->name, sizeof result->name - 1)] = '\0';
+        return TREADLE_OK;
+    });
+}
+
+int32_t treadle_packer_write(TreadlePacker* packer, int32_t index, const float* values, int64_t count) {
+    return guarded([&]() -> int32_t {
+        const Range range[] = {{"parameter index", index, 0, treadle_packer_count(packer) - 1}};
+        if (int32_t code = check_ranges(range)) return code;
+        const treadle::Parameter& parameter = packer->weights.list()[static_cast<size_t>(index)];
+        if (count != parameter.natural_size()) {
+            return fail(TREADLE_INVALID, parameter.name + " has " + std::to_string(parameter.natural_size()) +
+                                             " values, not " + std::to_string(count));
+        }
+        packer->weights.write(parameter, values);
+        return TREADLE_OK;
+    });
+}
+
+uint64_t treadle_engine_checksum(const void* block, int64_t bytes) {
+    // Eight independent chains of multiply and xor: a changed, moved or missing byte changes the result.
+    constexpr uint64_t kFactor = 0x9E3779B97F4A7C15u;
+    uint64_t chain[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+    const auto* from = static_cast<const unsigned char*>(block);
+    int64_t place = 0;
+    for (; place + 64 <= bytes; place += 64) {
+        uint64_t words[8];
+        std::memcpy(words, from + place, sizeof words);
+        for (int i = 0; i < 8; i++) {
+            chain[i] = (chain[i] ^ words[i]) * kFactor;
+            chain[i] ^= chain[i] >> 29;
+        }
+    }
+    uint64_t result = static_cast<uint64_t>(bytes);
+    for (; place < bytes; place++) result = (result ^ from[place]) * kFactor;
+    for (uint64_t one : chain) result = ((result ^ one) * kFactor) ^ (result >> 31);
+    return result;
+}
+
+int32_t treadle_engine_create(const TreadleShape* shape, const TreadleEnginePlan* plan, const void* block,
+                              int64_t bytes, TreadleEngine** result) {
+    return guarded([&]() -> int32_t {
+        if (!plan || !result) return fail(TREADLE_INVALID, "plan and result must be given");
+        if (int32_t code = check(shape, *plan)) return code;
+        if (int32_t code = check_block(*shape, plan->format, block, bytes)) return code;
+        const treadle::EnginePlan wanted{static_cast<Format>(plan->format), plan->threads, plan->slots};
+        auto engine = treadle::Engine::create(*shape, wanted, static_cast<const std::byte*>(block));
+        if (!engine) return fail(TREADLE_OUT_OF_MEMORY, "the system refused the memory for keys, values and activations");
+        *result = new TreadleEngine{std::move(engine)};
+        return TREADLE_OK;
+    });
+}
+
+void treadle_engine_destroy(TreadleEngine* engine) { delete engine; }
+
+int32_t treadle_engine_step(TreadleEngine* engine, const TreadleEngineRows* rows, float* logits) {
+    return guarded([&]() -> int32_t {
+        if (!engine || !rows) return fail(TREADLE_INVALID, "engine and rows must be given");
+        if (int32_t code = check_rows(*engine->engine, *rows)) return code;
+        engine->engine->step({rows->tokens, rows->slots, rows->positions, rows->count, rows->wanted, rows->wanted_count,
+                              logits});
+        return TREADLE_OK;
+    });
+}
+
+int32_t treadle_engine_use_threads(TreadleEngine* engine, int32_t threads) {
+    if (!engine) return fail(TREADLE_INVALID, "an engine must be given");
+    const Range range[] = {{"threads", threads, 1, engine->engine->plan().threads}};
+    if (int32_t code = check_ranges(range)) return code;
+    engine->engine->use_threads(threads);
+    return TREADLE_OK;
+}

@@ -1,0 +1,58 @@
+/* The C interface of the generation engine. As in interface.h, functions that can fail return 0 or an error code, and
+   the calling thread's `treadle_engine_last_error` says why. An engine is used by one thread at a time. */
+#ifndef TREADLE_ENGINE_INTERFACE_H
+#define TREADLE_ENGINE_INTERFACE_H
+
+#include "interface.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { TREADLE_ENGINE_FLOAT32 = 0, TREADLE_ENGINE_BFLOAT16 = 1, TREADLE_ENGINE_INT8 = 2 };
+
+typedef struct {
+    int32_t format;
+    int32_t threads; /* Never part of a result. */
+    int32_t slots;   /* Texts held at a time. */
+} TreadleEnginePlan;
+
+typedef struct {
+    const int32_t *tokens, *slots, *positions;
+    int32_t count;
+    const int32_t* wanted; /* indexes of rows, rising */
+    int32_t wanted_count;
+} TreadleEngineRows;
+
+typedef struct TreadleEngine TreadleEngine;
+typedef struct TreadlePacker TreadlePacker;
+
+TREADLE_EXPORT const char* treadle_engine_last_error(void);
+
+/* Bytes of the packed weights, and of everything else. */
+TREADLE_EXPORT int32_t treadle_engine_weight_bytes(const TreadleShape*, int32_t format, int64_t* bytes);
+TREADLE_EXPORT int32_t treadle_engine_memory(const TreadleShape*, const TreadleEnginePlan*, int64_t* bytes);
+
+/* Packing: a zeroed block of `weight_bytes`, 64-byte aligned, is filled weight by weight. */
+TREADLE_EXPORT int32_t treadle_packer_create(const TreadleShape*, int32_t format, void* block, int64_t bytes,
+                                             TreadlePacker** result);
+TREADLE_EXPORT void treadle_packer_destroy(TreadlePacker*);
+TREADLE_EXPORT int32_t treadle_packer_count(const TreadlePacker*);
+TREADLE_EXPORT int32_t treadle_packer_parameter(const TreadlePacker*, int32_t index, TreadleParameter* result);
+TREADLE_EXPORT int32_t treadle_packer_write(TreadlePacker*, int32_t index, const float* values, int64_t count);
+/* A checksum of any bytes, at the speed of memory. */
+TREADLE_EXPORT uint64_t treadle_engine_checksum(const void* block, int64_t bytes);
+
+/* `block` must stay until the engine is destroyed; it is only read. */
+TREADLE_EXPORT int32_t treadle_engine_create(const TreadleShape*, const TreadleEnginePlan*, const void* block,
+                                             int64_t bytes, TreadleEngine** result);
+TREADLE_EXPORT void treadle_engine_destroy(TreadleEngine*);
+/* `logits` has room for wanted_count x vocabulary values. */
+TREADLE_EXPORT int32_t treadle_engine_step(TreadleEngine*, const TreadleEngineRows*, float* logits);
+TREADLE_EXPORT int32_t treadle_engine_use_threads(TreadleEngine*, int32_t threads);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
