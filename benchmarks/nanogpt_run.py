@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import pickle
 import re
+import resource
 import shutil
+import statistics
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -44,6 +47,7 @@ class NanoGPT:
     python: str
     folder: Path
     """Where runs happen; the caller removes it."""
+    environment: dict[str, str]
 
     def prepare(self, text: str) -> None:
         """Copy the programs and write its data files: the first nine tenths train, the rest validate."""
@@ -61,21 +65,32 @@ class NanoGPT:
         meta = {"vocab_size": len(characters), "itos": dict(enumerate(characters)), "stoi": code}
         (data / "meta.pkl").write_bytes(pickle.dumps(meta))
 
-    def run(self, seed: int, **changes: object) -> tuple[float, float, list[float]]:
-        """Train; gives wall seconds of the process, whole-validation loss, and its own milliseconds per step."""
+    def run(self, seed: int, **changes: object) -> dict[str, Any]:
+        """Train; gives `wall` and `processor` seconds of the process, its whole-validation `loss`, and `step_ms`."""
         program = (self.folder / "train.py").read_text()
         (self.folder / "train.py").write_text(re.sub(r"manual_seed\(\d+", f"manual_seed({1337 + seed}", program))
         options = {**PUBLISHED, "out_dir": "out", "always_save_checkpoint": True, **changes}
         command = [self.python, "train.py", "config/train_shakespeare_char.py"]
         command += [f"--{name}={value}" for name, value in options.items()]
-        begin = time.perf_counter()
-        ran = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=True)
-        seconds = time.perf_counter() - begin
+        begin, processor_begin = time.perf_counter(), _children_seconds()
+        ran = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=True, env=self.environment)
+        seconds, processor = time.perf_counter() - begin, _children_seconds() - processor_begin
         steps = [float(found) for found in re.findall(r"time ([\d.]+)ms", ran.stdout)]
         measured = subprocess.run(
             [self.python, str(Path(__file__).resolve()), str(self.folder)], capture_output=True, text=True, check=True
         )
-        return seconds, float(measured.stdout.split()[-1]), steps
+        return {
+            "seed": seed,
+            "wall": seconds,
+            "processor": processor,
+            "loss": float(measured.stdout.split()[-1]),
+            "step_ms": statistics.median(steps[5:]),
+        }
+
+
+def _children_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def whole_validation_loss(folder: Path) -> float:

@@ -177,7 +177,7 @@ def main() -> None:
         budget = Budget("steps", chosen.steps or 100)
 
     def tell(event: str, seconds: float) -> None:
-        print(json.dumps({"event": event, "seconds": seconds}), flush=True)
+        print(json.dumps({"event": event, "seconds": seconds, "processor": time.process_time()}), flush=True)
 
     outcome = train(settings, prepared, budget, evaluating=not chosen.no_evaluation, tell=tell)
     print(json.dumps({"event": "evaluated", **asdict(outcome)}), flush=True)

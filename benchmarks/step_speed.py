@@ -2,7 +2,8 @@
 
     python benchmarks/step_speed.py native|torch|transformers SHAPE [--precision bf16|fp32] [--optimizer adamw|muon]
 
-It reads `K` from standard input, takes K steps on random tokens, and answers `{"ms": [...], "rss_mb": ...}`. The first
+It reads `K` from standard input, takes K steps on random tokens, and answers `{"ms": [...], "processor_ms": [...],
+"rss_mb": ...}`. The number of threads is what OMP_NUM_THREADS says, for all trainers; else all processors. The first
 answer describes it: parameters, tokens of a step, and operations of a step (6 per weight of a matrix and token, plus
 6 x layers x width x context of causal attention per token; the embedding's look-up costs none).
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import sys
 import time
@@ -78,6 +80,7 @@ def ours(shape: Shape, learner: str, precision: str, optimizer: str) -> Stepper:
             "training.optimizer.learning_rate=1e-4",
             f"training.learner={learner}",
             f"training.precision={precision}",
+            f"training.threads={os.environ.get('OMP_NUM_THREADS', '0')}",
         ],
     )
     network = Network(FAMILIES.get("gpt"), settings.family, shape.vocabulary, shape.context)
@@ -137,14 +140,15 @@ def main() -> None:
     generator = np.random.default_rng(1)
     done = 0
     for line in sys.stdin:
-        times = []
+        times, processor_times = [], []
         for _ in range(int(line)):
             window = generator.integers(1, shape.vocabulary, (shape.batch, shape.context + 1), dtype=np.int32)
-            begin = time.perf_counter()
             done += 1
+            begin, processor_begin = time.perf_counter(), time.process_time()
             step(window, done)
             times.append((time.perf_counter() - begin) * 1000)
-        say(ms=times, rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+            processor_times.append((time.process_time() - processor_begin) * 1000)
+        say(ms=times, processor_ms=processor_times, rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 def say(**facts: object) -> None:

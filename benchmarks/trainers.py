@@ -40,11 +40,17 @@ class Peak:
 class Trainer:
     """A child that takes steps when told to, and stands still in between."""
 
-    def __init__(self, python: str, shape: str, trainer: str, precision: str, optimizer: str) -> None:
-        """Start it and read what it says about itself."""
+    def __init__(
+        self, python: str, shape: str, kind: tuple[str, str, str], environment: dict[str, str], clock: str
+    ) -> None:
+        """Start it and read what it says about itself; `clock` is `ms` or `processor_ms`."""
+        trainer, precision, optimizer = kind
+        self._clock = clock
         command = [python, str(_HERE / "step_speed.py"), trainer, shape]
         command += ["--precision", precision, "--optimizer", optimizer]
-        self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._child = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
         self._questions, self._answers = cast("IO[str]", self._child.stdin), cast("IO[str]", self._child.stdout)
         self._facts = self._answer()
         self.times: list[float] = []
@@ -57,7 +63,7 @@ class Trainer:
         self._questions.write(f"{count}\n")
         self._questions.flush()
         answer = self._answer()
-        self.times += answer["ms"]
+        self.times += answer[self._clock]
         self._memory = answer["rss_mb"]
         self._stop()
 

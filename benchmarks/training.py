@@ -1,11 +1,13 @@
 """How fast we train on this machine, beside nanoGPT, transformers and our own torch learner, in one run.
 
     python benchmarks/training.py --nanogpt PATH [--quick] [--seeds 3] [--sections wall,best,speed,first]
-                                  [--peer-python PYTHON]
+                                  [--peer-python PYTHON] [--one-thread]
 
 Sections: `wall` seconds from process start to nanoGPT's published loss; `best` loss in 60 and 180 seconds; `speed`
 tokens per second, share of the machine's peak and memory at four sizes, all trainers taking turns; `first` seconds
-from the command to the first step. Results go to `benchmarks/results/training-DATE.json`, a table to standard output.
+from the command to the first step. With `--one-thread` all trainers have one thread and seconds are those of the
+processor: what is left to measure beside busy neighbours. Results go to `benchmarks/results/training-DATE.json`, a
+table to standard output.
 """
 
 from __future__ import annotations
@@ -58,11 +60,15 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="about a minute: few steps, lengths projected")
     parser.add_argument("--nanogpt", type=Path, help="a checkout of nanoGPT")
     parser.add_argument("--peer-python", default=sys.executable, help="a Python with torch and transformers")
+    parser.add_argument("--one-thread", action="store_true", help="one thread each, processor time instead of wall")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--sections", default="wall,best,speed,first")
     chosen = parser.parse_args()
     sections = {"wall": wall, "best": best, "speed": speed, "first": first_step}
-    results: dict[str, Any] = {"about": about(), "quick": chosen.quick}
+    if chosen.one_thread:
+        os.environ["OMP_NUM_THREADS"] = "1"
+    kind = ("quick-" if chosen.quick else "") + ("one-thread-" if chosen.one_thread else "")
+    results: dict[str, Any] = {"about": about(), "kind": kind}
     for name in chosen.sections.split(","):
         results[name] = sections[name](chosen)
         write(results)
@@ -90,7 +96,7 @@ def about() -> dict[str, Any]:
 def write(results: dict[str, Any]) -> None:
     """Keep what is known so far, one file per day; sections of earlier runs of the day stay."""
     day = results["about"]["date"][:10]
-    path = HERE / "results" / f"training{'-quick' if results['quick'] else ''}-{day}.json"
+    path = HERE / "results" / f"training-{results['kind']}{day}.json"
     path.parent.mkdir(exist_ok=True)
     earlier = json.loads(path.read_text()) if path.exists() else {}
     parts = {name: {**part, "about": results["about"]} for name, part in results.items() if isinstance(part, dict)}
@@ -105,6 +111,7 @@ def wall(chosen: argparse.Namespace) -> dict[str, Any]:
     """Wall seconds from process start to the published loss, the worst of the seeds counting."""
     seeds = range(1, 2 if chosen.quick else chosen.seeds + 1)
     lengths = (140,) if chosen.quick else _LENGTHS
+    clock = "processor" if chosen.one_thread else "wall"
     found: dict[str, Any] = {}
     for name, overrides in {
         "native, freest shape": _FREEST,
@@ -113,16 +120,20 @@ def wall(chosen: argparse.Namespace) -> dict[str, Any]:
     }.items():
         if chosen.quick and "torch" in name:
             continue
-        found[name] = shortest(["--size", "nano", *_SAME_SHAPE, *overrides], seeds, lengths)
+        found[name] = shortest(["--size", "nano", *_SAME_SHAPE, *overrides, *_threads()], seeds, lengths, clock)
     if chosen.nanogpt:
         with tempfile.TemporaryDirectory() as folder:
-            peer = NanoGPT(chosen.nanogpt, chosen.peer_python, Path(folder))
+            peer = NanoGPT(chosen.nanogpt, chosen.peer_python, Path(folder), dict(os.environ))
             peer.prepare(bundled_text("shakespeare").read_text())
-            found |= projected_nanogpt(peer) if chosen.quick else nanogpt_wall(peer, seeds)
+            found |= projected_nanogpt(peer) if chosen.quick else nanogpt_wall(peer, seeds, clock)
     return found
 
 
-def shortest(arguments: list[str], seeds: range, lengths: tuple[int, ...]) -> dict[str, Any]:
+def _threads() -> list[str]:
+    return [f"training.threads={os.environ.get('OMP_NUM_THREADS', '0')}"]
+
+
+def shortest(arguments: list[str], seeds: range, lengths: tuple[int, ...], clock: str) -> dict[str, Any]:
     """The first length at which every seed reaches the loss; seconds are those of the slowest seed."""
     runs: list[dict[str, Any]] = []
     for steps in lengths:
@@ -136,7 +147,7 @@ def shortest(arguments: list[str], seeds: range, lengths: tuple[int, ...]) -> di
     return {
         "reached": all(run["loss"] <= PUBLISHED_LOSS for run in runs),
         "steps": runs[-1]["steps"],
-        "seconds": max(run["wall"] for run in runs),
+        "seconds": max(run[clock] for run in runs),
         "worst_loss": max(run["loss"] for run in runs),
         "runs": runs,
     }
@@ -154,6 +165,7 @@ def one_run(arguments: list[str], *, steps: int | None = None, seconds: float | 
         event = json.loads(line)
         if event["event"] == "trained":
             result["wall"] = time.perf_counter() - begin
+            result["processor"] = event["processor"]
         elif event["event"] == "first_step":
             result["first_step"] = time.perf_counter() - begin
         else:
@@ -163,27 +175,27 @@ def one_run(arguments: list[str], *, steps: int | None = None, seconds: float | 
     return result
 
 
-def nanogpt_wall(peer: NanoGPT, seeds: range) -> dict[str, Any]:
+def nanogpt_wall(peer: NanoGPT, seeds: range, clock: str) -> dict[str, Any]:
     """As published, and with the best of three rates at the shortest length that still reaches the loss."""
-    runs = [dict(zip(("wall", "loss", "ms"), peer.run(seed), strict=True)) for seed in seeds]
+    runs = [peer.run(seed) for seed in seeds]
     published = {
         "steps": 2000,
-        "seconds": max(run["wall"] for run in runs),
+        "seconds": max(run[clock] for run in runs),
         "worst_loss": max(run["loss"] for run in runs),
-        "step_ms": statistics.median(runs[-1]["ms"]),
-        "runs": [{key: run[key] for key in ("wall", "loss")} for run in runs],
+        "runs": runs,
     }
-    tried = []
-    for rate in (2e-3, 4e-3, 8e-3):
-        seconds, loss, _ = peer.run(1, **_tuned(rate, 1000))
-        tried.append({"rate": rate, "steps": 1000, "wall": seconds, "loss": loss})
+    tried = [{"rate": rate, "steps": 800, **peer.run(1, **_tuned(rate, 800))} for rate in (2e-3, 4e-3, 8e-3)]
     rate = min(tried, key=lambda run: run["loss"])["rate"]
     tuned: dict[str, Any] = {}
     for steps in (600, 700, 800, 900, 1000, 1200, 1400, 1700, 2000):
-        runs = [dict(zip(("wall", "loss", "ms"), peer.run(seed, **_tuned(rate, steps)), strict=True)) for seed in seeds]
+        runs = []
+        for seed in seeds:
+            runs.append({"rate": rate, "steps": steps, **peer.run(seed, **_tuned(rate, steps))})
+            if runs[-1]["loss"] > PUBLISHED_LOSS:
+                break
+        tried += runs
         worst = max(run["loss"] for run in runs)
-        tried += [{"rate": rate, "steps": steps, "wall": run["wall"], "loss": run["loss"]} for run in runs]
-        tuned = {"rate": rate, "steps": steps, "seconds": max(run["wall"] for run in runs), "worst_loss": worst}
+        tuned = {"rate": rate, "steps": steps, "seconds": max(run[clock] for run in runs), "worst_loss": worst}
         if worst <= PUBLISHED_LOSS:
             break
     return {"nanoGPT as published": published, "nanoGPT tuned": {**tuned, "tried": tried}}
@@ -204,9 +216,9 @@ def _tuned(rate: float, steps: int) -> dict[str, object]:
 
 def projected_nanogpt(peer: NanoGPT) -> dict[str, Any]:
     """From few steps: what 2,000 would take."""
-    seconds, _, steps = peer.run(1, max_iters=40, eval_interval=40, eval_iters=1)
-    step = statistics.median(steps[5:])
-    return {"nanoGPT as published (projected)": {"steps": 2000, "step_ms": step, "seconds": seconds + 1.96 * step}}
+    run = peer.run(1, max_iters=40, eval_interval=40, eval_iters=1)
+    seconds = run["wall"] + 1.96 * run["step_ms"]
+    return {"nanoGPT as published (projected)": {"steps": 2000, "step_ms": run["step_ms"], "seconds": seconds}}
 
 
 # -- loss in a given time ---------------------------------------------------------------------------------------------
@@ -240,13 +252,22 @@ def speed(chosen: argparse.Namespace) -> dict[str, Any]:
         for shape in ("0.8M", "10M") if chosen.quick else _SPEED_ROUNDS:
             rounds, steps = (2, 3) if chosen.quick else _SPEED_ROUNDS[shape]
             names = list(_SPEED_TRAINERS)[:2] if chosen.quick else list(_SPEED_TRAINERS)
-            found[shape] = _one_shape(shape, names, peak, (rounds, steps), chosen.peer_python)
+            found[shape] = _one_shape(shape, names, peak, (rounds, steps), chosen)
     return found
 
 
-def _one_shape(shape: str, names: list[str], peak: Peak, turns: tuple[int, int], peer_python: str) -> dict[str, Any]:
+def _one_shape(
+    shape: str, names: list[str], peak: Peak, turns: tuple[int, int], chosen: argparse.Namespace
+) -> dict[str, Any]:
+    clock = "processor_ms" if chosen.one_thread else "ms"
     trainers = {
-        name: Trainer(peer_python if "transformers" in name else sys.executable, shape, *_SPEED_TRAINERS[name])
+        name: Trainer(
+            chosen.peer_python if "transformers" in name else sys.executable,
+            shape,
+            _SPEED_TRAINERS[name],
+            dict(os.environ),
+            clock,
+        )
         for name in names
     }
     try:
@@ -261,7 +282,8 @@ def _one_shape(shape: str, names: list[str], peak: Peak, turns: tuple[int, int],
         for trainer in trainers.values():
             trainer.close()
     peaks = peak.take()
-    top = max(peaks.get("bf16_2", 0.0), peaks["fp32_2"])
+    threads = 1 if chosen.one_thread else 2
+    top = max(peaks.get(f"bf16_{threads}", 0.0), peaks[f"fp32_{threads}"])
     return {"peak": peaks, "trainers": {name: trainer.result(top) for name, trainer in trainers.items()}}
 
 
@@ -316,7 +338,7 @@ def _wall_rows(found: dict[str, Any]) -> list[str]:
     published = next((value for name, value in references.items() if "published" in name), None)
     tuned = references.get("nanoGPT tuned")
     rows = [
-        "| to 1.898 nats | steps | wall s, worst seed | worst loss | x published | x tuned |",
+        "| to 1.898 nats | steps | seconds, worst seed | worst loss | x published | x tuned |",
         "|---|---|---|---|---|---|",
     ]
     for name, row in found.items():
