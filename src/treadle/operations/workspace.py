@@ -65,10 +65,10 @@ def demo(
 
     Run again, it goes on with the same model.
     """
+    if not 0 < minutes < float("inf"):
+        raise UsageError(f"--minutes must be greater than 0, not {minutes:g}.")
     root = folder.expanduser().resolve()
     workspace = WorkspaceFolder(root) if (root / SETTINGS_FILE).is_file() else create_workspace(root)
-    if minutes <= 0:
-        raise UsageError(f"--minutes must be greater than 0, not {minutes:g}.")
     if all(card.name != DEMO_MODEL for card in ModelCards(workspace).all()):
         new(workspace, DEMO_MODEL, list(load("treadle.recipes.demo:SETTINGS")), size="tiny", tokenizer="char")
     text: Path = load("treadle.data.bundled.texts:bundled_text")("shakespeare")
