@@ -17,10 +17,16 @@ if TYPE_CHECKING:
 
     from treadle.config.spec import Spec
 
-ENGINES = Catalogue("engine", {"torch": "treadle.generation.torch_engine:open_torch"})
+ENGINES = Catalogue(
+    "engine",
+    {
+        "native": "treadle.generation.native_engine:open_native",
+        "torch": "treadle.generation.torch_engine:open_torch",
+    },
+)
 """Names to `open(model, precision, slots) -> Engine`. What one needs beyond the core is the extra of its name."""
 
-_FASTEST_FIRST = ("torch",)
+_FASTEST_FIRST = ("native", "torch")
 
 
 @dataclass(frozen=True, slots=True)

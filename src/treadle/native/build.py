@@ -43,6 +43,8 @@ UNITS = (
      "kernels.cpp"),
     ("backward.cpp", "muon.cpp", "adamw.cpp", "loss.cpp", "workspace.cpp", "parameters.cpp", "trainer.cpp",
      "interface.cpp", "arena.cpp", "thread_team.cpp"),
+    ("engine.cpp", "engine_attention.cpp", "engine_int8.cpp", "engine_format.cpp", "engine_weights.cpp",
+     "engine_crew.cpp", "engine_interface.cpp"),
 )  # fmt: skip
 
 # This one runs before the processor is known to be the right one, so it is compiled for any.
@@ -149,7 +151,7 @@ def _fingerprint(compiler: str, flags: Sequence[str]) -> str:
     """Hash of everything that the result depends on."""
     digest = hashlib.sha256()
     digest.update(_compiler_version(compiler).encode())
-    digest.update(" ".join((sys.platform, compiler, *flags)).encode())
+    digest.update(" ".join((sys.platform, compiler, *flags, *(name for unit in UNITS for name in unit))).encode())
     for path in sorted(SOURCES.iterdir()):
         if path.suffix in {".h", ".cpp"}:
             digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -10,6 +12,9 @@ from treadle.base.errors import MissingExtraError, UsageError
 from treadle.generation.engine import EngineModel, Rows, check_rows, open_engine
 from treadle.models.gpt.config import GPTConfig
 from treadle.models.gpt.initialise import initial_weights
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CONFIG = GPTConfig(layers=1, width=8, heads=1)
 
@@ -57,7 +62,7 @@ def test_unknown_engines_and_precisions_are_refused_with_what_is_known() -> None
         open_engine(model(), "torch", "int8")
 
 
-def test_without_torch_the_message_says_how_to_add_it() -> None:
+def test_where_nothing_runs_the_message_says_how_to_add_it(tmp_path: Path) -> None:
     code = """
 import sys
 sys.modules["torch"] = None
@@ -75,7 +80,21 @@ else:
     raise SystemExit("no error")
 """
     for name in ("'torch'", "'auto'"):
-        subprocess.run([sys.executable, "-c", code.replace("NAME", name)], check=True)
+        nothing = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "CXX": "no-such-compiler"}
+        subprocess.run([sys.executable, "-c", code.replace("NAME", name)], check=True, env=nothing)
+
+
+def test_the_fastest_engine_needs_no_torch() -> None:
+    code = """
+import sys
+sys.modules["torch"] = None
+from treadle.generation.engine import EngineModel, open_engine
+from treadle.models.gpt.config import GPTConfig
+from treadle.models.gpt.initialise import initial_weights
+config = GPTConfig(layers=1, width=8, heads=1)
+assert open_engine(EngineModel("gpt", config, initial_weights(config, 9, 4, 0), 9, 4)).name == "native"
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_auto_takes_an_engine_that_runs_here() -> None:

@@ -1,0 +1,241 @@
+"""The native generation engine seen from Python: ctypes and numpy, every failure an exception with words."""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import POINTER, Structure, byref, c_char, c_char_p, c_float, c_int32, c_int64, c_uint64, c_void_p
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from treadle.base.errors import ResourceError, TreadleError, UsageError
+from treadle.native import build, instruction_sets
+from treadle.native.binding import NativeError, Shape, memory_available
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+ALIGNMENT = 64
+"""Packed weights begin at a multiple of so many bytes."""
+
+
+class Format(IntEnum):
+    """How weights are kept; activations are rounded to the same just before each product."""
+
+    FLOAT32 = 0
+    BFLOAT16 = 1
+    INT8 = 2
+
+
+@dataclass(frozen=True, slots=True)
+class EnginePlan:
+    """How an engine computes."""
+
+    format: Format
+    threads: int
+    """Most threads; never part of a result."""
+    slots: int
+    """Texts held at a time."""
+
+
+class _Shape(Structure):
+    _fields_ = [
+        *((name, c_int32) for name in ("layers", "width", "heads", "kv_heads", "head_width", "feed_forward")),
+        *((name, c_int32) for name in ("vocabulary", "context", "norm", "norm_gain", "positions", "qk_norm")),
+        *((name, c_int32) for name in ("activation", "bias", "tied_embeddings", "embedding_norm")),
+        *((name, c_float) for name in ("norm_epsilon", "rope_base", "logit_soft_cap", "dropout")),
+    ]
+
+
+class _Plan(Structure):
+    _fields_ = [(name, c_int32) for name in ("format", "threads", "slots")]
+
+
+class _Parameter(Structure):
+    _fields_ = [("rows", c_int32), ("columns", c_int32), ("name", c_char * 120)]
+
+
+class _Rows(Structure):
+    _fields_ = [
+        *((name, c_void_p) for name in ("tokens", "slots", "positions")),
+        ("count", c_int32),
+        ("wanted", c_void_p),
+        ("wanted_count", c_int32),
+    ]
+
+
+_ERRORS: dict[int, type[TreadleError]] = {1: UsageError, 2: ResourceError}
+
+_SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
+    "engine_last_error": (c_char_p, []),
+    "engine_weight_bytes": (c_int32, [POINTER(_Shape), c_int32, POINTER(c_int64)]),
+    "engine_memory": (c_int32, [POINTER(_Shape), POINTER(_Plan), POINTER(c_int64)]),
+    "packer_create": (c_int32, [POINTER(_Shape), c_int32, c_void_p, c_int64, POINTER(c_void_p)]),
+    "packer_destroy": (None, [c_void_p]),
+    "packer_count": (c_int32, [c_void_p]),
+    "packer_parameter": (c_int32, [c_void_p, c_int32, POINTER(_Parameter)]),
+    "packer_write": (c_int32, [c_void_p, c_int32, c_void_p, c_int64]),
+    "engine_checksum": (c_uint64, [c_void_p, c_int64]),
+    "engine_create": (c_int32, [POINTER(_Shape), POINTER(_Plan), c_void_p, c_int64, POINTER(c_void_p)]),
+    "engine_destroy": (None, [c_void_p]),
+    "engine_step": (c_int32, [c_void_p, POINTER(_Rows), c_void_p]),
+    "engine_use_threads": (c_int32, [c_void_p, c_int32]),
+}
+
+
+class EngineLibrary:
+    """The part of a loaded core that generates."""
+
+    def __init__(self, path: Path) -> None:
+        """Load `path`; raises `ResourceError` if it holds no engine."""
+        try:
+            self._handle = ctypes.CDLL(str(path))
+            for name, (result, arguments) in _SIGNATURES.items():
+                function = getattr(self._handle, f"treadle_{name}")
+                function.restype, function.argtypes = result, arguments
+        except (OSError, AttributeError) as error:
+            raise ResourceError(f"{path} cannot be loaded as Treadle's generation engine: {error}") from error
+
+    def call(self, name: str, *arguments: Any) -> None:  # noqa: ANN401 - whatever C takes
+        """Call a function that returns a code; raises the exception that the code stands for."""
+        code = getattr(self._handle, f"treadle_{name}")(*arguments)
+        if code:
+            words: bytes = self._handle.treadle_engine_last_error()
+            raise _ERRORS.get(code, NativeError)(f"native engine, {name}: {words.decode(errors='replace')}")
+
+    def value(self, name: str, *arguments: Any) -> Any:  # noqa: ANN401 - whatever the function returns
+        """Call a function that cannot fail."""
+        return getattr(self._handle, f"treadle_{name}")(*arguments)
+
+
+@cache
+def _open(path: Path) -> EngineLibrary:
+    return EngineLibrary(path)
+
+
+def load() -> EngineLibrary:
+    """The engine for this machine, or for what `TREADLE_NATIVE_ISA` forces; built on first use."""
+    return _open(build.library_path(instruction_sets.choose()))
+
+
+def weight_bytes(shape: Shape, weight_format: Format) -> int:
+    """Bytes of the packed weights."""
+    result = c_int64()
+    load().call("engine_weight_bytes", byref(_pack_shape(shape)), weight_format, byref(result))
+    return result.value
+
+
+def memory_required(shape: Shape, plan: EnginePlan) -> int:
+    """Bytes that an engine takes beside its packed weights, computed without taking them."""
+    result = c_int64()
+    load().call("engine_memory", byref(_pack_shape(shape)), byref(_pack_plan(plan)), byref(result))
+    return result.value
+
+
+def empty_block(size: int) -> NDArray[np.uint8]:
+    """Zeroed bytes at an aligned address."""
+    whole = np.zeros(size + ALIGNMENT, np.uint8)
+    start = -whole.ctypes.data % ALIGNMENT
+    return whole[start : start + size]
+
+
+def pack(shape: Shape, weight_format: Format, weights: Mapping[str, NDArray[np.float32]]) -> NDArray[np.uint8]:
+    """Lay out weights, given by name in their natural shapes, as the engine reads them."""
+    library = load()
+    block = empty_block(weight_bytes(shape, weight_format))
+    packer = c_void_p()
+    packed_shape = byref(_pack_shape(shape))
+    library.call("packer_create", packed_shape, weight_format, block.ctypes.data, block.size, byref(packer))
+    try:
+        for index in range(library.value("packer_count", packer)):
+            one = _Parameter()
+            library.call("packer_parameter", packer, index, byref(one))
+            values = np.ascontiguousarray(weights[one.name.decode()], np.float32)
+            library.call("packer_write", packer, index, values.ctypes.data, values.size)
+    finally:
+        library.value("packer_destroy", packer)
+    return block
+
+
+def checksum(block: NDArray[np.uint8]) -> int:
+    """A checksum of packed weights, at the speed of memory."""
+    return int(load().value("engine_checksum", block.ctypes.data, block.size))
+
+
+class Engine:
+    """Packed weights with room for texts. One thread at a time may use it."""
+
+    def __init__(self, shape: Shape, plan: EnginePlan, block: NDArray[np.uint8]) -> None:
+        """Take the memory and start the threads; `block` is kept and only read.
+
+        Raises `ResourceError` before taking anything if the machine has less memory than is needed.
+        """
+        self._pointer = c_void_p()
+        self._library = load()
+        self._block = block
+        self._vocabulary = shape.vocabulary
+        needed, available = memory_required(shape, plan), memory_available()
+        if available is not None and needed > available:
+            raise ResourceError(
+                f"{plan.slots} texts of {shape.context:,} tokens take {needed / 1e9:.2f} GB and this machine has "
+                f"{available / 1e9:.2f} GB left; hold fewer texts at a time"
+            )
+        self._library.call(
+            "engine_create",
+            byref(_pack_shape(shape)),
+            byref(_pack_plan(plan)),
+            block.ctypes.data,
+            block.size,
+            byref(self._pointer),
+        )
+
+    def step(
+        self,
+        tokens: NDArray[np.int32],
+        slots: NDArray[np.int32],
+        positions: NDArray[np.int32],
+        wanted: NDArray[np.int32],
+    ) -> NDArray[np.float32]:
+        """Feed rows; returns the logits after the wanted ones, (W, V)."""
+        logits = np.empty((wanted.size, self._vocabulary), np.float32)
+        arrays = [np.ascontiguousarray(array, np.int32) for array in (tokens, slots, positions, wanted)]
+        pointers = [array.ctypes.data for array in arrays]
+        rows = _Rows(*pointers[:3], tokens.size, pointers[3], wanted.size)
+        self._library.call("engine_step", self._handle, byref(rows), logits.ctypes.data)
+        return logits
+
+    def use_threads(self, threads: int) -> None:
+        """Compute with so many of the plan's threads."""
+        self._library.call("engine_use_threads", self._handle, threads)
+
+    def close(self) -> None:
+        """Free memory and threads; further calls raise."""
+        if self._pointer.value:
+            self._library.value("engine_destroy", self._pointer)
+            self._pointer = c_void_p()
+            del self._block
+
+    def __del__(self) -> None:
+        """Free what `close` was not asked to."""
+        if getattr(self, "_pointer", None):
+            self.close()
+
+    @property
+    def _handle(self) -> c_void_p:
+        if not self._pointer.value:
+            raise NativeError("this engine is closed")
+        return self._pointer
+
+
+def _pack_shape(shape: Shape) -> _Shape:
+    return _Shape(**{name: getattr(shape, name) for name in Shape.__dataclass_fields__})
+
+
+def _pack_plan(plan: EnginePlan) -> _Plan:
+    return _Plan(plan.format, plan.threads, plan.slots)
