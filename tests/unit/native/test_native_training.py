@@ -96,7 +96,7 @@ def test_accumulated_micro_batches_equal_one_large_batch(bench, optimizer):
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_a_hundred_steps_end_near_the_reference(bench, optimizer):
-    """Bound: after 100 steps on learnable text the weights of both learners differ by under 3 % of the way travelled."""
+    """Bound: after 100 steps on learnable text the learners' weights differ by under 3 % of the way travelled."""
     pytest.importorskip("torch")
     family = FAMILIES.get("gpt")
     config = GPTConfig(layers=2, width=64, heads=2)
