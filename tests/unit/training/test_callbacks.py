@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import struct
 import subprocess
 import sys
@@ -131,6 +132,19 @@ def test_samples_come_from_checkpoints_when_due_and_at_the_end(bench: Bench) -> 
         (9, "from step-00000009"),
         (10, "from step-00000010"),
     ]
+
+
+def test_samples_by_the_clock_begin_early_and_never_come_twice_for_one_step(bench: Bench) -> None:
+    def steps(minutes: float, every: int = 0) -> list[int]:
+        events = Events()
+        sampling = Sampling(every, lambda _: {"text": ""}, events.emit, minutes=minutes)
+        bench.training(Budget("steps", 10), callbacks=[sampling]).run()
+        shutil.rmtree(bench.folder.path)
+        return [event["step"] for event in events.of("sample")]
+
+    assert steps(minutes=60) == [5, 10]
+    assert steps(minutes=1e-9) == [5, 6, 7, 8, 9, 10]
+    assert steps(minutes=0, every=10) == [10]
 
 
 def test_a_sample_that_fails_does_not_end_the_training(bench: Bench) -> None:

@@ -36,6 +36,7 @@ class Sampling(Callback):
         """Take the steps and minutes between two samples (0 = not by these), what makes one, and where it is told."""
         self._every, self._minutes, self._sample, self._emit = every, minutes, sample, emit
         self._due = False
+        self._step = -1  # that the last sample was of
         self._last: float | None = None  # none yet: by the clock, the first comes after `_EARLY` steps
 
     def _by_steps(self, step: int) -> bool:
@@ -55,9 +56,9 @@ class Sampling(Callback):
     def on_checkpoint(self, training: Training, checkpoint: Checkpoint) -> None:
         """Sample, if one is due or the budget is used up."""
         wanted = self._every > 0 or self._minutes > 0
-        if not self._due and not (wanted and checkpoint.finished):
+        if not self._due and not (wanted and checkpoint.finished and checkpoint.step != self._step):
             return
-        self._due, self._last = False, time.monotonic()
+        self._due, self._last, self._step = False, time.monotonic(), checkpoint.step
         place = {"step": checkpoint.step, "epoch": round(training.epochs, 4)}
         try:
             facts = self._sample(checkpoint)
