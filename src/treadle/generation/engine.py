@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -11,11 +11,12 @@ from treadle.base.errors import MissingExtraError, ResourceError
 from treadle.registry.catalogue import Catalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from treadle.config.spec import Spec
+    from treadle.generation.config import GenerationSettings
 
 ENGINES = Catalogue(
     "engine",
@@ -103,6 +104,53 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Free threads and memory; the engine cannot be used afterwards."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A text to write, as an engine sees it."""
+
+    prompt: Sequence[int]
+    """Token ids, at least one."""
+    settings: GenerationSettings
+    """Its `stop` is not the engine's business."""
+    seed: int
+    boundary: int
+    bias: Mapping[int, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What an engine wrote of one slot's text."""
+
+    slot: int
+    tokens: Sequence[int]
+    ending: Literal["", "length", "boundary"]
+    """Why it goes on no more; empty while it does."""
+
+
+@runtime_checkable
+class WritingEngine(Engine, Protocol):
+    """An engine that draws tokens itself, by the rules of `sampling.py` and the windows of `generate.py`.
+
+    The tokens are bit for bit those that `Sampler` would pick from the logits of `step`. A slot with a text must not be
+    fed by `step`.
+    """
+
+    def begin(self, slot: int, draft: Draft) -> None:
+        """Put a text into a slot that has none."""
+        ...
+
+    def write(self, seconds: float) -> list[Written]:
+        """Write all texts until one ends or the time is over, at least one token each.
+
+        Raises `WeightsError` if the model's output is not a number.
+        """
+        ...
+
+    def forget(self, slot: int) -> None:
+        """Free a slot; its text, ended or not, is written no more."""
         ...
 
 

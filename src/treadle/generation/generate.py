@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from treadle.base.errors import UsageError, WeightsError
-from treadle.generation.engine import Rows
+from treadle.generation.engine import Draft, Rows, WritingEngine
 from treadle.generation.sampling import Sampler
 from treadle.generation.stops import StopFilter
 
@@ -31,10 +31,12 @@ if TYPE_CHECKING:
 
     from treadle.data.tokenizers.tokenizer import Tokenizer, Unknown
     from treadle.generation.config import GenerationSettings
-    from treadle.generation.engine import Engine
+    from treadle.generation.engine import Engine, Written
 
 Reason = Literal["length", "stop", "boundary"]
 """Why a text ended: `tokens` were written, a stop string came, or the model ended the document."""
+
+_SECONDS_OF_A_BURST = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,8 @@ def generate(
             f"The {tokenizer.kind} tokenizer has {tokenizer.vocabulary_size:,} ids and the model "
             f"{engine.vocabulary:,}: they do not belong together. Use the tokenizer that was saved with the weights."
         )
-    return _run(engine, deque(_Text(engine, tokenizer, index, request) for index, request in enumerate(requests)))
+    texts = deque(_Text(engine, tokenizer, index, request) for index, request in enumerate(requests))
+    return _run_below(engine, texts) if isinstance(engine, WritingEngine) else _run(engine, texts)
 
 
 def complete(engine: Engine, tokenizer: Tokenizer, requests: Sequence[GenerationRequest]) -> list[Completion]:
@@ -128,6 +131,30 @@ def _run(engine: Engine, waiting: deque[_Text]) -> Iterator[Burst | Completion]:
         active = going
 
 
+def _run_below(engine: WritingEngine, waiting: deque[_Text]) -> Iterator[Burst | Completion]:
+    """Let the engine draw the tokens: the same ones, several at a time."""
+    free = deque(range(engine.slots))
+    active: dict[int, _Text] = {}
+    try:
+        while waiting or active:
+            begun = bool(waiting and free)
+            while waiting and free:
+                slot, text = free.popleft(), waiting.popleft()
+                engine.begin(slot, text.draft())
+                active[slot] = text
+            for written in engine.write(0.0 if begun else _SECONDS_OF_A_BURST):
+                text = active[written.slot]
+                yield text.accept_written(written)
+                if text.reason is not None:
+                    engine.forget(written.slot)
+                    free.append(written.slot)
+                    del active[written.slot]
+                    yield text.completion(engine, text.reason)
+    finally:
+        for slot in active:
+            engine.forget(slot)
+
+
 class _Text:
     """One request on its way."""
 
@@ -145,9 +172,9 @@ class _Text:
         self._prompt_length = len(prompt)
         self._window = self._fed = window_start(len(prompt), engine.context)
         self._unread = self._window
-        self._sampler = Sampler(
-            settings, self._seed, engine.vocabulary, tokenizer.boundary, prompt, dict(request.logit_bias)
-        )
+        self._vocabulary = engine.vocabulary
+        self._bias = dict(request.logit_bias)
+        self._sampler: Sampler | None = None
         self._decoder = tokenizer.decoder()
         self._filter = StopFilter(settings.stop)
         self._text: list[str] = []
@@ -164,16 +191,39 @@ class _Text:
 
     def accept(self, logits: NDArray[np.float32]) -> Burst:
         """Choose the next token from logits (V,), and end the text if it ends here."""
+        if self._sampler is None:
+            self._sampler = Sampler(self._settings, self._seed, self._vocabulary, self._boundary, self._ids, self._bias)
         token = self._sampler.pick(logits)
         if token == self._boundary:
             return self._burst((), self._end("boundary"))
+        text = self._take(token)
+        if self.reason is None and len(self._ids) - self._prompt_length == self._settings.tokens:
+            text += self._end("length")
+        return self._burst((token,), text)
+
+    def draft(self) -> Draft:
+        """The text as an engine needs it that draws tokens itself."""
+        return Draft(self._ids, self._settings, self._seed, self._boundary, self._bias)
+
+    def accept_written(self, written: Written) -> Burst:
+        """Take tokens that the engine drew; those after a stop string were never written."""
+        text, taken = "", 0
+        for token in written.tokens:
+            text += self._take(token)
+            taken += 1
+            if self.reason is not None:
+                break
+        if written.ending and self.reason is None:
+            text += self._end(written.ending)
+        return self._burst(tuple(written.tokens[:taken]), text)
+
+    def _take(self, token: int) -> str:
+        """Add a token and give the text that it makes certain."""
         self._ids.append(token)
         text = self._filter.push(self._decoder.push([token]))
         if self._filter.stopped:
             self.reason = "stop"
-        elif len(self._ids) - self._prompt_length == self._settings.tokens:
-            text += self._end("length")
-        return self._burst((token,), text)
+        return text
 
     def completion(self, engine: Engine, reason: Reason) -> Completion:
         """What came of the request."""

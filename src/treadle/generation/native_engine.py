@@ -7,27 +7,34 @@ divided into steps, and whatever the number of threads.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
-from treadle.base.errors import ResourceError, UsageError
-from treadle.generation.engine import check_rows
+from treadle.base.errors import ResourceError, UsageError, WeightsError
+from treadle.generation.engine import Written, check_rows
+from treadle.generation.sampling import DIVERGED
 from treadle.models.family import check_weights
 from treadle.models.gpt.config import GPTConfig
 from treadle.models.gpt.native_shape import native_shape
 from treadle.models.gpt.weights import weight_shapes
 from treadle.native import engine_binding
-from treadle.native.engine_binding import EnginePlan, Format
+from treadle.native.engine_binding import Ending, EnginePlan, Format
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from treadle.generation.engine import EngineModel, Rows
+    from treadle.generation.engine import Draft, EngineModel, Rows
 
 FORMATS: Final = {"fp32": Format.FLOAT32, "bf16": Format.BFLOAT16, "int8": Format.INT8}
 DEFAULT_PRECISION: Final = "fp32"
 
 _MOST_THREADS: Final = 8
+
+_ENDINGS: Final[dict[Ending, Literal["", "length", "boundary"]]] = {
+    Ending.NONE: "",
+    Ending.LENGTH: "length",
+    Ending.BOUNDARY: "boundary",
+}
 
 
 def open_native(model: EngineModel, precision: str, slots: int) -> NativeEngine:
@@ -56,19 +63,45 @@ class NativeEngine:
         shape = native_shape(config, model.vocabulary, model.context)
         plan = EnginePlan(FORMATS[precision], threads or min(_usable_processors(), _MOST_THREADS), slots)
         self._engine = engine_binding.Engine(shape, plan, engine_binding.pack(shape, plan.format, model.weights))
-        self._held: dict[int, int] = {}
 
     def step(self, rows: Rows) -> NDArray[np.float32]:
         """Feed rows; returns the logits after the wanted ones, (W, V)."""
-        check_rows(rows, self._held, self.slots, self.context, self.vocabulary)
-        logits = self._engine.step(rows.tokens, rows.slots, rows.positions, rows.wanted)
-        self._held.update(zip(rows.slots.tolist(), (rows.positions + 1).tolist(), strict=True))
-        return logits
+        check_rows(rows, self._engine.held(rows.slots), self.slots, self.context, self.vocabulary)
+        return self._engine.step(rows.tokens, rows.slots, rows.positions, rows.wanted)
+
+    def begin(self, slot: int, draft: Draft) -> None:
+        """Put a text into a slot that has none; what the slot holds of its beginning is not computed again."""
+        settings = draft.settings
+        text = engine_binding.Text(
+            prompt=draft.prompt,
+            boundary=draft.boundary,
+            tokens=settings.tokens,
+            seed=draft.seed,
+            temperature=settings.temperature,
+            top_k=min(settings.top_k, self.vocabulary),
+            top_p=settings.top_p,
+            min_p=settings.min_p,
+            repetition_penalty=settings.repetition_penalty,
+            frequency_penalty=settings.frequency_penalty,
+            presence_penalty=settings.presence_penalty,
+            bias=draft.bias,
+        )
+        self._engine.begin(slot, text)
+
+    def write(self, seconds: float) -> list[Written]:
+        """Write all texts until one ends or the time is over, at least one token each."""
+        bursts = self._engine.write(seconds)
+        if any(burst.ending is Ending.NOT_A_NUMBER for burst in bursts):
+            raise WeightsError(DIVERGED)
+        return [Written(burst.slot, burst.tokens, _ENDINGS[burst.ending]) for burst in bursts]
+
+    def forget(self, slot: int) -> None:
+        """Free a slot; its text, ended or not, is written no more."""
+        self._engine.forget(slot)
 
     def close(self) -> None:
         """Free threads and memory; the engine cannot be used afterwards."""
         self._engine.close()
-        self._held.clear()
 
 
 def _usable_processors() -> int:

@@ -45,6 +45,10 @@ if TYPE_CHECKING:
 
     Doubles = NDArray[np.float64]
 
+DIVERGED = (
+    "The model's output is not a number: the training that made these weights diverged. Use an earlier checkpoint."
+)
+
 _WORD = 2**64 - 1
 _GOLDEN = 0x9E3779B97F4A7C15
 _EXP_COEFFICIENTS = tuple(1.0 / math.factorial(n) for n in range(13, -1, -1))
@@ -80,10 +84,7 @@ class Sampler:
         Raises `WeightsError` if a logit is not a number: the training that made these weights diverged.
         """
         if not np.isfinite(logits).all():
-            raise WeightsError(
-                "The model's output is not a number: the training that made these weights diverged. "
-                "Use an earlier checkpoint."
-            )
+            raise WeightsError(DIVERGED)
         token = self._choose(self._penalised(logits.astype(np.float64)))
         self._last = token
         self._drawn += 1

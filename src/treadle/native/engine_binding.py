@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 import ctypes
-from ctypes import POINTER, Structure, byref, c_char, c_char_p, c_float, c_int32, c_int64, c_uint64, c_void_p
+from ctypes import (
+    POINTER,
+    Structure,
+    byref,
+    c_char,
+    c_char_p,
+    c_double,
+    c_float,
+    c_int32,
+    c_int64,
+    c_uint64,
+    c_void_p,
+)
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
@@ -16,13 +28,16 @@ from treadle.native import build, instruction_sets
 from treadle.native.binding import NativeError, Shape, memory_available
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
 ALIGNMENT = 64
 """Packed weights begin at a multiple of so many bytes."""
+
+BURST_TOKENS = 256
+"""Most tokens of one text in one burst."""
 
 
 class Format(IntEnum):
@@ -42,6 +57,43 @@ class EnginePlan:
     """Most threads; never part of a result."""
     slots: int
     """Texts held at a time."""
+
+
+class Ending(IntEnum):
+    """Why a text goes on no more."""
+
+    NONE = 0
+    LENGTH = 1
+    BOUNDARY = 2
+    NOT_A_NUMBER = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text to write; `generation/sampling.py` says what the numbers do."""
+
+    prompt: Sequence[int]
+    boundary: int
+    tokens: int
+    """Most to write."""
+    seed: int
+    temperature: float
+    top_k: int
+    top_p: float
+    min_p: float
+    repetition_penalty: float
+    frequency_penalty: float
+    presence_penalty: float
+    bias: Mapping[int, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """New tokens of one slot's text."""
+
+    slot: int
+    tokens: list[int]
+    ending: Ending
 
 
 class _Shape(Structure):
@@ -70,6 +122,26 @@ class _Rows(Structure):
     ]
 
 
+class _Text(Structure):
+    _fields_ = [
+        ("prompt", c_void_p),
+        ("prompt_count", c_int32),
+        ("boundary", c_int32),
+        ("most", c_int64),
+        ("seed", c_uint64),
+        *((name, c_double) for name in ("temperature", "top_p", "min_p")),
+        *((name, c_double) for name in ("repetition_penalty", "frequency_penalty", "presence_penalty")),
+        ("top_k", c_int64),
+        ("bias_ids", c_void_p),
+        ("bias", c_void_p),
+        ("bias_count", c_int32),
+    ]
+
+
+class _Burst(Structure):
+    _fields_ = [(name, c_int32) for name in ("slot", "count", "ending")]
+
+
 _ERRORS: dict[int, type[TreadleError]] = {1: UsageError, 2: ResourceError}
 
 _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
@@ -85,7 +157,11 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "engine_create": (c_int32, [POINTER(_Shape), POINTER(_Plan), c_void_p, c_int64, POINTER(c_void_p)]),
     "engine_destroy": (None, [c_void_p]),
     "engine_step": (c_int32, [c_void_p, POINTER(_Rows), c_void_p]),
+    "engine_held": (c_int64, [c_void_p, c_int32]),
     "engine_use_threads": (c_int32, [c_void_p, c_int32]),
+    "engine_begin": (c_int32, [c_void_p, c_int32, POINTER(_Text)]),
+    "engine_forget": (c_int32, [c_void_p, c_int32]),
+    "engine_write": (c_int32, [c_void_p, c_double, c_int32, POINTER(_Burst), POINTER(c_int32), c_void_p]),
 }
 
 
@@ -180,6 +256,8 @@ class Engine:
         self._library = load()
         self._block = block
         self._vocabulary = shape.vocabulary
+        self._bursts = (_Burst * plan.slots)()
+        self._tokens = np.empty(plan.slots * BURST_TOKENS, np.int32)
         needed, available = memory_required(shape, plan), memory_available()
         if available is not None and needed > available:
             raise ResourceError(
@@ -210,6 +288,41 @@ class Engine:
         self._library.call("engine_step", self._handle, byref(rows), logits.ctypes.data)
         return logits
 
+    def held(self, slots: NDArray[np.int32]) -> dict[int, int]:
+        """Number of tokens that each of these slots holds."""
+        return {slot: self._library.value("engine_held", self._handle, slot) for slot in set(slots.tolist())}
+
+    def begin(self, slot: int, text: Text) -> None:
+        """Put a text into a slot; what the slot holds of its beginning is not computed again."""
+        prompt = np.array(text.prompt, np.int32)
+        ids, values = np.array([*text.bias], np.int32), np.array([*text.bias.values()], np.float64)
+        packed = _Text(
+            prompt=prompt.ctypes.data,
+            prompt_count=prompt.size,
+            most=text.tokens,
+            bias_ids=ids.ctypes.data,
+            bias=values.ctypes.data,
+            bias_count=ids.size,
+            **{name: getattr(text, name) for name in _PLAIN_FIELDS},
+        )
+        self._library.call("engine_begin", self._handle, slot, byref(packed))
+
+    def forget(self, slot: int) -> None:
+        """Write no more of the slot's text."""
+        self._library.call("engine_forget", self._handle, slot)
+
+    def write(self, seconds: float) -> list[Burst]:
+        """Write all texts until one ends or the time is over, at least one token each; one burst for each text."""
+        count = c_int32()
+        self._library.call(
+            "engine_write", self._handle, seconds, BURST_TOKENS, self._bursts, byref(count), self._tokens.ctypes.data
+        )
+        found, start = [], 0
+        for one in self._bursts[: count.value]:
+            found.append(Burst(one.slot, self._tokens[start : start + one.count].tolist(), Ending(one.ending)))
+            start += one.count
+        return found
+
     def use_threads(self, threads: int) -> None:
         """Compute with so many of the plan's threads."""
         self._library.call("engine_use_threads", self._handle, threads)
@@ -235,6 +348,12 @@ class Engine:
 
 def _pack_shape(shape: Shape) -> _Shape:
     return _Shape(**{name: getattr(shape, name) for name in Shape.__dataclass_fields__})
+
+
+_PLAIN_FIELDS = (
+    *("boundary", "seed", "temperature", "top_k", "top_p", "min_p"),
+    *("repetition_penalty", "frequency_penalty", "presence_penalty"),
+)
 
 
 def _pack_plan(plan: EnginePlan) -> _Plan:

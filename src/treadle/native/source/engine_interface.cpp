@@ -6,10 +6,12 @@
 #include <new>
 #include <string>
 
-#include "engine.h"
+#include "engine_writer.h"
 
 struct TreadleEngine {
+    explicit TreadleEngine(std::unique_ptr<treadle::Engine> made) : engine(std::move(made)), writer(*engine) {}
     std::unique_ptr<treadle::Engine> engine;
+    treadle::Writer writer;
 };
 
 struct TreadlePacker {
@@ -97,7 +99,8 @@ int32_t check_block(const TreadleShape& shape, int32_t format, const void* block
 }
 
 // Rows of a slot within one step follow each other: attention reads what earlier rows of the step have added.
-int32_t check_rows(const treadle::Engine& engine, const TreadleEngineRows& rows) {
+int32_t check_rows(const TreadleEngine& handle, const TreadleEngineRows& rows) {
+    const treadle::Engine& engine = *handle.engine;
     const treadle::Shape& shape = engine.shape();
     std::vector<int32_t> next(static_cast<size_t>(engine.plan().slots), -1);
     for (int32_t i = 0; i < rows.count; i++) {
@@ -109,6 +112,10 @@ int32_t check_rows(const treadle::Engine& engine, const TreadleEngineRows& rows)
         if (expected >= 0 && rows.positions[i] != expected) {
             return fail(TREADLE_INVALID, "rows of one slot must have consecutive positions within a step");
         }
+        if (expected < 0 && rows.positions[i] > handle.writer.held(rows.slots[i])) {
+            return fail(TREADLE_INVALID, "a position comes after more tokens than the slot holds");
+        }
+        if (handle.writer.text(rows.slots[i])) return fail(TREADLE_INVALID, "a slot is busy writing a text");
         expected = rows.positions[i] + 1;
     }
     for (int32_t i = 0; i < rows.wanted_count; i++) {
@@ -211,7 +218,7 @@ int32_t treadle_engine_create(const TreadleShape* shape, const TreadleEnginePlan
         const treadle::EnginePlan wanted{static_cast<Format>(plan->format), plan->threads, plan->slots};
         auto engine = treadle::Engine::create(*shape, wanted, static_cast<const std::byte*>(block));
         if (!engine) return fail(TREADLE_OUT_OF_MEMORY, "the system refused the memory for keys, values and activations");
-        *result = new TreadleEngine{std::move(engine)};
+        *result = new TreadleEngine(std::move(engine));
         return TREADLE_OK;
     });
 }
@@ -221,11 +228,15 @@ void treadle_engine_destroy(TreadleEngine* engine) { delete engine; }
 int32_t treadle_engine_step(TreadleEngine* engine, const TreadleEngineRows* rows, float* logits) {
     return guarded([&]() -> int32_t {
         if (!engine || !rows) return fail(TREADLE_INVALID, "engine and rows must be given");
-        if (int32_t code = check_rows(*engine->engine, *rows)) return code;
-        engine->engine->step({rows->tokens, rows->slots, rows->positions, rows->count, rows->wanted, rows->wanted_count,
-                              logits});
+        if (int32_t code = check_rows(*engine, *rows)) return code;
+        engine->writer.step({rows->tokens, rows->slots, rows->positions, rows->count, rows->wanted, rows->wanted_count,
+                             logits});
         return TREADLE_OK;
     });
+}
+
+int64_t treadle_engine_held(const TreadleEngine* engine, int32_t slot) {
+    return engine && slot >= 0 && slot < engine->engine->plan().slots ? engine->writer.held(slot) : 0;
 }
 
 int32_t treadle_engine_use_threads(TreadleEngine* engine, int32_t threads) {
@@ -234,4 +245,62 @@ int32_t treadle_engine_use_threads(TreadleEngine* engine, int32_t threads) {
     if (int32_t code = check_ranges(range)) return code;
     engine->engine->use_threads(threads);
     return TREADLE_OK;
+}
+
+int32_t treadle_engine_begin(TreadleEngine* engine, int32_t slot, const TreadleText* text) {
+    return guarded([&]() -> int32_t {
+        if (!engine || !text) return fail(TREADLE_INVALID, "engine and text must be given");
+        const int64_t last_id = engine->engine->shape().vocabulary - 1;
+        const Range ranges[] = {{"slot", slot, 0, engine->engine->plan().slots - 1},
+                                {"prompt tokens", text->prompt_count, 1, INT32_MAX},
+                                {"the boundary", text->boundary, 0, last_id},
+                                {"tokens to write", text->most, 1, INT32_MAX},
+                                {"top_k", text->top_k, 0, INT64_MAX}};
+        if (int32_t code = check_ranges(ranges)) return code;
+        std::vector<int32_t> prompt(text->prompt, text->prompt + text->prompt_count);
+        for (int32_t id : prompt) {
+            const Range range[] = {{"a prompt's token", id, 0, last_id}};
+            if (int32_t code = check_ranges(range)) return code;
+        }
+        std::vector<treadle::LogitBias> bias;
+        for (int32_t i = 0; i < text->bias_count; i++) {
+            const Range range[] = {{"a token with a bias", text->bias_ids[i], 0, last_id}};
+            if (int32_t code = check_ranges(range)) return code;
+            bias.push_back({text->bias_ids[i], text->bias[i]});
+        }
+        const treadle::DrawSettings settings{text->temperature, text->top_p, text->min_p, text->repetition_penalty,
+                                             text->frequency_penalty, text->presence_penalty, text->top_k, text->seed,
+                                             text->boundary};
+        treadle::Sampler sampler(settings, engine->engine->shape().vocabulary, prompt, std::move(bias));
+        const int64_t most = static_cast<int64_t>(prompt.size()) + text->most;
+        engine->writer.begin(slot, treadle::Text{std::move(prompt), most, 0, 0, std::move(sampler), {}, {}});
+        return TREADLE_OK;
+    });
+}
+
+int32_t treadle_engine_forget(TreadleEngine* engine, int32_t slot) {
+    if (!engine) return fail(TREADLE_INVALID, "an engine must be given");
+    const Range range[] = {{"slot", slot, 0, engine->engine->plan().slots - 1}};
+    if (int32_t code = check_ranges(range)) return code;
+    engine->writer.forget(slot);
+    return TREADLE_OK;
+}
+
+int32_t treadle_engine_write(TreadleEngine* engine, double seconds, int32_t most, TreadleBurst* bursts,
+                             int32_t* burst_count, int32_t* tokens) {
+    return guarded([&]() -> int32_t {
+        if (!engine || !bursts || !burst_count || !tokens) return fail(TREADLE_INVALID, "all arrays must be given");
+        const Range range[] = {{"tokens of a burst", most, 1, 1 << 20}};
+        if (int32_t code = check_ranges(range)) return code;
+        engine->writer.write(seconds, most);
+        *burst_count = 0;
+        for (int32_t slot = 0; slot < engine->engine->plan().slots; slot++) {
+            const treadle::Text* text = engine->writer.text(slot);
+            if (!text) continue;
+            bursts[(*burst_count)++] = {slot, static_cast<int32_t>(text->fresh.size()),
+                                        static_cast<int32_t>(text->ending)};
+            tokens = std::copy(text->fresh.begin(), text->fresh.end(), tokens);
+        }
+        return TREADLE_OK;
+    });
 }

@@ -24,6 +24,29 @@ typedef struct {
     int32_t wanted_count;
 } TreadleEngineRows;
 
+/* A text to write; see generation/sampling.py for what the numbers do. */
+typedef struct {
+    const int32_t* prompt;
+    int32_t prompt_count; /* at least 1 */
+    int32_t boundary;
+    int64_t most; /* tokens to write */
+    uint64_t seed;
+    double temperature, top_p, min_p, repetition_penalty, frequency_penalty, presence_penalty;
+    int64_t top_k;
+    const int32_t* bias_ids;
+    const double* bias;
+    int32_t bias_count;
+} TreadleText;
+
+enum { TREADLE_GOING = 0, TREADLE_LENGTH = 1, TREADLE_BOUNDARY = 2, TREADLE_NOT_A_NUMBER = 3 };
+
+/* What one text got in a burst. */
+typedef struct {
+    int32_t slot;
+    int32_t count;
+    int32_t ending;
+} TreadleBurst;
+
 typedef struct TreadleEngine TreadleEngine;
 typedef struct TreadlePacker TreadlePacker;
 
@@ -49,7 +72,17 @@ TREADLE_EXPORT int32_t treadle_engine_create(const TreadleShape*, const TreadleE
 TREADLE_EXPORT void treadle_engine_destroy(TreadleEngine*);
 /* `logits` has room for wanted_count x vocabulary values. */
 TREADLE_EXPORT int32_t treadle_engine_step(TreadleEngine*, const TreadleEngineRows*, float* logits);
+/* Tokens that a slot holds; 0 for one that does not exist. */
+TREADLE_EXPORT int64_t treadle_engine_held(const TreadleEngine*, int32_t slot);
 TREADLE_EXPORT int32_t treadle_engine_use_threads(TreadleEngine*, int32_t threads);
+
+/* Texts written below the caller. A slot with a text must not be fed by `step` until it is forgotten. */
+TREADLE_EXPORT int32_t treadle_engine_begin(TreadleEngine*, int32_t slot, const TreadleText*);
+TREADLE_EXPORT int32_t treadle_engine_forget(TreadleEngine*, int32_t slot);
+/* Writes until a text ends, each has `most` new tokens, or `seconds` have passed, but at least one token each. `bursts`
+   has room for one of each slot and `tokens` for `most` of each slot: those of burst i follow those of burst i - 1. */
+TREADLE_EXPORT int32_t treadle_engine_write(TreadleEngine*, double seconds, int32_t most, TreadleBurst* bursts,
+                                            int32_t* burst_count, int32_t* tokens);
 
 #ifdef __cplusplus
 }

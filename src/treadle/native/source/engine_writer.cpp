@@ -1,0 +1,98 @@
+#include "engine_writer.h"
+
+#include <algorithm>
+#include <chrono>
+
+namespace treadle {
+
+namespace {
+
+// As `window_start` in generation/generate.py.
+int64_t window_start(int64_t length, int64_t context) {
+    const int64_t stride = context - context / 2;
+    const int64_t beyond = std::max<int64_t>(0, length - context);
+    return (beyond + stride - 1) / stride * stride;
+}
+
+}  // namespace
+
+void Writer::step(const StepRows& rows) {
+    engine_.step(rows);
+    for (int row = 0; row < rows.count; row++) {
+        std::vector<int32_t>& held = held_[static_cast<size_t>(rows.slots[row])];
+        held.resize(static_cast<size_t>(rows.positions[row]));
+        held.push_back(rows.tokens[row]);
+    }
+}
+
+void Writer::begin(int slot, Text text) {
+    text.window = window_start(static_cast<int64_t>(text.ids.size()), engine_.shape().context);
+    enter_window(slot, text);
+    texts_[static_cast<size_t>(slot)].emplace(std::move(text));
+}
+
+// What the slot holds from the window's beginning on stays, but the last token is fed for its logits.
+void Writer::enter_window(int slot, Text& text) {
+    const std::vector<int32_t>& held = held_[static_cast<size_t>(slot)];
+    const auto start = text.ids.begin() + text.window;
+    const auto common = std::mismatch(held.begin(), held.end(), start, text.ids.end()).second - start;
+    text.fed = std::min<int64_t>(text.window + common, static_cast<int64_t>(text.ids.size()) - 1);
+}
+
+void Writer::gather(int slot, Text& text) {
+    const auto length = static_cast<int64_t>(text.ids.size());
+    const int64_t window = window_start(length, engine_.shape().context);
+    if (window != text.window) {
+        text.window = window;
+        enter_window(slot, text);
+    }
+    for (; text.fed < length; text.fed++) {
+        tokens_.push_back(text.ids[static_cast<size_t>(text.fed)]);
+        slots_.push_back(slot);
+        positions_.push_back(static_cast<int32_t>(text.fed - window));
+    }
+    wanted_.push_back(static_cast<int32_t>(tokens_.size()) - 1);
+}
+
+// One token of each text; false when there is nothing to write any more or a text has ended.
+bool Writer::advance() {
+    tokens_.clear();
+    slots_.clear();
+    positions_.clear();
+    wanted_.clear();
+    for (size_t slot = 0; slot < texts_.size(); slot++) {
+        if (texts_[slot] && texts_[slot]->ending == Ending::kNone) gather(static_cast<int>(slot), *texts_[slot]);
+    }
+    if (wanted_.empty()) return false;
+    const auto vocabulary = static_cast<size_t>(engine_.shape().vocabulary);
+    logits_.resize(wanted_.size() * vocabulary);
+    step({tokens_.data(), slots_.data(), positions_.data(), static_cast<int>(tokens_.size()), wanted_.data(),
+          static_cast<int>(wanted_.size()), logits_.data()});
+    bool going = true;
+    for (size_t i = 0; i < wanted_.size(); i++) {
+        Text& text = *texts_[static_cast<size_t>(slots_[static_cast<size_t>(wanted_[i])])];
+        const int token = text.sampler.pick(logits_.data() + i * vocabulary);
+        if (token == Sampler::kNotANumber) text.ending = Ending::kNotANumber;
+        else if (token == text.sampler.boundary()) text.ending = Ending::kBoundary;
+        else {
+            text.ids.push_back(token);
+            text.fresh.push_back(token);
+            if (static_cast<int64_t>(text.ids.size()) == text.most) text.ending = Ending::kLength;
+        }
+        going = going && text.ending == Ending::kNone;
+    }
+    return going;
+}
+
+void Writer::write(double seconds, int64_t most) {
+    const auto start = std::chrono::steady_clock::now();
+    for (std::optional<Text>& text : texts_) {
+        if (text) text->fresh.clear();
+    }
+    for (int64_t written = 0; written < most; written++) {
+        if (!advance()) return;
+        if (std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() >= seconds) return;
+    }
+}
+
+}  // namespace treadle

@@ -1,0 +1,62 @@
+// Texts being written: the loop from logits to tokens and back, without anybody above.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "engine.h"
+#include "engine_sampler.h"
+
+namespace treadle {
+
+enum class Ending : int32_t { kNone = 0, kLength = 1, kBoundary = 2, kNotANumber = 3 };
+
+// One text in one slot.
+struct Text {
+    std::vector<int32_t> ids;  // Prompt, then what was written.
+    int64_t most;              // Length at which it ends.
+    int64_t window = 0;        // Index of the first token of the window that the model reads.
+    int64_t fed = 0;           // Tokens that the slot holds, counted from the text's beginning.
+    Sampler sampler;
+    Ending ending = Ending::kNone;
+    std::vector<int32_t> fresh;  // Written in this burst.
+};
+
+// Writes all its texts together, one token of each at a time.
+class Writer {
+  public:
+    explicit Writer(Engine& engine)
+        : engine_(engine), texts_(static_cast<size_t>(engine.plan().slots)),
+          held_(static_cast<size_t>(engine.plan().slots)) {}
+
+    // Feeds rows directly; the slots must have no text.
+    void step(const StepRows& rows);
+    // Tokens that a slot holds.
+    int64_t held(int slot) const { return static_cast<int64_t>(held_[static_cast<size_t>(slot)].size()); }
+
+    // What the slot already holds of the text's beginning is not fed again.
+    void begin(int slot, Text text);
+    void forget(int slot) { texts_[static_cast<size_t>(slot)].reset(); }
+
+    // Writes until a text ends, each has `most` new tokens, or `seconds` have passed, but at least one token each.
+    void write(double seconds, int64_t most);
+
+    // The text of a slot, or null.
+    const Text* text(int slot) const {
+        const std::optional<Text>& one = texts_[static_cast<size_t>(slot)];
+        return one ? &*one : nullptr;
+    }
+
+  private:
+    void gather(int slot, Text& text);
+    void enter_window(int slot, Text& text);
+    bool advance();
+
+    Engine& engine_;
+    std::vector<std::optional<Text>> texts_;
+    std::vector<std::vector<int32_t>> held_;  // Tokens in each slot's cache, by position.
+    std::vector<int32_t> tokens_, slots_, positions_, wanted_;
+    std::vector<float> logits_;
+};
+
+}  // namespace treadle
