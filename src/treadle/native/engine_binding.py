@@ -331,7 +331,7 @@ class Engine:
         """Free memory and threads; further calls raise."""
         if self._pointer.value:
             self._library.value("engine_destroy", self._pointer)
-            self._pointer = c_void_p()
+            self._pointer.value = None
             del self._block
 
     def __del__(self) -> None:
