@@ -13,7 +13,8 @@ inline Vec gelu_gate(Vec x) {
 }
 
 inline Vec gelu_slope(Vec x, Vec gate) {
-    const Vec inner = multiply_add(x * x, broadcast(3.0f * 0.044715f), broadcast(1.0f)) * broadcast(2.0f * 0.7978845608f);
+    const Vec cubic = multiply_add(x * x, broadcast(3.0f * 0.044715f), broadcast(1.0f));
+    const Vec inner = cubic * broadcast(2.0f * 0.7978845608f);
     return gate * multiply_add(x * (broadcast(1.0f) - gate), inner, broadcast(1.0f));
 }
 

@@ -29,7 +29,8 @@ class Arena {
     size_t used() const { return used_; }
 
   private:
-    // Under AddressSanitizer a forbidden strip follows each buffer: running over one is found, though all are one block.
+    // Under AddressSanitizer a forbidden strip follows each buffer: running over one is found, though all are one
+    // block.
     void guard();
 
     std::byte* base_ = nullptr;

@@ -33,7 +33,9 @@ template <class E>
 float softmax_row(const float* scores, int visible, int width, float scale, typename E::Value* out, float* log_sum) {
     const Vec lowest = broadcast(-1e30f);
     Vec highest = lowest;
-    for (int i = 0; i < visible; i += kLanes) highest = maximum(highest, keep_first(load(scores + i), visible - i, lowest));
+    for (int i = 0; i < visible; i += kLanes) {
+        highest = maximum(highest, keep_first(load(scores + i), visible - i, lowest));
+    }
     const float top = largest(highest) * scale;
     Vec total = zero();
     int i = 0;

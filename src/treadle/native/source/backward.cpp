@@ -156,8 +156,8 @@ void Network<E>::attention_layer_backward(const Sequences& sequences, const Laye
     const int width = shape_.padded_width;
     multiply_with<E>({rows, shape_.query_width, width}, work.x_gradient_rounded, layer.output.backward,
                      [&](int row, int column, const float* sums) {
-                         narrow<E>(sums, work.attended_gradient + static_cast<int64_t>(row) * shape_.query_width + column,
-                                   kPanel);
+                         const int64_t place = static_cast<int64_t>(row) * shape_.query_width + column;
+                         narrow<E>(sums, work.attended_gradient + place, kPanel);
                      });
     weight_gradient(layer.output, work.x_gradient_rounded, saved.attended, rows, gradients, add, work);
     bias_gradient(layer.output_bias, work.x_gradient_rounded, rows, gradients);

@@ -17,7 +17,8 @@ struct Dropout {
     void factors(int site, int64_t token, int channel, int count, float* out) const {
         const uint32_t threshold = static_cast<uint32_t>(static_cast<double>(rate) * 4294967296.0);
         const float kept = 1.0f / (1.0f - rate);
-        uint64_t row = seed + 0x9E3779B97F4A7C15ull * (static_cast<uint64_t>(token) * 4096u + static_cast<uint64_t>(site));
+        const uint64_t place = static_cast<uint64_t>(token) * 4096u + static_cast<uint64_t>(site);
+        uint64_t row = seed + 0x9E3779B97F4A7C15ull * place;
         row = (row ^ (row >> 30)) * 0xBF58476D1CE4E5B9ull;
         row = (row ^ (row >> 27)) * 0x94D049BB133111EBull;
         const uint32_t low = static_cast<uint32_t>(row);

@@ -8,7 +8,8 @@ namespace treadle {
 
 // Returns what the head reads: the normed residual stream.
 template <class E>
-const typename E::Value* Network<E>::forward(const Sequences& sequences, const Dropout& dropout, Workspace<E>& work) const {
+const typename E::Value* Network<E>::forward(const Sequences& sequences, const Dropout& dropout,
+                                             Workspace<E>& work) const {
     const int rows = sequences.rows();
     embed(sequences, work);
     for (int index = 0; index < shape_.layers; index++) {
@@ -82,7 +83,8 @@ void Network<E>::project_heads(const Sequences& sequences, const LayerTensors& l
             for (int i = 0; i < heads; i++) {
                 const bool query = i < shape_.heads;
                 const int place = query ? i * head : shape_.query_width + (i - shape_.heads) * head;
-                Value* unit = shape_.head_gain() ? saved.units + static_cast<int64_t>(row) * unit_width + place : nullptr;
+                Value* units = saved.units + static_cast<int64_t>(row) * unit_width;
+                Value* unit = shape_.head_gain() ? units + place : nullptr;
                 head_forward<E>(heads_, sequences.position(row), raw + place,
                                 values(query ? layer.query_gain : layer.key_gain), out + place, unit,
                                 saved.head_inverses + static_cast<int64_t>(row) * heads + i);

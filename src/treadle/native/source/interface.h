@@ -1,5 +1,6 @@
 /* The C interface of Treadle's native core. Functions that can fail return 0 or an error code; the calling thread's
-   `treadle_last_error` says why. Arrays are C-contiguous; sizes are checked. A trainer is used by one thread at a time. */
+   `treadle_last_error` says why. Arrays are C-contiguous; sizes are checked. A trainer is used by one thread at a
+   time. */
 #ifndef TREADLE_INTERFACE_H
 #define TREADLE_INTERFACE_H
 

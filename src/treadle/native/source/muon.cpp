@@ -40,7 +40,8 @@ template <class E>
 void gram_matrix(const typename E::Value* x, int rows, int columns, const MuonScratch<E>& scratch) {
     if (rows > columns) {
         multiply_transposed<E>({columns, columns, rows}, x, columns, x, columns, scratch.gram, false,
-                               scratch.transposed);
+                               scratch.transposed, true);
+        mirror_lower(scratch.gram, columns);
         return;
     }
     const int words = columns / E::kPerWord;
@@ -48,7 +49,7 @@ void gram_matrix(const typename E::Value* x, int rows, int columns, const MuonSc
         const int64_t start = static_cast<int64_t>(row) * words;
         transpose_words(as_words<E>(x) + start, words, scratch.packs + start, kPanel, kPanel, words);
     }
-    multiply_into<E>({rows, rows, columns}, x, scratch.packs, scratch.gram, rows, false);
+    multiply_symmetric<E>(rows, columns, x, scratch.packs, scratch.gram);
 }
 
 // mixed = b gram + c gram^2.
@@ -57,15 +58,11 @@ void mix_gram(int size, const float* round, const MuonScratch<E>& scratch) {
     const int64_t panel_words = static_cast<int64_t>(size) / E::kPerWord * kPanel;
     narrow<E>(scratch.gram, scratch.gram_rounded, static_cast<int64_t>(size) * size);
     pack_panels<E>(scratch.gram_rounded, size, size, size, scratch.gram_packs, panel_words);
-    multiply_with<E>({size, size, size}, scratch.gram_rounded, scratch.gram_packs,
-                     [&](int row, int column, const float* sums) {
-                         const int64_t place = static_cast<int64_t>(row) * size + column;
-                         for (int i = 0; i < kPanel; i += kLanes) {
-                             const Vec linear = broadcast(round[1]) * load(scratch.gram + place + i);
-                             E::store(scratch.mixed + place + i,
-                                      multiply_add(broadcast(round[2]), load(sums + i), linear));
-                         }
-                     });
+    multiply_symmetric<E>(size, size, scratch.gram_rounded, scratch.gram_packs, scratch.gram_squared);
+    for (int64_t i = 0; i < static_cast<int64_t>(size) * size; i += kLanes) {
+        const Vec linear = broadcast(round[1]) * load(scratch.gram + i);
+        E::store(scratch.mixed + i, multiply_add(broadcast(round[2]), load(scratch.gram_squared + i), linear));
+    }
 }
 
 // next = a X + mixed X (wide) or a X + X mixed (tall).
@@ -98,6 +95,7 @@ void MuonScratch<E>::place(Arena& arena, int64_t size, int64_t smaller, int64_t 
     gram_rounded = arena.take<Value>(smaller * smaller);
     mixed = arena.take<Value>(smaller * smaller);
     gram = arena.take<float>(smaller * smaller);
+    gram_squared = arena.take<float>(smaller * smaller);
     packs = arena.take<Word>(size / E::kPerWord);
     gram_packs = arena.take<Word>(smaller * smaller / E::kPerWord);
     transposed = arena.take<Word>(transposed_scratch(widest));
@@ -120,7 +118,8 @@ void muon(const Parameter& parameter, const State& state, const TreadleUpdate& u
         apply_round<E>(x, next, rows, columns, round, scratch);
         std::swap(x, next);
     }
-    const float shape_scale = std::sqrt(std::max(1.0f, static_cast<float>(parameter.rows) / static_cast<float>(parameter.columns)));
+    const float slenderness = static_cast<float>(parameter.rows) / static_cast<float>(parameter.columns);
+    const float shape_scale = std::sqrt(std::max(1.0f, slenderness));
     const Vec rate = broadcast(rule.rate * shape_scale);
     const Vec kept = broadcast(1.0f - rule.rate * rule.weight_decay);
     for (int64_t i = 0; i < parameter.size(); i += kLanes) {

@@ -28,6 +28,7 @@ struct MuonScratch {
     Value* gram_rounded;
     Value* mixed;
     float* gram;
+    float* gram_squared;
     Word* packs;
     Word* gram_packs;
     Word* transposed;

@@ -79,7 +79,9 @@ void Parameters::name_layer(int index) {
     }
     name_linear(block + ".attention.output", layer.output, layer.output_bias, output);
     name_norm(block + ".feed_forward_norm", layer.feed_forward_norm);
-    if (shape_.activation == TREADLE_SWIGLU) name_linear(block + ".feed_forward.gate", layer.inner, layer.inner_bias, up);
+    if (shape_.activation == TREADLE_SWIGLU) {
+        name_linear(block + ".feed_forward.gate", layer.inner, layer.inner_bias, up);
+    }
     name_linear(block + ".feed_forward.up", layer.inner, layer.inner_bias, up);
     name_linear(block + ".feed_forward.down", layer.down, layer.down_bias, down);
 }
@@ -103,7 +105,8 @@ void Parameters::give_offsets() {
 void Parameters::place_packs(Arena& arena) {
     const int per_word = bfloat16_ ? 2 : 1;
     for (const Parameter& parameter : list_) {
-        const bool looked_up = parameter.tensor == &position || (parameter.tensor == &embedding && !shape_.tied_embeddings);
+        const bool is_head = parameter.tensor == &embedding && shape_.tied_embeddings;
+        const bool looked_up = !is_head && (parameter.tensor == &position || parameter.tensor == &embedding);
         if (parameter.columns == 0 || parameter.first_row > 0 || looked_up) continue;
         Tensor* tensor = const_cast<Tensor*>(parameter.tensor);
         tensor->forward = arena.take<Word>(tensor->size() / per_word);

@@ -35,7 +35,27 @@ void multiply_into(Extents extents, const typename E::Value* a, const Word* pack
     }
 }
 
-// As above, but each row of 64 finished sums is handed to `finish(row, column, sums)` while it is in the first cache.
+// Fills the panels above the diagonal of a symmetric matrix from those below.
+inline void mirror_lower(float* c, int size) {
+    Word* words = reinterpret_cast<Word*>(c);
+    for (int64_t row = kPanel; row < size; row += kPanel) {
+        for (int64_t column = 0; column < row; column += kPanel) {
+            transpose_words(words + row * size + column, size, words + column * size + row, size, kPanel, kPanel);
+        }
+    }
+}
+
+// C = A W^T for a packed W where C is known to be symmetric: half the work.
+template <class E>
+void multiply_symmetric(int size, int inner, const typename E::Value* a, const Word* packs, float* c) {
+    for (int row = 0; row < size; row += kPanel) {
+        multiply_into<E>({kPanel, row + kPanel, inner}, a + static_cast<int64_t>(row) * inner, packs,
+                         c + static_cast<int64_t>(row) * size, size, false);
+    }
+    mirror_lower(c, size);
+}
+
+// Each row of 64 finished sums of A W^T is handed to `finish(row, column, sums)` while it is in the first cache.
 template <class E, class Finish>
 void multiply_with(Extents extents, const typename E::Value* a, const Word* packs, Finish finish) {
     constexpr int kRows = 12;
@@ -62,10 +82,12 @@ constexpr int kTransposedRows = 256;
 // Words of scratch that `multiply_transposed` needs for a `right` of so many columns.
 inline int64_t transposed_scratch(int64_t right_columns) { return kTransposedRows * (right_columns + kPanel); }
 
-// G (+)= left^T right, both `extents.inner` rows long: the gradient of a weight matrix, or a Gram matrix.
+// G (+)= left^T right, both `extents.inner` rows long: the gradient of a weight matrix, or a Gram matrix. Of a result
+// that is known to be symmetric, `lower_only` leaves out the panels above the diagonal.
 template <class E>
 void multiply_transposed(Extents extents, const typename E::Value* left, int64_t left_stride,
-                         const typename E::Value* right, int64_t right_stride, float* g, bool add, Word* scratch) {
+                         const typename E::Value* right, int64_t right_stride, float* g, bool add, Word* scratch,
+                         bool lower_only = false) {
     Word* right_packs = scratch + kTransposedRows * kPanel;
     for (int start = 0; start < extents.inner; start += kTransposedRows) {
         const int count = std::min(kTransposedRows, extents.inner - start);
@@ -74,7 +96,8 @@ void multiply_transposed(Extents extents, const typename E::Value* left, int64_t
         pack_panels<E>(right + start * right_stride, right_stride, count, extents.columns, right_packs, panel_words);
         for (int row = 0; row < extents.rows; row += kPanel) {
             interleave_rows<E>(left + start * left_stride + row, left_stride, count, kPanel, scratch, kPanel);
-            for (int column = 0; column < extents.columns; column += kPanel) {
+            const int columns = lower_only ? row + kPanel : extents.columns;
+            for (int column = 0; column < columns; column += kPanel) {
                 const Product product{scratch, 1, kPanel,
                                       right_packs + column / kPanel * panel_words, kPanel, words,
                                       g + static_cast<int64_t>(row) * extents.columns + column, extents.columns,

@@ -122,7 +122,8 @@ void TypedTrainer<E>::list_blocks() {
         const int64_t rows = (kBlockValues / parameter.tensor->columns + kPanel - 1) / kPanel * kPanel;
         for (int64_t row = 0; row < parameter.padded_rows; row += rows) {
             const int64_t count = std::min(rows, parameter.padded_rows - row);
-            blocks_.push_back({static_cast<int>(index), parameter.first_row + static_cast<int>(row), static_cast<int>(count)});
+            const int first = parameter.first_row + static_cast<int>(row);
+            blocks_.push_back({static_cast<int>(index), first, static_cast<int>(count)});
         }
     }
 }
@@ -183,7 +184,8 @@ double TypedTrainer<E>::backward(const TreadleBatch& batch, const TreadleBackwar
     // The last shard is the largest where sequences do not divide evenly: it starts first.
     team_->for_each(shards, [&](int task, int thread) {
         const int shard = shards - 1 - task;
-        losses[static_cast<size_t>(shard)] = run_shard(batch, settings, shard, workspaces_[static_cast<size_t>(thread)]);
+        Workspace<E>& work = workspaces_[static_cast<size_t>(thread)];
+        losses[static_cast<size_t>(shard)] = run_shard(batch, settings, shard, work);
     });
     double total = 0.0;
     for (double loss : losses) total += loss;
@@ -286,7 +288,8 @@ TreadleMemory measure(const TreadleShape& shape, const TreadlePlan& plan) {
 }  // namespace
 
 std::unique_ptr<Trainer> Trainer::create(const TreadleShape& shape, const TreadlePlan& plan) {
-    return plan.precision == TREADLE_BFLOAT16 ? create_typed<Bfloat16>(shape, plan) : create_typed<Float32>(shape, plan);
+    if (plan.precision == TREADLE_BFLOAT16) return create_typed<Bfloat16>(shape, plan);
+    return create_typed<Float32>(shape, plan);
 }
 
 TreadleMemory Trainer::memory_required(const TreadleShape& shape, const TreadlePlan& plan) {
