@@ -324,7 +324,7 @@ class Engine:
         return found
 
     def use_threads(self, threads: int) -> None:
-        """Compute with so many of the plan's threads."""
+        """Compute with so many of the plan's threads; 0, as at the beginning, with as many as prove worth it."""
         self._library.call("engine_use_threads", self._handle, threads)
 
     def close(self) -> None:

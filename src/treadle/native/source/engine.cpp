@@ -1,9 +1,18 @@
 #include "engine.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 
 namespace treadle {
+
+namespace {
+
+double seconds_now() {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace
 
 Operand take_operand(Format format, int rows, int columns, Arena& arena) {
     const int64_t count = static_cast<int64_t>(rows) * columns;
@@ -31,7 +40,7 @@ void EngineScratch::place(const Shape& shape, Format format, const HeadUnits& un
 
 Engine::Engine(const TreadleShape& shape, const EnginePlan& plan, std::byte* block)
     : shape_(shape), plan_(plan), units_(shape_), weights_(shape_, plan.format, block),
-      crew_(block ? plan.threads : 1), active_(plan.threads), cached_context_(round_up(shape.context, 16)),
+      crew_(block ? plan.threads : 1), pace_(plan.threads), cached_context_(round_up(shape.context, 16)),
       scratch_(static_cast<size_t>(plan.threads)) {}
 
 void Engine::place(Arena& arena) {
@@ -80,7 +89,11 @@ void Engine::step(const StepRows& rows) {
             of_part[part.wanted_count++] = rows.wanted[wanted++] - start;
         }
         part.wanted = of_part;
+        active_ = fixed_ ? fixed_ : pace_.threads(part.count);
+        const double begin = seconds_now();
         crew_.run(active_, [&](int member) { forward(part, member); });
+        const double end = seconds_now();
+        pace_.took(part.count, end - begin, end);
     }
 }
 

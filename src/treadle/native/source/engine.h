@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "engine_crew.h"
+#include "engine_pace.h"
 #include "engine_weights.h"
 
 namespace treadle {
@@ -53,8 +54,8 @@ class Engine {
 
     const Shape& shape() const { return shape_; }
     const EnginePlan& plan() const { return plan_; }
-    void use_threads(int threads) { active_ = threads; }
-    int threads() const { return active_; }
+    // Takes so many threads from now on; 0 leaves it to measurement.
+    void use_threads(int threads) { fixed_ = threads; }
 
   private:
     Engine(const TreadleShape& shape, const EnginePlan& plan, std::byte* block);
@@ -88,7 +89,9 @@ class Engine {
     EngineWeights weights_;
     Arena arena_;
     Crew crew_;
-    int active_;
+    Pace pace_;
+    int fixed_ = 0;
+    int active_ = 1;          // Members of the running step.
     int cached_context_;      // Positions of a slot, in whole blocks of 16.
     std::byte* cache_ = nullptr;
     float* x_ = nullptr;      // Residual stream, [rows][padded width].

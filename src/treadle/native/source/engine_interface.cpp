@@ -241,7 +241,7 @@ int64_t treadle_engine_held(const TreadleEngine* engine, int32_t slot) {
 
 int32_t treadle_engine_use_threads(TreadleEngine* engine, int32_t threads) {
     if (!engine) return fail(TREADLE_INVALID, "an engine must be given");
-    const Range range[] = {{"threads", threads, 1, engine->engine->plan().threads}};
+    const Range range[] = {{"threads", threads, 0, engine->engine->plan().threads}};
     if (int32_t code = check_ranges(range)) return code;
     engine->engine->use_threads(threads);
     return TREADLE_OK;

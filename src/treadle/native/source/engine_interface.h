@@ -74,6 +74,7 @@ TREADLE_EXPORT void treadle_engine_destroy(TreadleEngine*);
 TREADLE_EXPORT int32_t treadle_engine_step(TreadleEngine*, const TreadleEngineRows*, float* logits);
 /* Tokens that a slot holds; 0 for one that does not exist. */
 TREADLE_EXPORT int64_t treadle_engine_held(const TreadleEngine*, int32_t slot);
+/* 0, as at the beginning: as many as measurement says are worth it. */
 TREADLE_EXPORT int32_t treadle_engine_use_threads(TreadleEngine*, int32_t threads);
 
 /* Texts written below the caller. A slot with a text must not be fed by `step` until it is forgotten. */
