@@ -1,7 +1,7 @@
 """How fast we train on this machine, beside nanoGPT, transformers and our own torch learner, in one run.
 
     python benchmarks/training.py --nanogpt PATH [--quick] [--seeds 3] [--sections wall,best,speed,first]
-                                  [--peer-python PYTHON] [--one-thread]
+                                  [--shapes 0.8M,10M] [--peer-python PYTHON] [--one-thread]
 
 Sections: `wall` seconds from process start to nanoGPT's published loss; `best` loss in 60 and 180 seconds; `speed`
 tokens per second, share of the machine's peak and memory at four sizes, all trainers taking turns; `first` seconds
@@ -49,7 +49,7 @@ _FREEST = [
     "family.embedding_norm=true",
     "family.logit_soft_cap=15",
 ]
-_LENGTHS = (110, 120, 130, 140, 150, 160, 180, 200, 240, 300)
+_LENGTHS = (100, 120, 140, 160, 180, 200, 240, 300)
 _SPEED_TRAINERS = {
     "native": ("native", "auto", "adamw"),
     "native, Muon": ("native", "auto", "muon"),
@@ -58,7 +58,7 @@ _SPEED_TRAINERS = {
     "transformers fp32": ("transformers", "fp32", "adamw"),
     "transformers bf16": ("transformers", "bf16", "adamw"),
 }
-_SPEED_ROUNDS = {"0.8M": (6, 12), "10M": (4, 4), "25M": (4, 2), "95M": (3, 1)}
+_SPEED_ROUNDS = {"0.8M": (6, 12), "10M": (4, 3), "25M": (4, 2), "95M": (3, 1)}
 """Rounds, and steps of each trainer in one round."""
 
 
@@ -69,6 +69,8 @@ def main() -> None:
     parser.add_argument("--peer-python", default=sys.executable, help="a Python with torch and transformers")
     parser.add_argument("--one-thread", action="store_true", help="one thread each, processor time instead of wall")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--shapes", default=",".join(_SPEED_ROUNDS), help="of the section `speed`")
+    parser.add_argument("--rounds", type=int, help="turns of each trainer in the section `speed`")
     parser.add_argument("--peer-seeds", type=int, help="seeds of nanoGPT, if fewer")
     parser.add_argument("--sections", default="wall,best,speed,first")
     chosen = parser.parse_args()
@@ -153,6 +155,7 @@ def shortest(arguments: list[str], seeds: range, lengths: tuple[int, ...], clock
                 break
         else:
             break
+    say("ours", runs)
     return {
         "reached": all(run["loss"] <= PUBLISHED_LOSS for run in runs),
         "steps": runs[-1]["steps"],
@@ -160,6 +163,11 @@ def shortest(arguments: list[str], seeds: range, lengths: tuple[int, ...], clock
         "worst_loss": max(run["loss"] for run in runs),
         "runs": runs,
     }
+
+
+def say(name: str, runs: list[dict[str, Any]]) -> None:
+    """Show what is known while the rest is still being measured."""
+    print(f"{name}: {json.dumps(runs)}", file=sys.stderr, flush=True)
 
 
 def one_run(arguments: list[str], *, steps: int | None = None, seconds: float | None = None) -> dict[str, Any]:
@@ -193,6 +201,7 @@ def nanogpt_wall(peer: NanoGPT, seeds: range, clock: str) -> dict[str, Any]:
         "worst_loss": max(run["loss"] for run in runs),
         "runs": runs,
     }
+    say("nanoGPT as published", runs)
     tried = [{"rate": rate, "steps": 800, **peer.run(1, **_tuned(rate, 800))} for rate in (2e-3, 4e-3, 8e-3)]
     rate = min(tried, key=lambda run: run["loss"])["rate"]
     tuned: dict[str, Any] = {}
@@ -203,6 +212,7 @@ def nanogpt_wall(peer: NanoGPT, seeds: range, clock: str) -> dict[str, Any]:
             if runs[-1]["loss"] > PUBLISHED_LOSS:
                 break
         tried += runs
+        say("nanoGPT tuned", runs)
         worst = max(run["loss"] for run in runs)
         tuned = {"rate": rate, "steps": steps, "seconds": max(run[clock] for run in runs), "worst_loss": worst}
         if worst <= PUBLISHED_LOSS:
@@ -258,8 +268,9 @@ def speed(chosen: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         peak = Peak(Path(folder))
-        for shape in ("0.8M", "10M") if chosen.quick else _SPEED_ROUNDS:
+        for shape in ("0.8M", "10M") if chosen.quick else chosen.shapes.split(","):
             rounds, steps = (2, 3) if chosen.quick else _SPEED_ROUNDS[shape]
+            rounds = chosen.rounds or rounds
             names = list(_SPEED_TRAINERS)[:2] if chosen.quick else list(_SPEED_TRAINERS)
             found[shape] = _one_shape(shape, names, peak, (rounds, steps), chosen)
     return found
