@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, Self, runtime_checkable
 
@@ -11,7 +12,8 @@ from treadle.base.errors import MissingExtraError, ResourceError
 from treadle.registry.catalogue import Catalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -30,6 +32,42 @@ ENGINES = Catalogue(
 _FASTEST_FIRST = ("native", "torch")
 
 
+class LazyWeights(Mapping[str, "NDArray[np.float32]"]):
+    """Weights that are read when an engine first looks at one."""
+
+    def __init__(self, read: Callable[[], Mapping[str, NDArray[np.float32]]]) -> None:
+        """Take what reads them all."""
+        self._read = read
+        self._found: Mapping[str, NDArray[np.float32]] | None = None
+
+    def __getitem__(self, name: str) -> NDArray[np.float32]:
+        """The weight of this name."""
+        return self._all()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """All names."""
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        """Number of weights."""
+        return len(self._all())
+
+    def _all(self) -> Mapping[str, NDArray[np.float32]]:
+        if self._found is None:
+            self._found = self._read()
+        return self._found
+
+
+@dataclass(frozen=True, slots=True)
+class PackedPlace:
+    """Where an engine may keep its own copy of the weights, to start faster."""
+
+    source: Path
+    """File of the weights; copies lie beside it."""
+    sha256: str
+    """Of the source, as its checkpoint tells it."""
+
+
 @dataclass(frozen=True, slots=True)
 class EngineModel:
     """All that an engine needs to know of a model."""
@@ -41,6 +79,7 @@ class EngineModel:
     """Number of token ids."""
     context: int
     """Number of positions that the model was trained with; none beyond is ever used."""
+    packed: PackedPlace | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from treadle.base.errors import ResourceError, UsageError, WeightsError
 from treadle.generation.engine import Written, check_rows
+from treadle.generation.packed_weights import packed_block
 from treadle.generation.sampling import DIVERGED
-from treadle.models.family import check_weights
 from treadle.models.gpt.config import GPTConfig
 from treadle.models.gpt.native_shape import native_shape
 from treadle.models.gpt.weights import weight_shapes
@@ -53,16 +53,16 @@ class NativeEngine:
     name = "native"
 
     def __init__(self, model: EngineModel, precision: str, slots: int, threads: int | None = None) -> None:
-        """Pack the weights; raises `WeightsError` naming every one that does not fit."""
+        """Pack the weights, or map what was packed before; raises `WeightsError` naming every one that does not fit."""
         config = model.config
         if not isinstance(config, GPTConfig):
             raise TypeError(f"{model.family} is not gpt")
-        check_weights(weight_shapes(config, model.vocabulary, model.context), model.weights)
         self.precision = precision
         self.vocabulary, self.context, self.slots = model.vocabulary, model.context, slots
         shape = native_shape(config, model.vocabulary, model.context)
         plan = EnginePlan(FORMATS[precision], threads or min(_usable_processors(), _MOST_THREADS), slots)
-        self._engine = engine_binding.Engine(shape, plan, engine_binding.pack(shape, plan.format, model.weights))
+        expected = weight_shapes(config, model.vocabulary, model.context)
+        self._engine = engine_binding.Engine(shape, plan, packed_block(model, shape, plan.format, expected))
 
     def step(self, rows: Rows) -> NDArray[np.float32]:
         """Feed rows; returns the logits after the wanted ones, (W, V)."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from treadle.generation.engine import EngineModel, open_engine
+from treadle.generation.engine import EngineModel, LazyWeights, PackedPlace, open_engine
 from treadle.models.catalog import FAMILIES
+from treadle.training.checkpoints import MODEL_FILE
 
 if TYPE_CHECKING:
     from treadle.generation.config import GenerationSettings
@@ -20,7 +21,9 @@ def open_checkpoint(checkpoint: Checkpoint, settings: GenerationSettings, slots:
     family = FAMILIES.get(record.family)
     config = family.config_class().model_validate(record.config)
     shapes = family.weight_shapes(config, record.vocabulary, record.context)
-    model = EngineModel(record.family, config, checkpoint.weights(shapes), record.vocabulary, record.context)
+    weights = LazyWeights(lambda: checkpoint.weights(shapes))
+    packed = PackedPlace(checkpoint.path / MODEL_FILE, checkpoint.document["files"][MODEL_FILE]["sha256"])
+    model = EngineModel(record.family, config, weights, record.vocabulary, record.context, packed)
     return open_engine(model, settings.engine, settings.precision, slots)
 
 
