@@ -109,7 +109,7 @@ def application() -> None:
 def main(arguments: Iterable[str] | None = None) -> None:
     """Run the command line; errors of ours print one message and no traceback."""
     try:
-        application.main(None if arguments is None else list(arguments), standalone_mode=False)
+        application.main(None if arguments is None else list(arguments), prog_name="treadle", standalone_mode=False)
     except click.exceptions.Abort:
         sys.exit(130)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -1,0 +1,104 @@
+"""What the terminal shows, verb by verb, in one process."""
+
+import pytest
+
+from treadle.cli.main import main
+from treadle.data.bundled.texts import bundled_text
+
+SHAPE = ("family.layers=1", "family.width=32", "family.heads=2", "data.sequence_length=32", "training.batch_size=4")
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def call(*arguments, code=0):
+        ended = 0
+        try:
+            main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            ended = end.code
+        shown = capfd.readouterr()
+        assert ended == code, shown.err
+        return shown.out if code == 0 else shown.out + shown.err
+
+    return call
+
+
+@pytest.fixture
+def lab(run, tmp_path, monkeypatch):
+    run("init", "lab")
+    monkeypatch.chdir(tmp_path / "lab")
+    (tmp_path / "a.txt").write_text(bundled_text("shakespeare").read_text(encoding="utf-8")[:30_000])
+    return run
+
+
+def test_each_light_verb_ends_with_the_next_step(run, tmp_path, monkeypatch):
+    assert run("init", "lab").splitlines() == [
+        f"Workspace {tmp_path / 'lab'} is ready.",
+        "Next, inside it: treadle new NAME, treadle feed NAME FILES, treadle train NAME",
+    ]
+    monkeypatch.chdir(tmp_path / "lab")
+    assert run("list") == "No models yet. Make one with: treadle new NAME\n"
+    made = run("new", "bard", "--size", "nano")
+    assert made.startswith("Model `bard` (gpt nano")
+    assert "Next: treadle feed bard FILES" in made
+    assert "bard" in run("list")
+    shown = run("show", "bard")
+    assert "0 accepted · 0 refused" in shown
+    assert "treadle feed bard FILES" in shown
+    assert "training.batch_size" not in shown
+    assert "conf/size/nano.yaml" in run("show", "bard", "--origins")
+    assert "is in the trash" in run("delete", "bard")
+
+
+def test_the_journey_reads_well(lab, tmp_path):
+    lab("new", "bard", "--size", "nano", "--tokenizer", "char", *SHAPE)
+    (tmp_path / "x.png").write_bytes(b"\x89PNG")
+    fed = lab("feed", "bard", tmp_path / "a.txt", tmp_path / "x.png")
+    assert "1 read (30.0 kB), 1 refused" in fed
+    assert "No reader knows .png" in " ".join(fed.split())
+    trained = lab("train", "bard", "--steps", 20, "training.evaluate_every=10", "training.sample_every=10")
+    assert "Done at step 20: held out" in trained
+    assert "Next: treadle sample bard" in trained
+    measured = lab("evaluate", "bard")
+    assert [line.split()[0] for line in measured.splitlines()[1:]] == ["loss", "perplexity", "bits/byte"]
+    shown = lab("show", "bard")
+    assert "(1 unknown_format)" in shown
+    assert "trained + " in shown
+    assert "checkpoint" in shown
+    sample = lab("sample", "bard", "--prompt", "ROMEO:", "--tokens", 5)
+    assert sample.startswith("ROMEO:")
+    assert "held out" in lab("list")
+
+
+def test_settings_are_shown_with_their_origins_and_checked(lab, tmp_path):
+    one = lab("config", "show", "--origin", "training.clip", "training.clip=0.5")
+    assert one.split()[:4] == ["training.clip", "0.5", "command", "line"]
+    assert "largest global gradient norm" in one
+    assert len(lab("config", "show").splitlines()) > 40
+    assert lab("config", "check") == "All files of settings are right.\n"
+    (tmp_path / "lab" / "treadle.yaml").write_text("format: 1\nsettings:\n  training:\n    clipp: 1\n")
+    found = lab("config", "check", code=1)
+    assert "treadle.yaml:4" in found
+    assert "training.clip" in found
+    assert "1 finding" in found
+
+
+def test_the_doctor_says_what_is_here(run):
+    shown = run("doctor")
+    assert "native core" in shown
+    assert "Everything that the core needs is here." in shown
+
+
+def test_help_shows_verbs_in_the_order_of_a_first_hour(run):
+    shown = run("--help")
+    places = [shown.index(f"\n  {verb} ") for verb in ("init", "new", "feed", "train", "sample", "evaluate", "show")]
+    assert places == sorted(places)
+    assert "treadle config" in run("config", "--help")
+    assert "treadle, version" in run("--version")
+
+
+def test_an_unknown_verb_of_a_noun_is_answered_with_the_nearest(run):
+    assert "Did you mean `show`?" in run("config", "shwo", code=2)
