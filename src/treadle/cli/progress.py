@@ -61,6 +61,9 @@ class Display:
             f"{units.count(data['targets'])} tokens, {units.count(data['held_out_targets'])} held out."
         )
 
+    def _on_note(self, data: dict[str, Any]) -> None:
+        self._line(data["message"])
+
     def _on_training_started(self, data: dict[str, Any]) -> None:
         plan = data["plan"]
         self._line(f"{data['message']} Ctrl-C stops and keeps what it learned.")

@@ -51,6 +51,7 @@ UNITS = (
 NEUTRAL_UNIT = ("machine.cpp",)
 
 _COMPILERS = ("g++", "clang++", "c++")
+_BUILDS_TO_KEEP = 8
 
 
 class BuildError(ResourceError):
@@ -62,21 +63,30 @@ def library_path(instruction_set: InstructionSet) -> Path:
 
     A library shipped with the package is preferred. Raises `BuildError` without a working compiler.
     """
-    shipped = Path(__file__).parent / library_name(instruction_set)
-    if shipped.exists():
-        return shipped
+    found = existing_library(instruction_set)
+    if found is not None:
+        return found
     compiler = find_compiler()
-    flags = FLAGS + instruction_set.flags
-    folder = cache_folder() / _fingerprint(compiler, flags)
-    target = folder / library_name(instruction_set)
-    if target.exists():
-        return target
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
+    target = _cached(instruction_set, compiler)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with (target.parent / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # Another process may be building the same: wait for it, then look again.
         if not target.exists():
             build(instruction_set, target, compiler)
+            _forget_old_builds(target.parent)
     return target
+
+
+def existing_library(instruction_set: InstructionSet) -> Path | None:
+    """Path of the shared object if it need not be built: shipped with the package, or in the cache."""
+    shipped = Path(__file__).parent / library_name(instruction_set)
+    if shipped.exists():
+        return shipped
+    try:
+        cached = _cached(instruction_set, find_compiler())
+    except BuildError:
+        return None
+    return cached if cached.exists() else None
 
 
 def library_name(instruction_set: InstructionSet) -> str:
@@ -145,6 +155,19 @@ def cache_folder() -> Path:
     """Where first-use builds are kept: under XDG_CACHE_HOME, else ~/.cache."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "treadle" / "native"
+
+
+def _cached(instruction_set: InstructionSet, compiler: str) -> Path:
+    folder = cache_folder() / _fingerprint(compiler, FLAGS + instruction_set.flags)
+    return folder / library_name(instruction_set)
+
+
+def _forget_old_builds(newest: Path) -> None:
+    """Keep the cache from growing with every upgrade; a library that is in use stays usable when its file goes."""
+    folders = sorted(newest.parent.iterdir(), key=lambda folder: folder.stat().st_mtime, reverse=True)
+    for folder in folders[_BUILDS_TO_KEEP:]:
+        if folder != newest:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _fingerprint(compiler: str, flags: Sequence[str]) -> str:

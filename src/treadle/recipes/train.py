@@ -12,6 +12,8 @@ from treadle.config.settings import Settings
 from treadle.data.tokenizers.tokenizer import tokenizer_from_description
 from treadle.data.words import real_word_share, words_of
 from treadle.generation.generate import GenerationRequest, complete
+from treadle.native.build import existing_library
+from treadle.native.instruction_sets import choose
 from treadle.recipes.opened import network_of, open_model, record_of
 from treadle.recipes.opened_engine import open_checkpoint, result
 from treadle.store.models import ModelCards
@@ -64,6 +66,8 @@ def run(context: RunContext, payload: TrainPayload) -> dict[str, Any]:
         start = find_start(subject, _budget(payload, settings), settings.training, prepared.loader)
         context.run.write_spec({**context.run.spec(), "settings": payload.settings, "dataset": dataset.id})
         context.emit("model", **_facts(model, settings, prepared, dataset))
+        if settings.training.learner != "torch" and existing_library(choose()) is None:
+            context.emit("note", message="The native core is compiled, once: this takes some seconds.")
         learner = open_learner(network, settings.training, None if latest is None else latest.document["plan"])
         try:
             seen: list[dict[str, Any]] = []
