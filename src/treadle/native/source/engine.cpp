@@ -16,7 +16,7 @@ double seconds_now() {
 
 Operand take_operand(Format format, int rows, int columns, Arena& arena) {
     const int64_t count = static_cast<int64_t>(rows) * columns;
-    const int64_t groups = format == Format::kInt8 ? count / kGroup : 0;
+    const int64_t groups = format == Format::kInt8 ? count / kHalfGroup : 0;
     return {arena.take<std::byte>(operand_bytes(format, count)), arena.take<float>(groups), arena.take<int32_t>(groups),
             columns};
 }
@@ -224,8 +224,8 @@ void Engine::score(const StepRows& rows, int member) {
         const int64_t start = static_cast<int64_t>(i) * width;
         EngineScratch one = scratch;
         one.normed = scratch.normed + start;
-        one.input = {scratch.input.values + operand_bytes(plan_.format, start), scratch.input.scales + start / kGroup,
-                     scratch.input.sums + start / kGroup, width};
+        one.input = {scratch.input.values + operand_bytes(plan_.format, start), scratch.input.scales + start / kHalfGroup,
+                     scratch.input.sums + start / kHalfGroup, width};
         normed(x_ + static_cast<int64_t>(rows.wanted[i]) * width, 1, weights_.gain, weights_.bias, one);
     }
     const Lanes cap = lanes(shape_.logit_soft_cap);

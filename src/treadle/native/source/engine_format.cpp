@@ -35,9 +35,10 @@ void store_group(Format format, const Operand& operand, int row, int group, cons
     } else if (format == Format::kBfloat16) {
         narrow<Bfloat16>(values, reinterpret_cast<uint16_t*>(operand.values) + place, kGroup);
     } else {
-        const int64_t index = static_cast<int64_t>(row) * (operand.columns / kGroup) + group;
-        quantise_group(values, reinterpret_cast<int8_t*>(operand.values) + place, operand.scales + index,
-                       operand.sums + index);
+        for (int64_t half = place; half < place + kGroup; half += kHalfGroup, values += kHalfGroup) {
+            quantise_half(values, reinterpret_cast<int8_t*>(operand.values) + half, operand.scales + half / kHalfGroup,
+                          operand.sums + half / kHalfGroup);
+        }
     }
 }
 

@@ -6,8 +6,10 @@
 
 namespace treadle {
 
-// Values of a row that share one scale in int8, for weights and activations alike; one panel's width.
+// Values of a row of weights that share one scale in int8: one panel's width. Activations, which vary more, have one
+// for each half of that.
 constexpr int kGroup = 64;
+constexpr int kHalfGroup = kGroup / 2;
 
 enum class Format : int32_t { kFloat32 = 0, kBfloat16 = 1, kInt8 = 2 };
 
@@ -26,10 +28,10 @@ inline int64_t panel_bytes(Format format, int columns) {
     return values + values / kGroup * 2;
 }
 
-// Rows to multiply, in the engine's format: `values` [row][columns]; in int8 also a scale and the sum of each group.
+// Rows to multiply, in the engine's format: `values` [row][columns]; in int8 also scale and sum of each half group.
 struct Operand {
     std::byte* values;
-    float* scales;    // [row][columns / 64]
+    float* scales;    // [row][columns / 32]
     int32_t* sums;
     int columns;
 };
@@ -49,7 +51,7 @@ void multiply(Format format, const Matrix& matrix, int panel, const Operand& ope
 void pack_panel(Format format, const float* rows, int columns, std::byte* panel);
 
 // The int8 parts of the above.
-void quantise_group(const float* values, int8_t* quantised, float* scale, int32_t* sum);
+void quantise_half(const float* values, int8_t* quantised, float* scale, int32_t* sum);
 void pack_panel_int8(const float* rows, int columns, std::byte* panel);
 void multiply_int8(const Matrix& matrix, int panel, const Operand& operand, int rows, float* out);
 

@@ -1,5 +1,5 @@
-// Products of 8-bit integers with one scale for each 64 neighbouring values. Sums within a group are exact, those of the
-// groups run in order with fused products: every instruction set gives the same bits.
+// Products of 8-bit integers with one scale for 64 neighbouring weights and 32 neighbouring activations. Sums of those 32
+// are exact and are added up in order with fused products: every instruction set gives the same bits.
 #include <algorithm>
 
 #include "engine_format.h"
@@ -8,7 +8,7 @@ namespace treadle {
 
 namespace {
 
-constexpr int kWords = kGroup / 4;                        // Words of 4 columns in a group.
+constexpr int kWords = kHalfGroup / 4;                    // Words of 4 columns in half a group.
 constexpr int kGroupBytes = kGroup * kPanel + 2 * kPanel;  // One group of a panel: values, then scales.
 
 // Whole floats between -128 and 127 to bytes; what is not a number becomes 0.
@@ -29,67 +29,79 @@ uint16_t bfloat16_above(float value) {
     return static_cast<uint16_t>((bits + 0xffffu) >> 16);
 }
 
+// A few rows times one panel; `stride` is that of the values, scales and sums have `2 * groups` to a row.
+struct Rows {
+    const int8_t* values;
+    int64_t stride;
+    const float* scales;
+    const int32_t* sums;
+    int groups;
+};
+
+inline int32_t four_values(const Rows& rows, int row, int place) {
+    int32_t four;
+    std::memcpy(&four, rows.values + row * rows.stride + place, sizeof four);
+    return four;
+}
+
 #if defined(TREADLE_AVX512)
 
 // Weights are stored as unsigned bytes (value + 128), as the instruction wants one side; starting at -128 times the sum
-// of the row's values takes that back.
-template <int Rows, int Sets>
-inline __attribute__((always_inline)) void multiply_rows(const std::byte* weights, int groups, const int8_t* values,
-                                                         int64_t stride, const float* scales, const int32_t* sums,
-                                                         float* out) {
-    Vec total[Rows][4];
+// of the row's values takes that back. `Halves` of a group are summed side by side: one row alone needs the chains.
+template <int Count, int Halves>
+inline __attribute__((always_inline)) void multiply_rows(const std::byte* weights, const Rows& rows, float* out) {
+    Vec total[Count][4];
     TREADLE_UNROLL
-    for (int row = 0; row < Rows; row++) {
+    for (int row = 0; row < Count; row++) {
         TREADLE_UNROLL
         for (int part = 0; part < 4; part++) total[row][part] = zero();
     }
-    for (int group = 0; group < groups; group++, weights += kGroupBytes) {
-        __m512i sum[Sets][Rows][4];
+    for (int half = 0; half < 2 * rows.groups; half += Halves) {
+        const std::byte* group = weights + half / 2 * kGroupBytes;
+        __m512i sum[Halves][Count][4];
         TREADLE_UNROLL
-        for (int row = 0; row < Rows; row++) {
-            const __m512i start = _mm512_set1_epi32(-128 * sums[row * groups + group]);
+        for (int side = 0; side < Halves; side++) {
             TREADLE_UNROLL
-            for (int part = 0; part < 4; part++) {
-                sum[0][row][part] = start;
-                if (Sets == 2) sum[Sets - 1][row][part] = _mm512_setzero_si512();
+            for (int row = 0; row < Count; row++) {
+                const __m512i start = _mm512_set1_epi32(-128 * rows.sums[row * 2 * rows.groups + half + side]);
+                TREADLE_UNROLL
+                for (int part = 0; part < 4; part++) sum[side][row][part] = start;
             }
         }
-        const int8_t* from = values + group * kGroup;
-        for (int word = 0; word < kWords; word += Sets) {
+        const std::byte* from = group + half % 2 * kWords * 256;
+        for (int word = 0; word < kWords; word++) {
             TREADLE_UNROLL
-            for (int set = 0; set < Sets; set++) {
+            for (int side = 0; side < Halves; side++) {
+                const int place = side * kWords + word;
                 __m512i columns[4];
                 TREADLE_UNROLL
-                for (int part = 0; part < 4; part++) {
-                    columns[part] = _mm512_loadu_si512(weights + (word + set) * 256 + part * 64);
-                }
+                for (int part = 0; part < 4; part++) columns[part] = _mm512_loadu_si512(from + place * 256 + part * 64);
                 TREADLE_UNROLL
-                for (int row = 0; row < Rows; row++) {
-                    int32_t four;
-                    std::memcpy(&four, from + row * stride + (word + set) * 4, sizeof four);
-                    const __m512i value = _mm512_set1_epi32(four);
+                for (int row = 0; row < Count; row++) {
+                    const __m512i value = _mm512_set1_epi32(four_values(rows, row, half * kHalfGroup + place * 4));
                     TREADLE_UNROLL
                     for (int part = 0; part < 4; part++) {
-                        sum[set][row][part] = _mm512_dpbusd_epi32(sum[set][row][part], columns[part], value);
+                        sum[side][row][part] = _mm512_dpbusd_epi32(sum[side][row][part], columns[part], value);
                     }
                 }
             }
         }
-        const auto* scale = reinterpret_cast<const uint16_t*>(weights + kGroup * kPanel);
+        const auto* scale = reinterpret_cast<const uint16_t*>(group + kGroup * kPanel);
         TREADLE_UNROLL
         for (int part = 0; part < 4; part++) {
             const Vec column_scale = load_bfloat16(scale + part * 16);
             TREADLE_UNROLL
-            for (int row = 0; row < Rows; row++) {
-                __m512i whole = sum[0][row][part];
-                if (Sets == 2) whole = _mm512_add_epi32(whole, sum[Sets - 1][row][part]);
-                const Vec both = column_scale * broadcast(scales[row * groups + group]);
-                total[row][part] = fused(_mm512_cvtepi32_ps(whole), both, total[row][part]);
+            for (int row = 0; row < Count; row++) {
+                TREADLE_UNROLL
+                for (int side = 0; side < Halves; side++) {
+                    const Vec both = column_scale * broadcast(rows.scales[row * 2 * rows.groups + half + side]);
+                    total[row][part] = fused(_mm512_cvtepi32_ps(sum[side][row][part]), both, total[row][part]);
+                }
             }
         }
     }
     TREADLE_UNROLL
-    for (int row = 0; row < Rows; row++) {
+    for (int row = 0; row < Count; row++) {
         TREADLE_UNROLL
         for (int part = 0; part < 4; part++) store(out + row * kPanel + part * 16, total[row][part]);
     }
@@ -100,41 +112,37 @@ constexpr int kMostRows = 6;
 #elif defined(TREADLE_AVX2)
 
 // |weight| is unsigned and the weight's sign goes to the other side: no pair of products leaves 16 bits.
-template <int Rows, int Sets>
-inline __attribute__((always_inline)) void multiply_rows(const std::byte* weights, int groups, const int8_t* values,
-                                                         int64_t stride, const float* scales, const int32_t*,
-                                                         float* out) {
+template <int Count, int Halves>
+inline __attribute__((always_inline)) void multiply_rows(const std::byte* weights, const Rows& rows, float* out) {
     const __m256i flip = _mm256_set1_epi8(static_cast<char>(0x80));
     const __m256i ones = _mm256_set1_epi16(1);
     for (int eighth = 0; eighth < 8; eighth++) {
-        Vec total[Rows];
-        for (int row = 0; row < Rows; row++) total[row] = zero();
-        const std::byte* panel = weights + eighth * 32;
-        for (int group = 0; group < groups; group++, panel += kGroupBytes) {
-            __m256i sum[Rows];
-            for (int row = 0; row < Rows; row++) sum[row] = _mm256_setzero_si256();
-            const int8_t* from = values + group * kGroup;
+        Vec total[Count];
+        for (int row = 0; row < Count; row++) total[row] = zero();
+        for (int half = 0; half < 2 * rows.groups; half++) {
+            const std::byte* group = weights + half / 2 * kGroupBytes;
+            const std::byte* from = group + half % 2 * kWords * 256 + eighth * 32;
+            __m256i sum[Count];
+            for (int row = 0; row < Count; row++) sum[row] = _mm256_setzero_si256();
             for (int word = 0; word < kWords; word++) {
                 const __m256i column =
-                    _mm256_xor_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(panel + word * 256)), flip);
+                    _mm256_xor_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + word * 256)), flip);
                 const __m256i magnitude = _mm256_abs_epi8(column);
                 TREADLE_UNROLL
-                for (int row = 0; row < Rows; row++) {
-                    int32_t four;
-                    std::memcpy(&four, from + row * stride + word * 4, sizeof four);
-                    const __m256i value = _mm256_sign_epi8(_mm256_set1_epi32(four), column);
-                    const __m256i pairs = _mm256_maddubs_epi16(magnitude, value);
+                for (int row = 0; row < Count; row++) {
+                    const __m256i four = _mm256_set1_epi32(four_values(rows, row, half * kHalfGroup + word * 4));
+                    const __m256i pairs = _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(four, column));
                     sum[row] = _mm256_add_epi32(sum[row], _mm256_madd_epi16(pairs, ones));
                 }
             }
-            const auto* scale = reinterpret_cast<const uint16_t*>(panel - eighth * 32 + kGroup * kPanel) + eighth * 8;
-            const Vec column_scale = load_bfloat16(scale);
-            for (int row = 0; row < Rows; row++) {
-                const Vec both = column_scale * broadcast(scales[row * groups + group]);
+            const auto* scale = reinterpret_cast<const uint16_t*>(group + kGroup * kPanel);
+            const Vec column_scale = load_bfloat16(scale + eighth * 8);
+            for (int row = 0; row < Count; row++) {
+                const Vec both = column_scale * broadcast(rows.scales[row * 2 * rows.groups + half]);
                 total[row] = fused(_mm256_cvtepi32_ps(sum[row]), both, total[row]);
             }
         }
-        for (int row = 0; row < Rows; row++) store(out + row * kPanel + eighth * 8, total[row]);
+        for (int row = 0; row < Count; row++) store(out + row * kPanel + eighth * 8, total[row]);
     }
 }
 
@@ -142,23 +150,23 @@ constexpr int kMostRows = 4;
 
 #else
 
-template <int Rows, int Sets>
-void multiply_rows(const std::byte* weights, int groups, const int8_t* values, int64_t stride, const float* scales,
-                   const int32_t*, float* out) {
-    for (int row = 0; row < Rows; row++) {
+template <int Count, int Halves>
+void multiply_rows(const std::byte* weights, const Rows& rows, float* out) {
+    for (int row = 0; row < Count; row++) {
         alignas(64) float total[kPanel] = {};
-        const std::byte* panel = weights;
-        for (int group = 0; group < groups; group++, panel += kGroupBytes) {
+        for (int half = 0; half < 2 * rows.groups; half++) {
+            const std::byte* group = weights + half / 2 * kGroupBytes;
+            const std::byte* from = group + half % 2 * kWords * 256;
             int32_t sum[kPanel] = {};
-            const int8_t* from = values + row * stride + group * kGroup;
             for (int word = 0; word < kWords; word++) {
-                const auto* column = reinterpret_cast<const uint8_t*>(panel + word * 256);
+                const auto* column = reinterpret_cast<const uint8_t*>(from + word * 256);
+                const int8_t* four = rows.values + row * rows.stride + half * kHalfGroup + word * 4;
                 for (int i = 0; i < kPanel; i++) {
-                    for (int j = 0; j < 4; j++) sum[i] += (column[4 * i + j] - 128) * from[word * 4 + j];
+                    for (int j = 0; j < 4; j++) sum[i] += (column[4 * i + j] - 128) * four[j];
                 }
             }
-            const auto* scale = reinterpret_cast<const uint16_t*>(panel + kGroup * kPanel);
-            const Vec row_scale = broadcast(scales[row * groups + group]);
+            const auto* scale = reinterpret_cast<const uint16_t*>(group + kGroup * kPanel);
+            const Vec row_scale = broadcast(rows.scales[row * 2 * rows.groups + half]);
             for (int i = 0; i < kPanel; i += kLanes) {
                 Vec whole;
                 for (int lane = 0; lane < kLanes; lane++) whole[lane] = static_cast<float>(sum[i + lane]);
@@ -173,24 +181,23 @@ constexpr int kMostRows = 4;
 
 #endif
 
-template <int Rows, int Sets>
+template <int Count, int Halves>
 __attribute__((noinline)) void multiply_some(const Matrix& matrix, int panel, const Operand& operand, int first,
                                              float* out) {
-    const int groups = operand.columns / kGroup;
-    multiply_rows<Rows, Sets>(matrix.data + panel * panel_bytes(Format::kInt8, matrix.columns), groups,
-                              reinterpret_cast<const int8_t*>(operand.values) +
-                                  static_cast<int64_t>(first) * operand.columns,
-                              operand.columns, operand.scales + static_cast<int64_t>(first) * groups,
-                              operand.sums + static_cast<int64_t>(first) * groups, out + first * kPanel);
+    const int64_t start = static_cast<int64_t>(first) * operand.columns;
+    const Rows rows{reinterpret_cast<const int8_t*>(operand.values) + start, operand.columns,
+                    operand.scales + start / kHalfGroup, operand.sums + start / kHalfGroup, operand.columns / kGroup};
+    multiply_rows<Count, Halves>(matrix.data + panel * panel_bytes(Format::kInt8, matrix.columns), rows,
+                                 out + first * kPanel);
 }
 
 }  // namespace
 
-// Both ends of the range are +-127. A group with a value that is no finite number gets a scale that is none.
-void quantise_group(const float* values, int8_t* quantised, float* scale, int32_t* sum) {
+// Both ends of the range are +-127. Where a value is no finite number the scale is none either.
+void quantise_half(const float* values, int8_t* quantised, float* scale, int32_t* sum) {
     Lanes most = lanes(0.0f);
     Lanes broken = lanes(0.0f);
-    for (int i = 0; i < kGroup; i += 16) {
+    for (int i = 0; i < kHalfGroup; i += 16) {
         const Lanes value = load_lanes(values + i);
         most = greater(most, greater(value, lanes(0.0f) - value));
         broken = fused(value, lanes(0.0f), broken);
@@ -200,11 +207,11 @@ void quantise_group(const float* values, int8_t* quantised, float* scale, int32_
     *scale = largest / 127.0f + total(broken);
     const Lanes factor = lanes(largest < 1e-30f ? 0.0f : inverse);
     int32_t added = 0;
-    for (int i = 0; i < kGroup; i += 16) {
+    for (int i = 0; i < kHalfGroup; i += 16) {
         const Lanes whole = smaller(greater(rounded(load_lanes(values + i) * factor), lanes(-127.0f)), lanes(127.0f));
         store_bytes(quantised + i, whole);
     }
-    for (int i = 0; i < kGroup; i++) added += quantised[i];
+    for (int i = 0; i < kHalfGroup; i++) added += quantised[i];
     *sum = added;
 }
 
