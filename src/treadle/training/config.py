@@ -20,7 +20,7 @@ class TrainingSettings(Spec):
     clip: float = Field(1.0, ge=0, description="largest global gradient norm; 0 = no clipping")
     warmup_steps: int = Field(10, ge=0, description="steps over which the rate rises linearly to its peak")
     cooldown: float = Field(
-        0.8, ge=0, lt=1, description="last share of the budget, over which the rate falls linearly to 0; 0 = none"
+        0.5, ge=0, lt=1, description="last share of the budget, over which the rate falls linearly to 0; 0 = none"
     )
     seed: int = Field(1, ge=0, lt=2**63, description="seed of first weights, reading order and dropout")
     learner: Literal["auto", "native", "torch"] = Field(
