@@ -157,6 +157,8 @@ class Draft:
     seed: int
     boundary: int
     bias: Mapping[int, float]
+    log_probabilities: bool = False
+    """Whether each token's is wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,8 @@ class Written:
     tokens: Sequence[int]
     ending: Literal["", "length", "boundary"]
     """Why it goes on no more; empty while it does."""
+    log_probabilities: Sequence[float] = ()
+    """One for each token, where they are wanted."""
 
 
 @runtime_checkable

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal
 
 from treadle.base.errors import UsageError, WeightsError
 from treadle.generation.engine import Draft, Rows, WritingEngine
-from treadle.generation.sampling import Sampler
+from treadle.generation.sampling import Sampler, log_probability
 from treadle.generation.stops import StopFilter
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ class GenerationRequest:
     """What to do with characters of the prompt that the vocabulary lacks."""
     logit_bias: Mapping[int, float] = field(default_factory=dict)
     """Added to the logits of these ids."""
+    log_probabilities: bool = False
+    """Whether bursts and completion tell each token's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class Burst:
     ids: tuple[int, ...]
     text: str
     """Text that is now certain; may be empty while a character or a stop string may still become whole."""
+    log_probabilities: tuple[float, ...] = ()
+    """Of each token in nats, as the model sees it: before penalties, bias and temperature. Empty unless asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,8 @@ class Completion:
     """Tokens at the beginning of the prompt that did not fit into the context."""
     engine: str
     precision: str
+    log_probabilities: tuple[float, ...] = ()
+    """Of each token, as in `Burst`; empty unless asked for."""
 
 
 def generate(
@@ -175,6 +181,8 @@ class _Text:
         self._vocabulary = engine.vocabulary
         self._bias = dict(request.logit_bias)
         self._sampler: Sampler | None = None
+        self._wants_logs = request.log_probabilities
+        self._logs: list[float] = []
         self._decoder = tokenizer.decoder()
         self._filter = StopFilter(settings.stop)
         self._text: list[str] = []
@@ -199,11 +207,11 @@ class _Text:
         text = self._take(token)
         if self.reason is None and len(self._ids) - self._prompt_length == self._settings.tokens:
             text += self._end("length")
-        return self._burst((token,), text)
+        return self._burst((token,), text, [log_probability(logits, token)] if self._wants_logs else ())
 
     def draft(self) -> Draft:
         """The text as an engine needs it that draws tokens itself."""
-        return Draft(self._ids, self._settings, self._seed, self._boundary, self._bias)
+        return Draft(self._ids, self._settings, self._seed, self._boundary, self._bias, self._wants_logs)
 
     def accept_written(self, written: Written) -> Burst:
         """Take tokens that the engine drew; those after a stop string were never written."""
@@ -215,7 +223,7 @@ class _Text:
                 break
         if written.ending and self.reason is None:
             text += self._end(written.ending)
-        return self._burst(tuple(written.tokens[:taken]), text)
+        return self._burst(tuple(written.tokens[:taken]), text, written.log_probabilities[:taken])
 
     def _take(self, token: int) -> str:
         """Add a token and give the text that it makes certain."""
@@ -237,6 +245,7 @@ class _Text:
             unread=self._unread,
             engine=engine.name,
             precision=engine.precision,
+            log_probabilities=tuple(self._logs),
         )
 
     def _end(self, reason: Reason) -> str:
@@ -245,9 +254,10 @@ class _Text:
         self.reason = "stop" if self._filter.stopped else reason
         return text + self._filter.finish()
 
-    def _burst(self, ids: tuple[int, ...], text: str) -> Burst:
+    def _burst(self, ids: tuple[int, ...], text: str, logs: Sequence[float] = ()) -> Burst:
         self._text.append(text)
-        return Burst(self._index, ids, text)
+        self._logs.extend(logs)
+        return Burst(self._index, ids, text, tuple(logs))
 
 
 def _check_engine(engine: Engine, settings: GenerationSettings) -> None:

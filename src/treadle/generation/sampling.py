@@ -125,6 +125,13 @@ class Sampler:
         return int(ids[np.searchsorted(sums, uniform(self._seed, self._drawn) * sums[-1], side="right")])
 
 
+def log_probability(logits: NDArray[np.float32], token: int) -> float:
+    """Natural logarithm of the token's probability as the model sees it: before penalties, bias and temperature."""
+    x = logits.astype(np.float64)
+    x -= x.max()
+    return float(x[token]) - math.log(float(exponential(x).cumsum()[-1]))
+
+
 def top_k_ids(x: Doubles, k: int) -> NDArray[np.int64]:
     """Ids, rising, of the k greatest of x (V,); of equals the lowest ids; 0 = all."""
     if k == 0 or k >= x.size:

@@ -85,6 +85,8 @@ class Text:
     frequency_penalty: float
     presence_penalty: float
     bias: Mapping[int, float]
+    log_probabilities: bool = False
+    """Whether each token's is wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,8 @@ class Burst:
     slot: int
     tokens: list[int]
     ending: Ending
+    log_probabilities: list[float]
+    """One for each token, where they are wanted; else empty."""
 
 
 class _Shape(Structure):
@@ -135,11 +139,12 @@ class _Text(Structure):
         ("bias_ids", c_void_p),
         ("bias", c_void_p),
         ("bias_count", c_int32),
+        ("log_probabilities", c_int32),
     ]
 
 
 class _Burst(Structure):
-    _fields_ = [(name, c_int32) for name in ("slot", "count", "ending")]
+    _fields_ = [(name, c_int32) for name in ("slot", "count", "ending", "log_probabilities")]
 
 
 _ERRORS: dict[int, type[TreadleError]] = {1: UsageError, 2: ResourceError}
@@ -161,7 +166,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "engine_use_threads": (c_int32, [c_void_p, c_int32]),
     "engine_begin": (c_int32, [c_void_p, c_int32, POINTER(_Text)]),
     "engine_forget": (c_int32, [c_void_p, c_int32]),
-    "engine_write": (c_int32, [c_void_p, c_double, c_int32, POINTER(_Burst), POINTER(c_int32), c_void_p]),
+    "engine_write": (c_int32, [c_void_p, c_double, c_int32, POINTER(_Burst), POINTER(c_int32), c_void_p, c_void_p]),
 }
 
 
@@ -258,6 +263,7 @@ class Engine:
         self._vocabulary = shape.vocabulary
         self._bursts = (_Burst * plan.slots)()
         self._tokens = np.empty(plan.slots * BURST_TOKENS, np.int32)
+        self._logs = np.empty(plan.slots * BURST_TOKENS, np.float64)
         needed, available = memory_required(shape, plan), memory_available()
         if available is not None and needed > available:
             raise ResourceError(
@@ -314,13 +320,14 @@ class Engine:
     def write(self, seconds: float) -> list[Burst]:
         """Write all texts until one ends or the time is over, at least one token each; one burst for each text."""
         count = c_int32()
-        self._library.call(
-            "engine_write", self._handle, seconds, BURST_TOKENS, self._bursts, byref(count), self._tokens.ctypes.data
-        )
+        places = self._tokens.ctypes.data, self._logs.ctypes.data
+        self._library.call("engine_write", self._handle, seconds, BURST_TOKENS, self._bursts, byref(count), *places)
         found, start = [], 0
         for one in self._bursts[: count.value]:
-            found.append(Burst(one.slot, self._tokens[start : start + one.count].tolist(), Ending(one.ending)))
-            start += one.count
+            end = start + one.count
+            logs = self._logs[start:end].tolist() if one.log_probabilities else []
+            found.append(Burst(one.slot, self._tokens[start:end].tolist(), Ending(one.ending), logs))
+            start = end
         return found
 
     def use_threads(self, threads: int) -> None:
@@ -352,7 +359,7 @@ def _pack_shape(shape: Shape) -> _Shape:
 
 _PLAIN_FIELDS = (
     *("boundary", "seed", "temperature", "top_k", "top_p", "min_p"),
-    *("repetition_penalty", "frequency_penalty", "presence_penalty"),
+    *("repetition_penalty", "frequency_penalty", "presence_penalty", "log_probabilities"),
 )
 
 

@@ -273,7 +273,8 @@ int32_t treadle_engine_begin(TreadleEngine* engine, int32_t slot, const TreadleT
                                              text->boundary};
         treadle::Sampler sampler(settings, engine->engine->shape().vocabulary, prompt, std::move(bias));
         const int64_t most = static_cast<int64_t>(prompt.size()) + text->most;
-        engine->writer.begin(slot, treadle::Text{std::move(prompt), most, 0, 0, std::move(sampler), {}, {}});
+        engine->writer.begin(slot, treadle::Text{std::move(prompt), most, 0, 0, std::move(sampler), {}, {},
+                                                 text->log_probabilities != 0, {}});
         return TREADLE_OK;
     });
 }
@@ -287,9 +288,9 @@ int32_t treadle_engine_forget(TreadleEngine* engine, int32_t slot) {
 }
 
 int32_t treadle_engine_write(TreadleEngine* engine, double seconds, int32_t most, TreadleBurst* bursts,
-                             int32_t* burst_count, int32_t* tokens) {
+                             int32_t* burst_count, int32_t* tokens, double* logs) {
     return guarded([&]() -> int32_t {
-        if (!engine || !bursts || !burst_count || !tokens) return fail(TREADLE_INVALID, "all arrays must be given");
+        if (!engine || !bursts || !burst_count || !tokens || !logs) return fail(TREADLE_INVALID, "all arrays must be given");
         const Range range[] = {{"tokens of a burst", most, 1, 1 << 20}};
         if (int32_t code = check_ranges(range)) return code;
         engine->writer.write(seconds, most);
@@ -298,7 +299,9 @@ int32_t treadle_engine_write(TreadleEngine* engine, double seconds, int32_t most
             const treadle::Text* text = engine->writer.text(slot);
             if (!text) continue;
             bursts[(*burst_count)++] = {slot, static_cast<int32_t>(text->fresh.size()),
-                                        static_cast<int32_t>(text->ending)};
+                                        static_cast<int32_t>(text->ending), text->with_logs};
+            std::copy(text->logs.begin(), text->logs.end(), logs);
+            logs += text->fresh.size();
             tokens = std::copy(text->fresh.begin(), text->fresh.end(), tokens);
         }
         return TREADLE_OK;

@@ -82,6 +82,17 @@ int Sampler::pick(const float* logits) {
     return token;
 }
 
+double Sampler::log_probability(const float* logits, int token) {
+    const double greatest = static_cast<double>(*std::max_element(logits, logits + x_.size()));
+    scratch_.resize(x_.size());
+    for (size_t i = 0; i < x_.size(); i++) scratch_[i] = static_cast<double>(logits[i]) - greatest;
+    const double chosen = scratch_[static_cast<size_t>(token)];
+    exponential(scratch_.data(), scratch_.size());
+    double sum = 0;
+    for (double weight : scratch_) sum += weight;
+    return chosen - std::log(sum);
+}
+
 bool Sampler::widen(const float* logits) {
     float nothing = 0.0f;  // Stays zero unless something is no finite number.
     for (size_t i = 0; i < x_.size(); i++) {

@@ -29,6 +29,8 @@ class Sampler {
 
     // Chooses the next token and remembers it; `kNotANumber` if a logit is not finite.
     int pick(const float* logits);
+    // Natural logarithm of the token's probability as the model sees it: before penalties, bias and temperature.
+    double log_probability(const float* logits, int token);
 
     int32_t boundary() const { return settings_.boundary; }
 

@@ -77,6 +77,7 @@ bool Writer::advance() {
         else {
             text.ids.push_back(token);
             text.fresh.push_back(token);
+            if (text.with_logs) text.logs.push_back(text.sampler.log_probability(logits_.data() + i * vocabulary, token));
             if (static_cast<int64_t>(text.ids.size()) == text.most) text.ending = Ending::kLength;
         }
         going = going && text.ending == Ending::kNone;
@@ -87,7 +88,9 @@ bool Writer::advance() {
 void Writer::write(double seconds, int64_t most) {
     const auto start = std::chrono::steady_clock::now();
     for (std::optional<Text>& text : texts_) {
-        if (text) text->fresh.clear();
+        if (!text) continue;
+        text->fresh.clear();
+        text->logs.clear();
     }
     for (int64_t written = 0; written < most; written++) {
         if (!advance()) return;

@@ -20,6 +20,8 @@ struct Text {
     Sampler sampler;
     Ending ending = Ending::kNone;
     std::vector<int32_t> fresh;  // Written in this burst.
+    bool with_logs = false;
+    std::vector<double> logs;    // Log-probabilities of `fresh`, if they are wanted.
 };
 
 // Writes all its texts together, one token of each at a time.
