@@ -180,7 +180,7 @@ def test_a_real_model_trained_ten_and_then_twenty_is_the_one_trained_twenty_at_o
     train(tmp_path / "first", learner, Budget("steps", 10))
     continued = train(tmp_path / "first", learner, Budget("steps", 20))
     assert continued.start.kind == "continued"
-    assert continued.start.place.step == 2  # the cool-down is the last 80 %
+    assert continued.start.place.step == 5  # the cool-down is the last half
     at_once = train(tmp_path / "at once", learner, Budget("steps", 20))
     assert continued.evaluation is not None
     assert at_once.evaluation is not None

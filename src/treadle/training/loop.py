@@ -88,9 +88,8 @@ class Training:
         self.last_checkpoint = start.checkpoint
         self.recoveries = 0
         self.skipped_examples = 0
-        self._trunk = start.checkpoint is None or start.checkpoint.trunk
+        self._trunk = start.trunk
         self._good = (start.checkpoint, start.place, self._trunk)
-        self._furthest = start.furthest
         self.plan_changed = False
         self._plan_changes: list[dict[str, Any]] = []
         self._stop_requested = stop_requested
@@ -177,7 +176,6 @@ class Training:
         self._read_clock()
         _require_number("The training loss", result.loss)
         _require_number("The gradient's norm", result.gradient_norm)
-        self._furthest = (max(self._furthest[0], self.place.step), max(self._furthest[1], self.epochs))
         old = result.loss if self.smoothed_loss is None else self.smoothed_loss
         self.result, self.smoothed_loss = result, _SMOOTHING * old + (1 - _SMOOTHING) * result.loss
         for callback in self.callbacks:
@@ -242,7 +240,6 @@ class Training:
             "seconds": self.place.seconds,
             "trunk": self._trunk,
             "finished": finished,
-            "furthest": {"steps": self._furthest[0], "epochs": self._furthest[1]},
             "recoveries": self.recoveries,
         }
 

@@ -67,6 +67,8 @@ class Schedule:
     warmup_steps: int
     cooldown: float
     """The share of the budget that was asked for; kept to see whether it has been changed since."""
+    warmup_from: int = 0
+    """Step after which the warm-up begins: 0, or where a model that had cooled down is warmed up again."""
 
     def measured(self, place: Place) -> float:
         """Translate a place into the budget's measure."""
@@ -86,7 +88,8 @@ class Schedule:
 
     def rate_scale(self, place: Place) -> float:
         """Factor on every peak rate for the step that follows `place`; above 0 up to the last one."""
-        warm = min(1.0, (place.step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
+        since = place.step + 1 - self.warmup_from
+        warm = min(1.0, since / self.warmup_steps) if self.warmup_steps else 1.0
         if not self.cooling(place):
             return warm
         return warm * max(0.0, (self.end - self.measured(place)) / (self.end - self.cooldown_start))

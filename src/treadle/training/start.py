@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from treadle.base.errors import UsageError
@@ -46,21 +46,26 @@ class Start:
     checkpoint: Checkpoint | None
     place: Place
     schedule: Schedule
-    furthest: tuple[int, float]
-    """Most steps and most epochs that any checkpoint of the model has had."""
+    trunk: bool
+    """Whether what follows, up to the cool-down, may be gone on from later."""
+    newest: int = 0
+    """Steps of the model's newest checkpoint."""
 
     def describe(self) -> str:
         """One sentence for people."""
         if self.checkpoint is None:
             return f"Training begins: {self.schedule.budget}."
+        budget = self.schedule.budget
+        target = f"for {budget}" if budget.unit == "minutes" else f"to {budget}"
         where = f"step {self.place.step}"
         if self.kind == "resumed":
-            return f"Training goes on exactly where it was interrupted, at {where}, to {self.schedule.budget}."
+            return f"Training goes on exactly where it was interrupted, at {where}, {target}."
         if self.kind == "finished":
-            return f"This run had already reached {self.schedule.budget}; nothing is left to do."
-        if self.place.step < self.furthest[0] and self.checkpoint.trunk:
-            return f"Training goes on from {where}, before the last cool-down, to {self.schedule.budget}."
-        return f"Training goes on from {where} to {self.schedule.budget}."
+            return f"The model has already been trained {target}; nothing is left to do."
+        if self.newest > self.place.step:
+            taken = f"steps {self.place.step + 1:,} to {self.newest:,} were its cool-down and are taken again"
+            return f"Training goes on from {where}, before the last cool-down, {target}: {taken}."
+        return f"Training goes on from {where} {target}."
 
 
 def find_start(subject: Subject, budget: Budget, settings: TrainingSettings, loader: Loader) -> Start:
@@ -71,20 +76,33 @@ def find_start(subject: Subject, budget: Budget, settings: TrainingSettings, loa
     latest = subject.checkpoints.latest()
     if latest is None:
         place = Place()
-        return Start("fresh", None, place, _schedule(budget, place, settings, loader), (0, 0.0))
-    state = latest.document["schedule"]
-    before = schedule_from_json(state["plan"])
-    furthest = (int(state["furthest"]["steps"]), float(state["furthest"]["epochs"]))
-    same = before.budget == budget and _same_data(latest, subject, loader)
-    if same and latest.finished and latest.document["lineage"]["run"] == subject.run:
-        return Start("finished", latest, _place(latest, subject, loader), before, furthest)
-    if same and not latest.finished and before.cooldown == settings.cooldown:
-        return Start("resumed", latest, _place(latest, subject, loader), before, furthest)
-    _check_target(budget, *furthest)
+        return Start("fresh", None, place, _schedule(budget, place, settings, loader), trunk=True)
+    before = schedule_from_json(latest.document["schedule"]["plan"])
+    place = _place(latest, subject, loader)
+    if before.budget == budget and _same_data(latest, subject, loader):
+        same_run = latest.document["lineage"]["run"] == subject.run
+        if latest.finished and (same_run or budget.unit != "minutes"):
+            return Start("finished", latest, place, before, latest.trunk, latest.step)
+        if not latest.finished and before.cooldown == settings.cooldown:
+            return Start("resumed", latest, place, before, latest.trunk, latest.step)
+    _check_target(budget, latest.step, place.epochs(loader.examples_per_epoch))
+    if budget.unit == "minutes":
+        return _warmed_up_again(latest, place, budget, settings, loader)
     stem = latest if latest.trunk else roles(subject.checkpoints.all()).get("stem", latest)
-    place = _place(stem, subject, loader)
-    place = Place(place.step, place.examples, place.epochs_before, seconds=0.0)
-    return Start("continued", stem, place, _schedule(budget, place, settings, loader), furthest)
+    place = replace(_place(stem, subject, loader), seconds=0.0)
+    schedule = _schedule(budget, place, settings, loader)
+    return Start("continued", stem, place, schedule, stem.trunk, latest.step)
+
+
+def _warmed_up_again(
+    latest: Checkpoint, place: Place, budget: Budget, settings: TrainingSettings, loader: Loader
+) -> Start:
+    """Go on from the newest weights; if they had begun to cool down, they become the stem of what follows."""
+    place = replace(place, seconds=0.0)
+    schedule = _schedule(budget, place, settings, loader)
+    if not latest.trunk:
+        schedule = replace(schedule, warmup_from=place.step)
+    return Start("continued", latest, place, schedule, trunk=True, newest=latest.step)
 
 
 def data_state(place: Place, dataset: str, loader: Loader) -> dict[str, Any]:
@@ -122,8 +140,7 @@ def _check_target(budget: Budget, steps: int, epochs: float) -> None:
             f"Use --steps {steps + 1} or more."
         )
     if budget.unit == "epochs" and budget.amount <= epochs:
-        trained = math.floor(epochs)
         raise UsageError(
-            f"The model has already been trained for {trained} epochs; the target cannot be lower. "
-            f"Use --epochs {trained + 1} or more."
+            f"The model has already been trained for {round(epochs, 2):g} epochs; the target cannot be lower. "
+            f"Use --epochs {math.floor(epochs) + 1} or more."
         )

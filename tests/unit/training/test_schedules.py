@@ -96,26 +96,23 @@ def test_ten_epochs_and_then_twenty_are_twenty_at_once(bench: Bench) -> None:
     assert outcome.evaluation.loss == expected.evaluation.loss
 
 
-@pytest.mark.parametrize("budget", [Budget("epochs", 4), Budget("epochs", 3.5)])
-def test_fewer_epochs_than_trained_is_an_error_with_the_minimum(bench: Bench, budget: Budget) -> None:
+def test_fewer_epochs_than_trained_is_an_error_with_the_minimum(bench: Bench) -> None:
     finish(bench, Budget("epochs", 4))
     with pytest.raises(UsageError, match=r"already been trained for 4 epochs.*Use --epochs 5 or more"):
-        bench.training(budget, run="run-2")
+        bench.training(Budget("epochs", 3.5), run="run-2")
 
 
 def test_fewer_steps_than_trained_is_an_error_with_the_minimum(bench: Bench) -> None:
     finish(bench, Budget("steps", 7))
     with pytest.raises(UsageError, match=r"trained for 7 steps.*Use --steps 8 or more"):
-        bench.training(Budget("steps", 7), run="run-2")
+        bench.training(Budget("steps", 6), run="run-2")
 
 
-def test_what_was_trained_is_remembered_while_a_larger_target_is_under_way(bench: Bench) -> None:
-    finish(bench, Budget("steps", 40))
-    steps = iter(range(100))
-    finish(bench, Budget("steps", 100), run="run-2", stop_requested=lambda: next(steps) >= 5)
-    assert bench.folder.find("latest").step == 25
-    with pytest.raises(UsageError, match="Use --steps 41 or more"):
-        bench.training(Budget("steps", 30), run="run-3")
+def test_the_target_that_was_reached_leaves_nothing_to_do(bench: Bench) -> None:
+    finish(bench, Budget("steps", 7))
+    start = bench.training(Budget("steps", 7), run="run-2").start
+    assert start.kind == "finished"
+    assert start.describe() == "The model has already been trained to 7 steps; nothing is left to do."
 
 
 def test_another_target_in_the_middle_of_a_cool_down_goes_back_to_the_stem(bench: Bench) -> None:
@@ -133,12 +130,25 @@ def test_another_share_of_cool_down_is_another_target(bench: Bench) -> None:
     assert (start.kind, start.place.step, start.schedule.cooldown_start) == ("continued", 10, 15)
 
 
-def test_minutes_are_those_of_each_run_and_begin_at_the_stem(bench: Bench) -> None:
+def test_minutes_go_on_from_the_newest_weights_and_warm_them_up_again(bench: Bench) -> None:
     finish(bench, Budget("minutes", 0.002))
-    stem = bench.folder.find("stem")
-    assert stem.step < bench.folder.find("latest").step
-    start = bench.training(Budget("minutes", 0.002), run="run-2").start
-    assert (start.kind, start.place.step, start.place.seconds) == ("continued", stem.step, 0)
+    cooled = bench.folder.find("latest")
+    assert bench.folder.find("stem").step < cooled.step
+    training, _ = finish(bench, Budget("minutes", 0.002), run="run-2")
+    start = training.start
+    assert (start.kind, start.place.step, start.place.seconds, start.trunk) == ("continued", cooled.step, 0, True)
+    assert start.describe() == f"Training goes on from step {cooled.step} for 0.002 minutes."
+    assert [update.rate_scale for update in training.learner.updates[:4]] == [1 / 3, 2 / 3, 1, 1]
+    assert bench.folder.find("stem").step > cooled.step
+
+
+def test_going_on_before_a_cool_down_says_what_is_taken_again(bench: Bench) -> None:
+    finish(bench, Budget("steps", 10))
+    start = bench.training(Budget("steps", 20), run="run-2").start
+    assert start.describe() == (
+        "Training goes on from step 5, before the last cool-down, to 20 steps: "
+        "steps 6 to 10 were its cool-down and are taken again."
+    )
 
 
 def test_without_a_stem_training_goes_on_from_the_newest(bench: Bench) -> None:
