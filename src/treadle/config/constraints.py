@@ -55,7 +55,7 @@ def changes_refused(old: Settings, new: Settings) -> list[str]:
     `old` are the settings that the weights were trained with. An empty list means that all changes are possible.
     """
     before, after = (dict(leaves(entry(settings.values(), Origin("")))) for settings in (old, new))
-    refused = []
+    refused: list[str] = []
     for key in dict.fromkeys([*before, *after]):
         rule = _rule(key)
         was, becomes = (plain(tree[key]) if key in tree else None for tree in (before, after))
@@ -67,7 +67,18 @@ def changes_refused(old: Settings, new: Settings) -> list[str]:
             f"`{key}` cannot change from {was} to {becomes}{place}: {rule.because}. "
             f"Leave it at {was}, or make another model with `treadle new NAME {key}={becomes}`."
         )
-    return refused
+    return refused or _presets_refused(old, new)
+
+
+def _presets_refused(old: Settings, new: Settings) -> list[str]:
+    """A model's card holds on to its shape, so another preset would silently take effect by half."""
+    return [
+        f"The preset of {group} cannot change from {old.choices[group].name} to {chosen.name} ({chosen.origin}): "
+        "it is chosen when a model is made, since it fixes the shape of the weights. Set single keys instead, or make "
+        f"another model with `treadle new NAME --{group} {chosen.name}`."
+        for group, chosen in new.choices.items()
+        if group in {"size", "family"} and group in old.choices and old.choices[group].name != chosen.name
+    ]
 
 
 def kept_with_model(settings: Settings) -> dict[str, Any]:

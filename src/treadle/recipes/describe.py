@@ -16,6 +16,7 @@ from treadle.training.checkpoints import roles
 if TYPE_CHECKING:
     from treadle.config.settings import Settings
     from treadle.data.prepared import Prepared
+    from treadle.data.versions import Dataset
     from treadle.recipes.opened import OpenedModel
     from treadle.store.models import ModelCard
     from treadle.store.workspace import WorkspaceFolder
@@ -29,7 +30,7 @@ def describe(workspace: WorkspaceFolder, card: ModelCard) -> dict[str, Any]:
     checkpoints = model.checkpoints.all()
     latest = checkpoints[-1] if checkpoints else None
     dataset = model.versions.latest()
-    prepared = None if dataset is None else model.prepared(dataset, settings, fix=latest is not None)
+    prepared, problem = _prepared(model, settings, dataset, latest)
     vocabulary = prepared.vocabulary if prepared is not None else None
     values = settings.values()
     documents = model.versions.ledger()
@@ -49,9 +50,22 @@ def describe(workspace: WorkspaceFolder, card: ModelCard) -> dict[str, Any]:
         "checkpoints": _checkpoints(checkpoints),
         "runs": _runs(workspace, card),
         "settings": _settings(settings),
-        "next_step": _next_step(card.name, fed=documents.accepted > 0, trained=latest is not None),
+        "problem": problem,
+        "next_step": _next_step(card.name, documents.accepted, dataset, latest),
         "dataset": {} if dataset is None else {"id": dataset.id, "version": dataset.number},
     }
+
+
+def _prepared(
+    model: OpenedModel, settings: Settings, dataset: Dataset | None, latest: Checkpoint | None
+) -> tuple[Prepared | None, str | None]:
+    """The data as the model reads them, or why they cannot be read as they are."""
+    if dataset is None:
+        return None, None
+    try:
+        return model.prepared(dataset, settings, fix=latest is not None), None
+    except TreadleError as error:
+        return None, str(error)
 
 
 def _parameters(settings: Settings, vocabulary: int) -> int:
@@ -135,8 +149,13 @@ def _settings(settings: Settings) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _next_step(name: str, *, fed: bool, trained: bool) -> str:
+def _next_step(name: str, accepted: int, dataset: Dataset | None, latest: Checkpoint | None) -> str:
     quoted = shlex.quote(name)
-    if not fed:
+    if accepted == 0 or dataset is None:
         return f"treadle feed {quoted} FILES"
-    return f"treadle sample {quoted}" if trained else f"treadle train {quoted}"
+    if latest is None or latest.document["data"]["dataset"] != dataset.id:
+        return f"treadle train {quoted}"
+    if not latest.finished:
+        budget = latest.document["schedule"]["plan"]["budget"]
+        return f"treadle train {quoted} --{budget['unit']} {budget['amount']:g}"
+    return f"treadle sample {quoted}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from treadle.base.errors import DataError
 from treadle.data.document import Document, Refusal
 from treadle.data.readers.walk import read_paths
+from treadle.data.tokenizers.tokenizer import load_tokenizer
 from treadle.data.versions import DatasetVersions
 from treadle.store.models import ModelCards
 from treadle.store.objects import ObjectStore
@@ -19,28 +20,34 @@ from treadle.store.objects import ObjectStore
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from treadle.data.versions import Dataset
     from treadle.jobs.context import RunContext
     from treadle.operations.data import FeedPayload
+    from treadle.store.models import ModelCard
 
 _REPORT_SECONDS = 0.2
 
 
 def run(context: RunContext, payload: FeedPayload) -> dict[str, Any]:
-    """Add one feed to the model's dataset; fails only when nothing was accepted and something was wrong."""
+    """Add one feed to the model's dataset; not `ok` only when nothing was accepted and nothing was known already."""
     workspace = context.workspace
     card = ModelCards(workspace).get(payload.model)
     versions = DatasetVersions(workspace.datasets / card.id, ObjectStore(workspace.objects))
     items = _reported(context, read_paths(Path(path) for path in payload.paths))
     dataset = versions.add(items)
     manifest, refusals = dataset.manifest, dataset.refusals()
-    if manifest.accepted == 0 and any(refusal.reason != "duplicate" for refusal in refusals):
-        raise DataError(f"Nothing was taken. {_told(refusals)}")
+    duplicates = [refusal for refusal in refusals if refusal.reason == "duplicate"]
+    wrong = [refusal for refusal in refusals if refusal.reason != "duplicate"]
     before = versions.get(manifest.parent).manifest.bytes if manifest.parent else 0
+    unknown = 0 if manifest.accepted == 0 else _unknown_characters(context, card, dataset)
     return {
+        "ok": manifest.accepted > 0 or not wrong,
         "model": card.name,
         "accepted": manifest.accepted,
         "bytes": manifest.bytes - before,
-        "refused": [asdict(refusal) for refusal in refusals],
+        "duplicates": len(duplicates),
+        "refused": [asdict(refusal) for refusal in wrong],
+        "unknown_characters": unknown,
         "version": dataset.number,
         "dataset": dataset.id,
         "documents": manifest.documents,
@@ -64,6 +71,21 @@ def _reported(context: RunContext, items: Iterable[Document | Refusal]) -> Itera
         yield item
 
 
-def _told(refusals: list[Refusal]) -> str:
-    shown = "; ".join(f"{refusal.source}: {refusal.detail}" for refusal in refusals[:5])
-    return shown + (f" And {len(refusals) - 5} more." if len(refusals) > 5 else "")
+def _unknown_characters(context: RunContext, card: ModelCard, dataset: Dataset) -> int:
+    """How many characters the model's vocabulary lacks, where it is fixed already; warns while it can be mended."""
+    path = ModelCards(context.workspace).folder(card) / "tokenizer" / "tokenizer.json"
+    if not path.is_file():
+        return 0
+    tokenizer = load_tokenizer(path)
+    counts: Counter[str] = Counter()
+    for piece in dataset.texts():
+        counts.update(tokenizer.unknown_characters(piece))
+    if counts:
+        shown = ", ".join(repr(character) for character, _ in counts.most_common(8))
+        context.emit(
+            "note",
+            message=f"The vocabulary of `{card.name}` was fixed when it first trained and lacks {len(counts)} "
+            f"characters of its text now ({shown}{' ...' if len(counts) > 8 else ''}). To leave them out: "
+            f"treadle train {shlex.quote(card.name)} data.unknown=skip",
+        )
+    return sum(counts.values())

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def newest_facts(folder: Path) -> dict[str, Any]:
     """Steps and best held-out loss for the list of models, from the checkpoints' documents alone; imports no numpy."""
-    facts: dict[str, Any] = {"steps": 0, "held_out": None}
+    facts: dict[str, Any] = {"steps": 0, "held_out": None, "best_step": None}
     newest = -1
     for path in folder.glob("checkpoints/step-*/checkpoint.json"):
         try:
@@ -22,5 +22,5 @@ def newest_facts(folder: Path) -> dict[str, Any]:
             newest, facts["steps"] = document["sequence"], document["step"]
         loss = document["metrics"].get("held_out_loss")
         if loss is not None and (facts["held_out"] is None or loss < facts["held_out"]):
-            facts["held_out"] = loss
+            facts["held_out"], facts["best_step"] = loss, document["step"]
     return facts

@@ -30,7 +30,7 @@ from treadle.training.schedules import Budget
 from treadle.training.start import Subject, find_start
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from treadle.data.prepared import Prepared
     from treadle.data.versions import Dataset
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from treadle.recipes.opened import OpenedModel
     from treadle.training.callbacks.callback import Callback
     from treadle.training.checkpoints import Checkpoint
+    from treadle.training.loop import Outcome
 
 _SAMPLE_SEED = 1  # the same for all samples of a training, so that what changes between them is the model
 
@@ -84,20 +85,28 @@ def run(context: RunContext, payload: TrainPayload) -> dict[str, Any]:
             outcome = training.run()
         finally:
             learner.close()
-    evaluation = outcome.evaluation
+    measured = _metrics(outcome)
     return {
         "model": model.card.name,
         "reason": outcome.reason,
+        "already": start.kind == "finished",
         "step": outcome.step,
         "epochs": outcome.epochs,
         "seconds": outcome.seconds,
         "checkpoint": None if outcome.checkpoint is None else str(outcome.checkpoint.path),
-        "held_out": None if evaluation is None else evaluation.loss,
-        "bits_per_byte": None if evaluation is None else evaluation.bits_per_byte,
+        "held_out": measured.get("held_out_loss"),
+        "bits_per_byte": measured.get("bits_per_byte"),
         "samples": seen,
         "folder": str(context.workspace.root),
         "next_step": f"treadle sample {shlex.quote(model.card.name)}",
     }
+
+
+def _metrics(outcome: Outcome) -> Mapping[str, float]:
+    """The last measurement of this run, else what its checkpoint was measured at."""
+    if outcome.evaluation is not None:
+        return outcome.evaluation.metrics()
+    return {} if outcome.checkpoint is None else outcome.checkpoint.metrics
 
 
 def _budget(payload: TrainPayload, settings: Settings) -> Budget:

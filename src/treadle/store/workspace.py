@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,10 +68,14 @@ def create_workspace(folder: Path) -> WorkspaceFolder:
         raise UsageError(f"{root} is a file; give a folder for the workspace.")
     workspace = WorkspaceFolder(root)
     if workspace.settings_file.exists():
-        raise UsageError(f"{root} is a workspace already. Go on with `treadle list --workspace {folder}`.")
+        shown = shlex.quote(str(folder))
+        raise UsageError(f"{root} is a workspace already. Go on with `treadle list --workspace {shown}`.")
     with disk_errors(root):
         for path in (workspace.models, workspace.datasets, workspace.objects, workspace.runs):
-            path.mkdir(parents=True, exist_ok=True)
+            try:
+                path.mkdir(parents=True, exist_ok=True)
+            except (FileNotFoundError, NotADirectoryError) as error:
+                raise UsageError(f"No folder can be made at {root}. Choose another place.") from error
     # The settings file comes last: it is what makes the folder a workspace.
     write_text(workspace.settings_file, _TEMPLATE)
     return workspace
@@ -88,7 +93,7 @@ def find_workspace(
     if named:
         workspace = WorkspaceFolder(Path(named).expanduser().resolve())
         if not workspace.settings_file.is_file():
-            raise NotFoundError(f"{named} is not a workspace. Make it one with `treadle init {named}`.")
+            raise NotFoundError(f"{named} is not a workspace. Make it one with `treadle init {shlex.quote(named)}`.")
         return workspace
     here = (start or Path.cwd()).resolve()
     for folder in (here, *here.parents):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -64,6 +65,14 @@ def test_each_change_is_named() -> None:
     messages = _refused("size=nano")
     assert [message.split("`")[1] for message in messages] == ["family.layers", "family.width", "family.heads"]
     assert "(size nano, conf/size/nano.yaml:5)" in messages[0]
+
+
+def test_another_preset_is_refused_even_where_the_card_holds_on_to_the_shape() -> None:
+    old = compose(Sources(flags=["size=nano"]))
+    new = compose(Sources(flags=["size=tiny", "family.layers=3", "family.width=128", "family.heads=4"]))
+    new = replace(new, family=old.family, data=old.data)
+    (message,) = changes_refused(old, new)
+    assert message.startswith("The preset of size cannot change from nano to tiny (command line)")
 
 
 def test_learned_positions_end_at_the_trained_context_and_rotary_ones_do_not() -> None:
