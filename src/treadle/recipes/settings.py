@@ -9,6 +9,7 @@ from treadle.config import show
 from treadle.config.compose import Sources, compose
 from treadle.config.constraints import changes_refused, kept_with_model
 from treadle.config.settings import Settings
+from treadle.config.tree import Finding
 from treadle.store.models import CARD_FILE, ModelCards
 from treadle.training.checkpoints import CheckpointFolder
 
@@ -71,8 +72,10 @@ def check(workspace: WorkspaceFolder) -> list[dict[str, Any]]:
     findings = show.check(Sources(workspace_file=workspace.settings_file))
     for card in ModelCards(workspace).all():
         findings += show.check(_sources(workspace, card, (), None))
+    damaged = [Finding(str(error), str(workspace.models)) for error in ModelCards(workspace).damaged()]
     return [
-        {"path": finding.file, "line": finding.line, "message": finding.message} for finding in dict.fromkeys(findings)
+        {"path": finding.file, "line": finding.line, "message": finding.message}
+        for finding in dict.fromkeys([*findings, *damaged])
     ]
 
 

@@ -17,6 +17,7 @@ from treadle.native.instruction_sets import choose
 from treadle.recipes.opened import network_of, open_model, record_of
 from treadle.recipes.opened_engine import open_checkpoint, result
 from treadle.store.models import ModelCards
+from treadle.telemetry.hardware import usable_cores
 from treadle.training.callbacks.checkpointing import Checkpointing
 from treadle.training.callbacks.early_stopping import EarlyStopping
 from treadle.training.callbacks.evaluating import Evaluating
@@ -47,6 +48,7 @@ _SAMPLE_SEED = 1  # the same for all samples of a training, so that what changes
 def run(context: RunContext, payload: TrainPayload) -> dict[str, Any]:
     """Train the model to the budget that was asked for; goes on from its newest checkpoint."""
     settings = Settings.from_dict(payload.settings, "the request")
+    _check_threads(settings.training.threads)
     model = open_model(context.workspace, payload.model)
     with ModelCards(context.workspace).writing(model.card):
         dataset = model.dataset()
@@ -100,6 +102,15 @@ def run(context: RunContext, payload: TrainPayload) -> dict[str, Any]:
         "folder": str(context.workspace.root),
         "next_step": f"treadle sample {shlex.quote(model.card.name)}",
     }
+
+
+def _check_threads(wanted: int) -> None:
+    cores = usable_cores()
+    if wanted > cores:
+        raise UsageError(
+            f"training.threads={wanted} is more than the {cores} cores that this process may use: each further thread "
+            "would take memory and make the others wait. Use 0 for all cores."
+        )
 
 
 def _metrics(outcome: Outcome) -> Mapping[str, float]:

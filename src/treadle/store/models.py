@@ -59,10 +59,24 @@ class ModelCards:
         self._workspace = workspace
 
     def all(self) -> list[ModelCard]:
-        """All models, by name."""
-        files = self._workspace.models.glob(f"m-*/{CARD_FILE}")
-        cards = [_read(path) for path in files if not path.parent.is_symlink()]
-        return sorted(cards, key=lambda card: card.name)
+        """All models whose cards can be read, by name."""
+        return self._scan()[0]
+
+    def damaged(self) -> list[DataError]:
+        """What is wrong with the cards that cannot be read; each names its file and the remedy."""
+        return self._scan()[1]
+
+    def _scan(self) -> tuple[list[ModelCard], list[DataError]]:
+        cards: list[ModelCard] = []
+        damaged: list[DataError] = []
+        for folder in sorted(self._workspace.models.glob("m-*")):
+            if folder.is_symlink():
+                continue
+            try:
+                cards.append(_read(folder / CARD_FILE))
+            except DataError as error:
+                damaged.append(error)
+        return sorted(cards, key=lambda card: card.name), damaged
 
     def get(self, name: str) -> ModelCard:
         """Find a model by name or id; raises `NotFoundError` with the known names and the next step."""
@@ -131,8 +145,9 @@ def _read(path: Path) -> ModelCard:
     try:
         fields = yaml.safe_load(path.read_text(encoding="utf-8"))
         return ModelCard(**fields)
-    except (yaml.YAMLError, TypeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not a model card ({error}). Restore it, or move its folder away.") from error
+    except (OSError, yaml.YAMLError, TypeError, UnicodeDecodeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"{path} is not a model card ({reason}). Restore it, or move its folder away.") from error
 
 
 def _write(path: Path, card: ModelCard) -> None:

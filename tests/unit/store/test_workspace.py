@@ -1,6 +1,6 @@
 import pytest
 
-from treadle.base.errors import DataError, NotFoundError, UsageError
+from treadle.base.errors import NotFoundError, UsageError
 from treadle.store.models import ModelCards
 from treadle.store.workspace import create_workspace, find_workspace
 
@@ -67,9 +67,13 @@ def test_a_deleted_model_lies_in_the_trash_and_its_name_is_free(workspace):
     assert cards.create("bard", SETTINGS).id != card.id
 
 
-def test_a_damaged_card_is_named(workspace):
+def test_damaged_cards_are_named_and_do_not_hide_the_others(workspace):
     cards = ModelCards(workspace)
     card = cards.create("bard", SETTINGS)
+    other = cards.create("other", SETTINGS)
     (cards.folder(card) / "model.yaml").write_text("name: [")
-    with pytest.raises(DataError, match=r"model\.yaml is not a model card"):
-        cards.all()
+    (workspace.models / "m-empty").mkdir()
+    assert cards.all() == [other]
+    first, second = map(str, cards.damaged())
+    assert "model.yaml is not a model card" in first
+    assert "m-empty/model.yaml is not a model card" in second
