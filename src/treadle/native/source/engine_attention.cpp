@@ -8,7 +8,7 @@ namespace treadle {
 
 namespace {
 
-// Half the chains of a sum run over even positions or channels, half over odd ones, in every batch alike.
+// Channels take turns among four chains, in every batch alike.
 template <class Cache>
 void score_block(const float* query, const Cache* block, int channels, float* scores) {
     Lanes chain[4] = {lanes(0.0f), lanes(0.0f), lanes(0.0f), lanes(0.0f)};
@@ -36,28 +36,39 @@ float soften(float* scores, int count) {
     return total(added);
 }
 
-// out = sum of shares x values, for `Width` x 16 channels.
+// out = sum of shares x values, for `Width` x 16 channels. Positions take turns among eight chains in all: how many each
+// channel has depends on the head's width alone, never on the batch.
 template <int Width, class Cache>
 void mix(const float* shares, const Cache* values, int stride, int count, float inverse, float* out) {
-    Lanes even[Width];
-    Lanes odd[Width];
-    for (int j = 0; j < Width; j++) even[j] = odd[j] = lanes(0.0f);
+    constexpr int kTurns = 8 / Width;
+    Lanes chain[kTurns][Width];
+    for (int turn = 0; turn < kTurns; turn++) {
+        for (int j = 0; j < Width; j++) chain[turn][j] = lanes(0.0f);
+    }
     int position = 0;
-    for (; position + 1 < count; position += 2) {
+    for (; position + kTurns <= count; position += kTurns) {
         const Cache* value = values + static_cast<int64_t>(position) * stride;
         TREADLE_UNROLL
-        for (int j = 0; j < Width; j++) {
-            even[j] = fused(load_lanes(value + j * 16), lanes(shares[position]), even[j]);
-            odd[j] = fused(load_lanes(value + stride + j * 16), lanes(shares[position + 1]), odd[j]);
+        for (int turn = 0; turn < kTurns; turn++) {
+            const Lanes share = lanes(shares[position + turn]);
+            TREADLE_UNROLL
+            for (int j = 0; j < Width; j++) {
+                chain[turn][j] = fused(load_lanes(value + turn * stride + j * 16), share, chain[turn][j]);
+            }
         }
     }
-    if (position < count) {
-        const Cache* value = values + static_cast<int64_t>(position) * stride;
-        for (int j = 0; j < Width; j++) {
-            even[j] = fused(load_lanes(value + j * 16), lanes(shares[position]), even[j]);
-        }
+    TREADLE_UNROLL
+    for (int turn = 0; turn < kTurns; turn++) {
+        if (position + turn >= count) break;
+        const Cache* value = values + static_cast<int64_t>(position + turn) * stride;
+        const Lanes share = lanes(shares[position + turn]);
+        for (int j = 0; j < Width; j++) chain[turn][j] = fused(load_lanes(value + j * 16), share, chain[turn][j]);
     }
-    for (int j = 0; j < Width; j++) store_lanes(out + j * 16, (even[j] + odd[j]) * lanes(inverse));
+    for (int j = 0; j < Width; j++) {
+        Lanes sum = chain[0][j];
+        for (int turn = 1; turn < kTurns; turn++) sum = sum + chain[turn][j];
+        store_lanes(out + j * 16, sum * lanes(inverse));
+    }
 }
 
 // A key goes to its position's place in a block: one value for each channel, 16 apart.

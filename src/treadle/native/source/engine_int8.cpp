@@ -193,26 +193,24 @@ __attribute__((noinline)) void multiply_some(const Matrix& matrix, int panel, co
 
 }  // namespace
 
-// Both ends of the range are +-127. Where a value is no finite number the scale is none either.
+// Both ends of the range are +-127. Where a value is no finite number neither is the sum of what came of them, and the
+// scale says so.
 void quantise_half(const float* values, int8_t* quantised, float* scale, int32_t* sum) {
-    Lanes most = lanes(0.0f);
-    Lanes broken = lanes(0.0f);
-    for (int i = 0; i < kHalfGroup; i += 16) {
-        const Lanes value = load_lanes(values + i);
-        most = greater(most, greater(value, lanes(0.0f) - value));
-        broken = fused(value, lanes(0.0f), broken);
-    }
-    const float largest = greatest(most);
-    const float inverse = largest > 0.0f ? 127.0f / largest : 0.0f;
-    *scale = largest / 127.0f + total(broken);
-    const Lanes factor = lanes(largest < 1e-30f ? 0.0f : inverse);
-    int32_t added = 0;
-    for (int i = 0; i < kHalfGroup; i += 16) {
-        const Lanes whole = smaller(greater(rounded(load_lanes(values + i) * factor), lanes(-127.0f)), lanes(127.0f));
-        store_bytes(quantised + i, whole);
-    }
-    for (int i = 0; i < kHalfGroup; i++) added += quantised[i];
-    *sum = added;
+    const Lanes first = load_lanes(values);
+    const Lanes second = load_lanes(values + 16);
+    const Lanes nothing = lanes(0.0f);
+    const float largest = greatest(greater(greater(first, nothing - first), greater(second, nothing - second)));
+    const Lanes factor = lanes(largest < 1e-30f ? 0.0f : 127.0f / largest);
+    const Lanes least = lanes(-127.0f);
+    const Lanes most = lanes(127.0f);
+    const Lanes one = smaller(greater(rounded(first * factor), least), most);
+    const Lanes other = smaller(greater(rounded(second * factor), least), most);
+    const float added = total(one + other);  // Whole and small: exact.
+    store_bytes(quantised, one);
+    store_bytes(quantised + 16, other);
+    const bool finite = added == added;
+    *scale = finite ? largest * (1.0f / 127.0f) : added;
+    *sum = finite ? static_cast<int32_t>(added) : 0;
 }
 
 // The scale is rounded up before values are divided by it, so that no value is clipped and rounding it costs nothing.

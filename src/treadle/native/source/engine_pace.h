@@ -30,9 +30,10 @@ class Pace {
   private:
     static constexpr int kTrial = 5;            // Steps of a trial, of which the median counts.
     static constexpr double kWindow = 0.01;     // Seconds of steps whose mean counts: stalls last milliseconds.
-    static constexpr double kShortest = 0.05;   // Seconds between trials, doubled each time that nothing changes.
+    static constexpr double kShortest = 0.005;  // Seconds between trials, doubled each time that nothing changes.
     static constexpr double kLongest = 2.0;
     static constexpr double kWorth = 0.95;      // All threads must take at most this share of one thread's time.
+    static constexpr double kHopeless = 3.0;    // A step of a trial that takes so many times as long ends the trial.
 
     struct Load {
         bool all = true;      // Whether all threads are used outside trials.
@@ -52,6 +53,11 @@ class Pace {
 
     void try_out(Load& load, double seconds, double now) {
         load.times[static_cast<size_t>(--load.trial)] = seconds;
+        const bool woken = load.trial < kTrial - 1;  // The first step waits for threads that sleep.
+        if (load.tried && !load.first && woken && seconds > kHopeless * load.alone) {
+            load.trial = 0;
+            return settle(load, false, now);
+        }
         if (load.trial > 0) return;
         std::sort(load.times.begin(), load.times.end());
         (load.tried ? load.together : load.alone) = load.times[kTrial / 2];
