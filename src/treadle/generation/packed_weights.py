@@ -107,6 +107,7 @@ def _write(place: PackedPlace, shape: Shape, weight_format: Format, block: NDArr
         with os.fdopen(handle, "wb") as file:
             file.write(header)
             file.write(block.data)
+        Path(name).chmod(place.source.stat().st_mode & 0o777)  # whoever may read the weights may read this
         Path(name).replace(target)
     except BaseException:
         Path(name).unlink(missing_ok=True)

@@ -66,6 +66,12 @@ def test_the_second_start_reads_no_weights_and_gives_the_same_bits(place: Place,
     ]
 
 
+def test_whoever_may_read_the_weights_may_read_the_packed_ones(place: Place) -> None:
+    place.source.chmod(0o640)
+    place.open()
+    assert place.file().stat().st_mode & 0o777 == 0o640
+
+
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "cut in the block": lambda data: data[:-1],
     "cut in the header": lambda data: data[:100],
