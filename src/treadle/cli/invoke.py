@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from treadle.base.errors import UsageError
 from treadle.cli.parameters import collect
+from treadle.jobs.executors.subprocess import RunFailedError
 from treadle.store.workspace import find_workspace
 
 if TYPE_CHECKING:
@@ -23,39 +25,46 @@ if TYPE_CHECKING:
 def invoke(entry: Operation, values: dict[str, Any]) -> int:
     """Run one operation for the command line; returns the exit code."""
     arguments = collect(entry, values)
-    positional = [find_workspace(values["workspace"])] if entry.needs_workspace else []
-    answer = entry.function(*positional, **arguments)
+    if arguments.get("prompt") == "-":
+        arguments["prompt"] = _standard_input()
+    folder = find_workspace(values["workspace"]) if entry.needs_workspace else None
+    answer = entry.function(*([] if folder is None else [folder]), **arguments)
     as_json = bool(values["as_json"])
-    if entry.kind == "heavy":
-        return _follow(entry, answer, as_json=as_json)
     if entry.kind == "interactive":
-        return _stream(answer, as_json=as_json)
-    return _answer(entry, answer, arguments, as_json=as_json)
-
-
-def _answer(entry: Operation, answer: Any, arguments: dict[str, Any], *, as_json: bool) -> int:  # noqa: ANN401
-    value = dataclasses.asdict(answer)
+        return _stream(answer, arguments, as_json=as_json)
+    value, code = _follow(answer, quiet=as_json) if entry.kind == "heavy" else (dataclasses.asdict(answer), None)
     if as_json:
         click.echo(to_json(value))
     else:
         from treadle.cli.reports import show_report
 
-        show_report(entry.name, value, arguments)
-    return 0 if value.get("ok", True) else 1
+        show_report(entry.name, value, {**arguments, "root": None if folder is None else str(folder.root)})
+    return code or (0 if value.get("ok", True) else 1)
 
 
-def _follow(entry: Operation, run: SubprocessRun, *, as_json: bool) -> int:
-    """Show a run's progress until it ends. The first Ctrl-C asks it to stop and keep its work, the second ends it."""
+def _standard_input() -> str:
+    """The text on standard input, without the line end that editors and `echo` add."""
+    try:
+        text = sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"The prompt on standard input is not UTF-8 (byte {error.start}).") from error
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def _follow(run: SubprocessRun, *, quiet: bool) -> tuple[dict[str, Any], int | None]:
+    """Show a run's progress until it ends; returns its answer, and an exit code if it was interrupted.
+
+    The first Ctrl-C asks the run to stop and keep its work, the second ends it.
+    """
     from treadle.cli.progress import progress_display
 
     interrupts = 0
-    display = progress_display(quiet=as_json)
-    with display:
+    with run, progress_display(quiet=quiet) as display:
         while True:
             try:
                 for event in run.events():
                     display.show(event)
-                break
+                value = run.wait()
             except KeyboardInterrupt:
                 interrupts += 1
                 if interrupts == 1:
@@ -63,20 +72,22 @@ def _follow(entry: Operation, run: SubprocessRun, *, as_json: bool) -> int:
                     run.stop()
                 else:
                     run.kill()
-    value = run.wait()
-    if as_json:
-        click.echo(to_json(value))
-    else:
-        from treadle.cli.reports import show_report
-
-        show_report(entry.name, value, {})
-    if interrupts:
-        return 130
-    return 0 if value.get("ok", True) else 1
+            except RunFailedError as error:
+                if interrupts:
+                    raise _interrupted(error, killed=interrupts > 1) from error
+                raise
+            else:
+                return value, 130 if interrupts else None
 
 
-def _stream(events: Iterator[Event], *, as_json: bool) -> int:
-    """Print text as it is made; with JSON only the final result."""
+def _interrupted(error: RunFailedError, *, killed: bool) -> RunFailedError:
+    message = "Ended at once; what was kept before stays. The same command goes on from there." if killed else str(error)
+    return RunFailedError(message, 130, "Interrupted")
+
+
+def _stream(events: Iterator[Event], arguments: dict[str, Any], *, as_json: bool) -> int:
+    """Print text as it is made; with JSON only the final result. Notes wait until the text has ended."""
+    notes: list[str] = []
     for event in events:
         if as_json:
             if event.type == "result":
@@ -86,9 +97,21 @@ def _stream(events: Iterator[Event], *, as_json: bool) -> int:
             sys.stdout.flush()
         elif event.type == "result":
             click.echo()
+            notes += _notes_on(event.data, arguments)
         elif event.type == "note":
-            click.echo(event.data["message"], err=True)
+            notes.append(event.data["message"])
+    for note in notes:
+        click.echo(note, err=True)
     return 0
+
+
+def _notes_on(result: dict[str, Any], arguments: dict[str, Any]) -> Iterator[str]:
+    """What a sample should say of itself: what of the prompt it did not read, and how to make it again."""
+    if result["unread"]:
+        yield f"The first {result['unread']:,} tokens of the prompt did not fit into the model's window and were not read."
+    if arguments["settings"].get("seed") is None:
+        engine = f"{result['engine']} {result['precision']}"
+        yield f"seed {result['seed']}, checkpoint step {result['checkpoint']:,}, engine {engine}"
 
 
 def to_json(value: Any) -> str:  # noqa: ANN401 - JSON is any tree of plain values

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -23,6 +24,18 @@ _ORDER = ("init", "new", "feed", "train", "sample", "evaluate", "show", "list", 
 """The verbs as a first hour meets them; others follow."""
 _NOUNS = {"config": "Show and check settings."}
 """One phrase for each noun that groups verbs."""
+_OTHER_WORDS = {
+    "rm": "delete",
+    "remove": "delete",
+    "run": "sample",
+    "generate": "sample",
+    "ls": "list",
+    "eval": "evaluate",
+    "help": "--help",
+}
+"""What other programs call the same."""
+OUTPUT_FAILED = 74
+"""Exit code when the answer could not be written; EX_IOERR of sysexits.h."""
 
 
 class VerbGroup(click.Group):
@@ -52,7 +65,9 @@ class VerbGroup(click.Group):
         if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
             names = self.list_commands(ctx)
             prefix = "treadle" if self.noun is None else f"treadle {self.noun}"
-            message = f"Unknown command `{args[0]}`.{did_you_mean(args[0], names)} See `{prefix} --help`."
+            meant = _OTHER_WORDS.get(args[0])
+            near = did_you_mean(args[0], names) if meant is None else f" Did you mean `{meant}`?"
+            message = f"Unknown command `{args[0]}`.{near} See `{prefix} --help`."
             raise click.UsageError(message)
         return super().resolve_command(ctx, args)
 
@@ -108,26 +123,65 @@ def application() -> None:
 
 def main(arguments: Iterable[str] | None = None) -> None:
     """Run the command line; errors of ours print one message and no traceback."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    as_json = "--json" in given
     try:
-        application.main(None if arguments is None else list(arguments), prog_name="treadle", standalone_mode=False)
+        application.main(given, prog_name="treadle", standalone_mode=False)
     except click.exceptions.Abort:
-        sys.exit(130)
+        _fail("Interrupted.", "Interrupted", 130, as_json=as_json)
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message())
-        sys.exit(2)
+        _fail(error.format_message(), "Usage", 2, as_json=as_json)
     except click.ClickException as error:
-        _complain(error.format_message())
-        sys.exit(error.exit_code)
+        _fail(_said(error), "Usage", error.exit_code, as_json=as_json)
     except TreadleError as error:
-        _complain(str(error))
-        sys.exit(error.exit_code)
+        _fail(str(error), kind_of(error), error.exit_code, as_json=as_json)
     except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader (head, less) went away: end quietly, and keep the interpreter from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _fail("Interrupted.", "Interrupted", 130, as_json=as_json)
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # click turns it into exit code 1
+            _forget_output()
+            sys.exit(0)
+        raise
+    except BrokenPipeError:  # the reader (head, less) went away: end quietly
+        _forget_output()
         sys.exit(0)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if error.filename is not None:
+            _fail(f"{os.fsdecode(error.filename)}: {reason}.", "Output", OUTPUT_FAILED, as_json=as_json)
+        _forget_output()
+        _fail(f"The output cannot be written: {reason}.", "Output", OUTPUT_FAILED, as_json=False)
 
 
-def _complain(message: str) -> None:
-    click.echo(message, err=True)
+def kind_of(error: TreadleError) -> str:
+    """The name of an error's class without `Error`; a failed run tells the kind of error inside it."""
+    return str(getattr(error, "kind", type(error).__name__.removesuffix("Error")))
+
+
+def _said(error: click.ClickException) -> str:
+    message = error.format_message()
+    if isinstance(error, click.MissingParameter) and error.ctx is not None:
+        return f"{message} See `{error.ctx.command_path} --help`."
+    return message
+
+
+def _fail(message: str, kind: str, exit_code: int, *, as_json: bool) -> NoReturn:
+    """Say what is wrong on standard error, with `--json` as JSON on standard output too, and end."""
+    try:
+        click.echo(message, err=True)
+        if as_json:
+            answer = {"ok": False, "error": message, "kind": kind, "exit_code": exit_code}
+            click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+    except OSError:
+        _forget_output()
+    sys.exit(exit_code)
+
+
+def _forget_output() -> None:
+    """Send what is still buffered nowhere, so that the interpreter does not complain about it at exit."""
+    sink = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        try:
+            (sys.stdout, sys.stderr)[stream - 1].flush()
+        except OSError:
+            os.dup2(sink, stream)

@@ -21,6 +21,8 @@ _PLAIN: dict[Any, click.ParamType[Any]] = {
     Path: click.Path(path_type=Path),
 }
 
+_JSON_HELP = "Answer with JSON on standard output; an error is {ok: false, error, kind, exit_code}."
+
 
 def operation_parameters(entry: Operation) -> list[click.Parameter]:
     """All arguments and flags of a verb, `--workspace` and `--json` included."""
@@ -40,27 +42,30 @@ def operation_parameters(entry: Operation) -> list[click.Parameter]:
                 help="Folder of the workspace; else TREADLE_WORKSPACE, else the nearest parent with treadle.yaml.",
             )
         )
-    found.append(click.Option(["--json", "as_json"], is_flag=True, help="Answer with JSON on standard output."))
+    found.append(click.Option(["--json", "as_json"], is_flag=True, help=_JSON_HELP))
     return found
 
 
 def _argument(parameter: Parameter) -> click.Parameter:
     many = typing.get_origin(parameter.type) is list
     inner = typing.get_args(parameter.type)[0] if many else _without_none(parameter.type)
+    # A default, even None, would count as a value: click then takes a missing argument for a given one.
+    optional = {} if many or parameter.required else {"default": parameter.default}
     return click.Argument(
         [parameter.name],
         type=_PLAIN[inner],
         nargs=-1 if many else 1,
         required=parameter.required,
-        default=None if many or parameter.required else parameter.default,
-        metavar=_metavar(parameter.name, many=many),
+        metavar=_metavar(parameter, many=many),
+        **optional,
     )
 
 
-def _metavar(name: str, *, many: bool) -> str:
-    if name == "overrides":
+def _metavar(parameter: Parameter, *, many: bool) -> str:
+    if parameter.name == "overrides":
         return "[KEY=VALUE]..."
-    shown = name.removesuffix("s").upper() if many else name.upper()
+    shown = parameter.name.removesuffix("s").upper() if many else parameter.name.upper()
+    shown = shown if parameter.required else f"[{shown}]"
     return f"{shown}..." if many else shown
 
 
@@ -121,8 +126,8 @@ def _click_type(inner: Any) -> click.ParamType[Any]:  # noqa: ANN401 - a type an
 
 def _without_none(type_: Any) -> Any:  # noqa: ANN401 - a type annotation
     if typing.get_origin(type_) in (types.UnionType, typing.Union):
-        (inner,) = [choice for choice in typing.get_args(type_) if choice is not type(None)]
-        return inner
+        choices = [choice for choice in typing.get_args(type_) if choice is not type(None)]
+        return str if str in choices else choices[0]  # every word of a command line is a text
     if typing.get_origin(type_) is typing.Annotated:
         return typing.get_args(type_)[0]
     return type_

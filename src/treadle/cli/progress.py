@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 _PLAIN_SECONDS = 10.0
 """Where the output is not a terminal, at most one progress line in this time."""
 _SAMPLE_LINES = 4
+_SPINNER = 2
+"""Columns that the spinner and its gap take."""
+_WIDE = 98
+"""From this width on there is room for the memory."""
 
 
 class Display:
@@ -71,19 +76,7 @@ class Display:
         self._line(f"  {details}", style="dim")
 
     def _on_progress(self, data: dict[str, Any]) -> None:
-        total = "" if data["total_steps"] is None else f"/{data['total_steps']:,}"
-        speed = data["targets_per_second"]
-        left = data["eta_seconds"]
-        parts = [
-            f"epoch {data['epoch']:5.2f}",
-            f"step {data['step']:,}{total}",
-            f"loss {_figure(data['loss'])}",
-            *([f"held out {_figure(data['held_out_loss'])}"] if data["held_out_loss"] is not None else []),
-            *([f"{units.count(speed)} tok/s"] if speed else []),
-            units.size(data["memory_bytes"]),
-            *([f"{units.duration(left)} left"] if left is not None else []),
-        ]
-        self._live("  ".join(parts))
+        self._live(progress_line(data, self._width - _SPINNER))
 
     def _on_evaluation(self, data: dict[str, Any]) -> None:
         bits = data.get("bits_per_byte")
@@ -98,7 +91,7 @@ class Display:
         self._line(f"  sample at step {data['step']:,} ({data['real_words']:.0%} real words)", style="dim")
         lines = [line.rstrip() for line in data["text"].strip().splitlines() if line.strip()]
         for line in lines[:_SAMPLE_LINES]:
-            self._line(f"    | {line[:74]}", style="cyan")
+            self._line(f"    | {line[: self._width - 6]}", style="cyan")
 
     def _on_sample_failed(self, data: dict[str, Any]) -> None:
         self._line(f"  no sample at step {data['step']:,}: {data['reason']}", style="yellow")
@@ -106,9 +99,17 @@ class Display:
     def _on_recovery(self, data: dict[str, Any]) -> None:
         self._line(f"  {data['message']}", style="yellow")
 
+    @property
+    def _width(self) -> int:
+        return 80 if self._console is None else self._console.width
+
     def _line(self, text: str, style: str | None = None) -> None:
-        if self._console is not None:
-            self._console.print(text, style=style, markup=False)
+        if self._console is None:
+            return
+        # A file or a pipe gets each message whole: who searches it should find it on one line.
+        lines = wrapped(text, self._width) if self._console.is_terminal else [text]
+        for line in lines:
+            self._console.print(line, style=style, markup=False)
 
     def _live(self, text: str) -> None:
         """Renew the changing line; where the output is no terminal, print one now and then."""
@@ -133,6 +134,37 @@ class Display:
 def progress_display(*, quiet: bool) -> Display:
     """The display for a command: silent with `--json`."""
     return Display(quiet=quiet)
+
+
+def progress_line(data: dict[str, Any], width: int) -> str:
+    """How far a training is, the more important the further left; what does not fit into `width` is left out."""
+    total = "" if data["total_steps"] is None else f"/{data['total_steps']:,}"
+    speed, left, held_out = data["targets_per_second"], data["eta_seconds"], data["held_out_loss"]
+    parts = [f"step {data['step']:,}{total}"]
+    if left is not None:
+        parts.append(f"{units.duration(left)} left")
+    parts.append(f"loss {_figure(data['loss'])}")
+    if held_out is not None:
+        parts.append(f"held out {_figure(held_out)}")
+    parts.append(f"epoch {data['epoch']:.2f}")
+    if speed:
+        parts.append(f"{units.count(speed)} tok/s")
+    if width >= _WIDE:
+        parts.append(units.size(data["memory_bytes"]))
+    while len(parts) > 1 and len("  ".join(parts)) > width:
+        parts.pop()
+    return "  ".join(parts)
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Break each line of `text` between words; what follows hangs below it, and no path is cut."""
+    found = []
+    for line in text.splitlines() or [""]:
+        indent = " " * (len(line) - len(line.lstrip()))
+        found += textwrap.wrap(
+            line, width, subsequent_indent=indent + "  ", break_long_words=False, break_on_hyphens=False
+        ) or [""]
+    return found
 
 
 def _figure(value: float | None) -> str:

@@ -45,14 +45,16 @@ def main(arguments: list[str]) -> int:
         log.emit("started", pid=os.getpid())
         result = _carry_out(context)
     except TreadleError as error:
-        result = {"outcome": "failed", "error": str(error), "exit_code": error.exit_code}
+        kind_of_error = type(error).__name__.removesuffix("Error")
+        result = {"outcome": "failed", "error": str(error), "exit_code": error.exit_code, "kind": kind_of_error}
     except MemoryError:
         advice = "Use a smaller size, data.sequence_length or training.batch_size."
-        result = {"outcome": "failed", "error": f"The machine's memory was not enough. {advice}", "exit_code": 1}
+        message = f"The machine's memory was not enough. {advice}"
+        result = {"outcome": "failed", "error": message, "exit_code": 1, "kind": "Resource"}
     except Exception as error:
         traceback.print_exc()
         message = f"Treadle has a defect: {type(error).__name__}: {error}. The traceback is in {run.log}."
-        result = {"outcome": "failed", "error": message, "exit_code": 70}
+        result = {"outcome": "failed", "error": message, "exit_code": 70, "kind": "Defect"}
     run.write_result(result)
     log.emit("ended", outcome=result["outcome"])
     log.close()

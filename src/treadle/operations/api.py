@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from treadle.base.names import did_you_mean
+from treadle.operations.arguments import python_arguments, python_signature
 from treadle.operations.operation import operations
 from treadle.store.workspace import WorkspaceFolder, create_workspace, find_workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from treadle.jobs.executors.subprocess import SubprocessRun
     from treadle.operations.operation import Operation
     from treadle.telemetry.events import Event
 
@@ -57,30 +59,34 @@ def _methods() -> dict[str, Operation]:
 
 
 def _method(entry: Operation, folder: WorkspaceFolder) -> Callable[..., Any]:
-    sections = {parameter.name: parameter.settings for parameter in entry.parameters() if parameter.settings}
-    own = {parameter.name for parameter in entry.parameters()}
-
-    def call(*positional: Any, on_event: Callable[[Event], None] | None = None, **named: Any) -> Any:  # noqa: ANN401
-        for name in sections:
-            extra = {key: named.pop(key) for key in list(named) if key not in own}
-            named[name] = {**named.get(name, {}), **extra}
-        arguments = (folder, *positional) if entry.needs_workspace else positional
-        answer = entry.function(*arguments, **named)
+    def call(*positional: Any, **named: Any) -> Any:  # noqa: ANN401 - each operation has its own types
+        on_event = named.pop("on_event", None) if entry.kind != "light" else None
+        arguments = python_arguments(entry, positional, named)
+        answer = entry.function(*([folder] if entry.needs_workspace else []), **arguments)
         if entry.kind == "heavy":
-            for event in answer.events():
-                if event is not None and on_event is not None:
-                    on_event(event)
-            return answer.wait()
-        if entry.kind == "interactive":
-            result: dict[str, Any] = {}
-            for event in answer:
-                if on_event is not None:
-                    on_event(event)
-                if event.type == "result":
-                    result = event.data
-            return result
-        return answer
+            return _waited(answer, on_event)
+        return _gathered(answer, on_event) if entry.kind == "interactive" else answer
 
     call.__name__ = entry.method
     call.__doc__ = entry.description
+    setattr(call, "__signature__", python_signature(entry))  # noqa: B010 - what `inspect` and `help` ask for
     return call
+
+
+def _waited(run: SubprocessRun, on_event: Callable[[Event], None] | None) -> dict[str, Any]:
+    """Follow a run to its end. Whatever goes wrong here, an interruption too, the run does not stay behind."""
+    with run:
+        for event in run.events():
+            if event is not None and on_event is not None:
+                on_event(event)
+        return run.wait()
+
+
+def _gathered(events: Iterator[Event], on_event: Callable[[Event], None] | None) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for event in events:
+        if on_event is not None:
+            on_event(event)
+        if event.type == "result":
+            result = event.data
+    return result

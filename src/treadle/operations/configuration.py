@@ -54,7 +54,7 @@ def show(
     *,
     model: Annotated[str | None, "settings of this model; none = of a new one"] = None,
     origin: Annotated[str | None, "only this setting"] = None,
-    config: Annotated[Path | None, "file of settings for a run"] = None,
+    config: Annotated[Path | None, "YAML file of settings for a run (see the guide, Configuration)"] = None,
 ) -> SettingsReport:
     """Show the settings in force and where each comes from."""
     card = None if model is None else ModelCards(workspace).get(model)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+from treadle.base.errors import UsageError
 from treadle.operations.operation import SettingsSection, operation
 from treadle.registry.catalogue import load
 from treadle.store.models import ModelCards
@@ -31,14 +32,16 @@ class SamplePayload:
         "treadle sample bard",
         'treadle sample bard --prompt "ROMEO:" --tokens 300 --temperature 0.7',
         'treadle sample bard --prompt "JULIET:" --seed 7 --stop "ROMEO:" --json',
+        "treadle sample bard --prompt - generation.top_k=40 < beginning.txt",
     ),
 )
 def sample(
     workspace: WorkspaceFolder,
     model: Annotated[str, "name of the model"],
+    overrides: Annotated[list[str], "settings of generation as key=value"] = [],  # noqa: B006 - never changed
     *,
-    prompt: Annotated[str, "text to continue; empty = a new document"] = "",
-    checkpoint: Annotated[str, "best, latest, or a step number"] = "best",
+    prompt: Annotated[str, "text to continue; empty = a new document, - = standard input (command line)"] = "",
+    checkpoint: Annotated[str | int, "checkpoint: best, latest, or a step number"] = "best",
     unknown: Annotated[
         Literal["error", "skip"], "what to do with characters of the prompt that the vocabulary lacks"
     ] = "error",
@@ -48,8 +51,11 @@ def sample(
 ) -> Iterator[Event]:
     """Let a model write, from its best checkpoint unless told otherwise. The text streams as it is made."""
     card = ModelCards(workspace).get(model)
-    overrides = tuple(f"generation.{key}={_value(value)}" for key, value in settings.items())
-    payload = SamplePayload(card.id, prompt, checkpoint, unknown, overrides)
+    for override in overrides:
+        if not override.startswith("generation."):
+            raise UsageError(f"`{override}` does not concern samples; give settings such as generation.top_k=40.")
+    flags = tuple(f"generation.{key}={_value(value)}" for key, value in settings.items())
+    payload = SamplePayload(card.id, prompt, str(checkpoint), unknown, (*overrides, *flags))
     events: Iterator[Event] = load("treadle.recipes.sample:stream")(workspace, payload)
     return events
 

@@ -60,6 +60,8 @@ class ModelReport:
     """Dotted key -> `value` and `origin`."""
     next_step: str
     """A command that makes sense now."""
+    problem: str | None = None
+    """Why its data cannot be read as they are, if so."""
     dataset: dict[str, Any] = field(default_factory=dict)
 
 
@@ -85,10 +87,11 @@ def new(
     overrides: Annotated[list[str], "settings as key=value, kept with the model"] = [],  # noqa: B006 - never changed
     *,
     size: Annotated[
-        str | None, "nano (0.7 M parameters), tiny (1 M), small (10 M), medium (26 M) or base (92 M); small unless set"
+        str | None,
+        "size: nano (0.7 M parameters), tiny (1 M), small (10 M), medium (26 M) or base (92 M); small unless set",
     ] = None,
     family: Annotated[str | None, "preset of the kind of network, such as gpt or gpt2; gpt unless set"] = None,
-    tokenizer: Annotated[str | None, "bytes or char; bytes unless set"] = None,
+    tokenizer: Annotated[str | None, "kind of token: bytes or char; bytes unless set"] = None,
 ) -> ModelReport:
     """Make a named model, which then learns from what it is fed."""
     settings = load("treadle.recipes.settings:settings_of_new_model")(workspace, size, family, tokenizer, overrides)

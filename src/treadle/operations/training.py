@@ -56,7 +56,7 @@ def train(
     epochs: Annotated[float | None, "train until the model has seen its data this many times in all"] = None,
     steps: Annotated[int | None, "train until the model has made this many steps in all"] = None,
     minutes: Annotated[float | None, "train for this long"] = None,
-    config: Annotated[Path | None, "file of settings for this run, in the shape of conf/experiment"] = None,
+    config: Annotated[Path | None, "YAML file of settings for this run (see the guide, Configuration)"] = None,
 ) -> SubprocessRun:
     """Train a model on what it was fed. Without a length it trains for one budget that suits its size.
 
@@ -76,13 +76,13 @@ def evaluate(
     model: Annotated[str, "name of the model"],
     overrides: Annotated[list[str], "settings as key=value, for this run"] = [],  # noqa: B006 - never changed
     *,
-    checkpoint: Annotated[str, "best, latest, or a step number"] = "best",
+    checkpoint: Annotated[str | int, "checkpoint: best, latest, or a step number"] = "best",
 ) -> SubprocessRun:
     """Measure a model on all of its held-out data: loss in nats per token, perplexity, bits per byte."""
     card = ModelCards(workspace).get(model)
     with PreparedChild("evaluate") as child:
         settings = load("treadle.recipes.settings:settings_of_run")(workspace, card, overrides, None)
-        payload = EvaluatePayload(card.id, checkpoint, settings)
+        payload = EvaluatePayload(card.id, str(checkpoint), settings)
         return child.carry_out(create_run(workspace, "evaluate", asdict(payload)))
 
 

@@ -72,8 +72,8 @@ def demo(
     if all(card.name != DEMO_MODEL for card in ModelCards(workspace).all()):
         new(workspace, DEMO_MODEL, list(load("treadle.recipes.demo:SETTINGS")), size="tiny", tokenizer="char")
     text: Path = load("treadle.data.bundled.texts:bundled_text")("shakespeare")
-    feeding = feed(workspace, DEMO_MODEL, [text])
-    feeding.wait()
+    with feed(workspace, DEMO_MODEL, [text]) as feeding:
+        feeding.wait()
     return train(workspace, DEMO_MODEL, minutes=minutes)
 
 

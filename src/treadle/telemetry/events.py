@@ -53,26 +53,32 @@ def read_events(path: Path) -> list[Event]:
     return [_parse(line) for line in path.read_bytes().split(b"\n")[:-1] if line]
 
 
-def follow_events(path: Path, alive: Callable[[], bool], *, poll_seconds: float = 0.02) -> Iterator[Event | None]:
-    """Yield events as they arrive until the writer is no longer `alive` and all is read.
+class EventFollower:
+    """Reads a log while it is being written; remembers its place, so that following may be broken off and resumed."""
 
-    Yields None whenever nothing new is there, so that the caller can redraw a clock or stop.
-    """
-    offset, rest = 0, b""
-    while True:
-        was_alive = alive()
-        chunk = _read_from(path, offset)
-        offset += len(chunk)
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            if line:
-                yield _parse(line)
-        if chunk:
-            continue
-        if not was_alive:
-            return
-        yield None
-        time.sleep(poll_seconds)
+    def __init__(self, path: Path) -> None:
+        """Begin before the first event of `path`, which need not exist yet."""
+        self._path = path
+        self._offset = 0  # just behind the last line that was yielded
+
+    def follow(self, alive: Callable[[], bool], *, poll_seconds: float = 0.02) -> Iterator[Event | None]:
+        """Yield events as they arrive until the writer is no longer `alive` and all is read; each of them once.
+
+        Yields None whenever nothing new is there, so that the caller can redraw a clock or stop.
+        """
+        while True:
+            was_alive = alive()
+            *lines, _cut = _read_from(self._path, self._offset).split(b"\n")
+            for line in lines:
+                self._offset += len(line) + 1
+                if line:
+                    yield _parse(line)
+            if lines:
+                continue
+            if not was_alive:
+                return
+            yield None
+            time.sleep(poll_seconds)
 
 
 def _read_from(path: Path, offset: int) -> bytes:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, Self
 
 from treadle.base.errors import TreadleError
-from treadle.telemetry.events import follow_events
+from treadle.telemetry.events import EventFollower
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
 class RunFailedError(TreadleError):
     """A run ended without doing what was asked."""
 
-    def __init__(self, message: str, exit_code: int = 1) -> None:
-        """Carry the run's own message and exit code."""
+    def __init__(self, message: str, exit_code: int = 1, kind: str = "RunFailed") -> None:
+        """Carry the run's own message, exit code and kind of error."""
         super().__init__(message)
         self.exit_code = exit_code
+        self.kind = kind
 
 
 class PreparedChild:
@@ -61,16 +63,36 @@ class PreparedChild:
 
 
 class SubprocessRun:
-    """A run in progress, seen from the process that started it."""
+    """A run in progress, seen from the process that started it.
+
+    As a context it does not outlive an exception: the run is asked to stop, and is waited for.
+    """
 
     def __init__(self, run: RunFolder, process: subprocess.Popen[bytes]) -> None:
         """Follow `run`, which `process` carries out."""
         self.run = run
         self._process = process
+        self._follower = EventFollower(run.events)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            return
+        self.stop()
+        try:
+            with contextlib.suppress(TreadleError):  # what is already on its way to the caller matters more
+                self.wait()
+        except KeyboardInterrupt:
+            self.kill()
 
     def events(self) -> Iterator[Event | None]:
-        """Yield the run's events until its process ends; None whenever nothing is new."""
-        yield from follow_events(self.run.events, lambda: self._process.poll() is None)
+        """Yield the run's events until its process ends; None whenever nothing is new.
+
+        Called again after an interruption, it goes on behind the last event that was yielded.
+        """
+        yield from self._follower.follow(lambda: self._process.poll() is None)
 
     def stop(self) -> None:
         """Ask the run to keep what it has and stop at its next step boundary."""
@@ -98,5 +120,5 @@ class SubprocessRun:
                 "run the command again to go on from the last checkpoint."
             )
         if result["outcome"] == "failed":
-            raise RunFailedError(result["error"], result["exit_code"])
+            raise RunFailedError(result["error"], result["exit_code"], result.get("kind", "RunFailed"))
         return {"run": self.run.id, "outcome": result["outcome"], **result["value"]}
