@@ -120,6 +120,34 @@ def test_any_settings_give_the_tokens_of_the_specification(data: Any) -> None:
 ENGINES = {kind: NativeEngine(model(kind), "fp32", 1, threads=1) for kind in ("random", "ties")}
 
 
+def seed_of_one_half() -> int:
+    """A seed whose first chance number is exactly 1/2."""
+    word = 2**64
+
+    def unmix(z: int) -> int:
+        for shift, factor in ((31, 0x94D049BB133111EB), (27, 0xBF58476D1CE4E5B9), (30, 1)):
+            z ^= z >> shift ^ z >> 2 * shift
+            z = z * pow(factor, -1, word) % word
+        return z
+
+    candidates = (unmix((unmix(2**63 + low) - 0x9E3779B97F4A7C15) % word) for low in range(2**11))
+    return next(seed for seed in candidates if seed < 2**63)
+
+
+@pytest.mark.parametrize("top_p", [1.0, 0.5, 0.25])
+def test_on_the_border_of_two_tokens_both_take_the_same(top_p: float) -> None:
+    """All 256 letters weigh 1, so sums are whole and `top_p` and the chance number meet them exactly."""
+    even = model()
+    even.weights["head.weight"][:] = 0
+    engine = NativeEngine(even, "fp32", 1, threads=1)
+    for seed in (seed_of_one_half(), *range(40)):
+        asked = [request("", temperature=1, top_p=top_p, tokens=1, seed=seed)]
+        below, above = complete(engine, TOKENIZER, asked), complete(StepsOnly(engine), TOKENIZER, asked)
+        assert below == above
+        if seed == seed_of_one_half():
+            assert below[0].ids == (int(128 * top_p),)
+
+
 def test_the_first_token_comes_alone_and_bursts_joined_are_the_text() -> None:
     engine = NativeEngine(model(), "fp32", 2, threads=1)
     requests = [request("a", temperature=1, tokens=50), request("b", temperature=1, tokens=30, seed=4)]
