@@ -4,8 +4,7 @@
 
 One process for each engine and size, one after the other, so that memory is each one's own. All run the same random
 Llama-shaped weights. Steps are timed one by one: `fast` is the mean of the fastest fifth, `median` the median, so that
-a busy neighbour shows as the distance between them. `bandwidth_share` is weights read per second over what all cores
-together reach on a large block. Cold start runs from process start to the first token, files in the page cache; for
+a busy neighbour shows as the distance between them. `weight_bytes` is what a step reads of the weights. Cold start runs from process start to the first token, files in the page cache; for
 ours the first time without the packed file, then with it. Greedy fp32 tokens of all engines are compared.
 """
 
@@ -19,7 +18,6 @@ import platform
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,17 +75,16 @@ def main() -> None:
         "machine": platform.processor() or platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
         "load_before": os.getloadavg()[0],
-        "bandwidth_gb_s": round(bandwidth() / 1e9, 1),
         "sizes": {},
     }
     for size in sizes:
-        results["sizes"][size] = measure(size, quick=chosen.quick, bytes_a_second=results["bandwidth_gb_s"] * 1e9)
+        results["sizes"][size] = measure(size, quick=chosen.quick)
     results["load_after"] = os.getloadavg()[0]
     if chosen.out:
         chosen.out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 
-def measure(size: str, *, quick: bool, bytes_a_second: float) -> dict[str, Any]:
+def measure(size: str, *, quick: bool) -> dict[str, Any]:
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         save_weights(size, Path(folder))
@@ -100,9 +97,6 @@ def measure(size: str, *, quick: bool, bytes_a_second: float) -> dict[str, Any]:
             for name in ("cold_start_s", "cold_start_again_s"):
                 facts[name] = round(cold_start(peer, size, folder), 3)
             found[peer] = facts
-            if "1" in facts["decode"] and "weight_bytes" in facts:
-                rate = facts["weight_bytes"] * facts["decode"]["1"]["fast"]
-                facts["bandwidth_share"] = round(rate / bytes_a_second, 3)
             decode = " ".join(
                 f"b{batch} {one['fast']:,.0f} ({one['median']:,.0f})" for batch, one in facts["decode"].items()
             )
@@ -133,25 +127,6 @@ def cold_start(peer: str, size: str, folder: str) -> float:
         if child.stdout is not None:
             child.stdout.readline()
         return time.perf_counter() - begin
-
-
-def bandwidth() -> float:
-    """Bytes a second of all cores reading a block that no cache holds."""
-    from treadle.native import engine_binding
-
-    blocks = [engine_binding.empty_block(1 << 28) for _ in range(len(os.sched_getaffinity(0)))]
-    for block in blocks:
-        block[:] = 1
-    best = 0.0
-    for _ in range(3):
-        threads = [threading.Thread(target=engine_binding.checksum, args=(block,)) for block in blocks]
-        begin = time.perf_counter()
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        best = max(best, sum(block.size for block in blocks) / (time.perf_counter() - begin))
-    return best
 
 
 def config_of(size: str) -> GPTConfig:
