@@ -4,8 +4,8 @@
 
 One process for each engine and size, one after the other, so that memory is each one's own. All run the same random
 Llama-shaped weights. Steps are timed one by one: `fast` is the mean of the fastest fifth, `median` the median, so that
-a busy neighbour shows as the distance between them. `weight_bytes` is what a step reads of the weights. Cold start runs from process start to the first token, files in the page cache; for
-ours the first time without the packed file, then with it. Greedy fp32 tokens of all engines are compared.
+a busy neighbour shows as the distance between them. `weight_bytes` is what a step reads of the weights. Cold start runs
+from process start to the first token, files in the page cache. Greedy fp32 tokens of all engines are compared.
 """
 
 from __future__ import annotations
