@@ -6,7 +6,6 @@ divided into steps, and whatever the number of threads.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Final, Literal
 
 from treadle.base.errors import ResourceError, UsageError, WeightsError
@@ -18,6 +17,7 @@ from treadle.models.gpt.native_shape import native_shape
 from treadle.models.gpt.weights import weight_shapes
 from treadle.native import engine_binding
 from treadle.native.engine_binding import Ending, EnginePlan, Format
+from treadle.telemetry.hardware import usable_cores
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,7 +62,7 @@ class NativeEngine:
         self.precision = precision
         self.vocabulary, self.context, self.slots = model.vocabulary, model.context, slots
         shape = native_shape(config, model.vocabulary, model.context)
-        plan = EnginePlan(FORMATS[precision], threads or min(_usable_processors(), _MOST_THREADS), slots)
+        plan = EnginePlan(FORMATS[precision], threads or min(usable_cores(), _MOST_THREADS), slots)
         expected = weight_shapes(config, model.vocabulary, model.context)
         self._engine = engine_binding.Engine(shape, plan, packed_block(model, shape, plan.format, expected))
 
@@ -105,9 +105,3 @@ class NativeEngine:
     def close(self) -> None:
         """Free threads and memory; the engine cannot be used afterwards."""
         self._engine.close()
-
-
-def _usable_processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from treadle.models.family import check_weights
+from treadle.models.matching import require_fit
 from treadle.native import engine_binding
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def packed_block(
         found = read_packed(place, shape, weight_format)
         if found is not None:
             return found
-    check_weights(expected, model.weights)
+    require_fit(model.weights, expected)
     block = engine_binding.pack(shape, weight_format, model.weights)
     if place is not None:
         with contextlib.suppress(OSError):  # a full disk, a folder of somebody else's: then without

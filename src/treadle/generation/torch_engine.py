@@ -18,7 +18,7 @@ import torch
 from treadle.base.errors import UsageError
 from treadle.generation.engine import check_rows
 from treadle.models.catalog import FAMILIES
-from treadle.models.family import check_weights
+from treadle.models.matching import require_fit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +44,7 @@ class TorchEngine:
     def __init__(self, model: EngineModel, slots: int) -> None:
         """Copy the weights into a module; raises `WeightsError` naming every one that does not fit."""
         family = FAMILIES.get(model.family)
-        check_weights(family.weight_shapes(model.config, model.vocabulary, model.context), model.weights)
+        require_fit(model.weights, family.weight_shapes(model.config, model.vocabulary, model.context))
         self.vocabulary, self.context, self.slots = model.vocabulary, model.context, slots
         with torch.random.fork_rng(devices=[]):  # a trainer in this process keeps its own chance
             self._module = family.build_model(model.config, model.vocabulary, model.context)

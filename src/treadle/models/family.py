@@ -5,18 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from treadle.base.errors import WeightsError
 from treadle.registry.catalogue import load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     import numpy as np
     from numpy.typing import NDArray
 
     from treadle.config.spec import Spec
-
-_SHOWN = 8  # names listed in an error before "and N more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,33 +50,3 @@ class Family:
     def build_model(self, config: Spec, vocabulary: int, context: int, attention: str = "plain") -> Any:  # noqa: ANN401 - a torch module; this file knows no torch
         """Build the torch module; its state dict has exactly the names and shapes of `weight_shapes`."""
         return load(self.model)(config, vocabulary, context, attention)
-
-
-def check_weights(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, NDArray[Any]]) -> None:
-    """Raise `WeightsError` naming every missing, unused and mismatched weight; return when all fit."""
-    missing = [name for name in expected if name not in found]
-    unused = [name for name in found if name not in expected]
-    mismatched = [
-        f"{name} (is {_shape(found[name].shape)}, must be {_shape(shape)})"
-        for name, shape in expected.items()
-        if name in found and tuple(found[name].shape) != tuple(shape)
-    ]
-    complaints = [
-        f"{title}: {_listed(names)}"
-        for title, names in (("missing", missing), ("unused", unused), ("wrong shape", mismatched))
-        if names
-    ]
-    if complaints:
-        raise WeightsError(
-            f"The weights do not fit this model; {'; '.join(complaints)}. "
-            "They belong to other settings: load them with the settings that they were saved with."
-        )
-
-
-def _shape(shape: Iterable[int]) -> str:
-    return "x".join(str(extent) for extent in shape) or "one number"
-
-
-def _listed(names: list[str]) -> str:
-    rest = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")

@@ -19,8 +19,8 @@ from safetensors import SafetensorError
 from treadle.base.errors import DataError, NotFoundError, NotReadyError, WeightsError
 from treadle.base.files import disk_errors, locked, new_folder, read_json, remove_leftovers, write_json
 from treadle.base.hashing import hash_file, hash_json
+from treadle.models.matching import require_match
 from treadle.training.arrays_file import write_arrays
-from treadle.training.matching import require_match
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,25 +10,23 @@ from typing import TYPE_CHECKING, Any, Final
 
 from treadle.base.errors import ResourceError, UsageError
 from treadle.models.gpt.config import GPTConfig
+from treadle.models.gpt.native_shape import native_shape
 from treadle.models.gpt.weights import parameter_count, weight_shapes
+from treadle.models.matching import require_fit
 from treadle.native import build, instruction_sets
 from treadle.native.binding import (
-    Activation,
     Algorithm,
     Kind,
     Memory,
-    Norm,
     Plan,
-    Positions,
     Precision,
     Rule,
-    Shape,
     Trainer,
     UpdateSettings,
     memory_required,
 )
+from treadle.telemetry.hardware import usable_cores
 from treadle.training.learner import StepResult, Tally
-from treadle.training.matching import require_match
 from treadle.training.optimizers.config import MuonConfig
 from treadle.training.optimizers.roles import role
 
@@ -154,7 +152,7 @@ class NativeLearner:
 
     def load_weights(self, weights: Arrays) -> None:
         """Replace all weights; raises `WeightsError` naming every missing, unused and mismatched one."""
-        _require_match(weights, self._shapes, "The set of weights")
+        require_fit(weights, self._shapes)
         for name in self._shapes:
             self._trainer.write(name, weights[name])
         self._trainer.repack()
@@ -167,7 +165,7 @@ class NativeLearner:
         """Replace the moments; raises `WeightsError` naming every missing, unused and mismatched one."""
         moments = self._moments()
         wanted = {key: self._shapes[name] for key, (name, _) in moments.items()}
-        _require_match(state, wanted, "The optimizer's state")
+        require_fit(state, wanted, "The optimizer's state")
         for key, (name, kind) in moments.items():
             self._trainer.write(name, state[key], kind)
 
@@ -222,32 +220,6 @@ def rule_for(optimizer: OptimizerConfig, name: str, shape: tuple[int, ...], rate
     return Rule(Algorithm.ADAMW, rate * rate_scale, decay)
 
 
-def native_shape(config: GPTConfig, vocabulary: int, context: int) -> Shape:
-    """The core's own description of a gpt model."""
-    return Shape(
-        layers=config.layers,
-        width=config.width,
-        heads=config.heads,
-        kv_heads=config.key_value_heads,
-        head_width=config.width_of_head,
-        feed_forward=config.feed_forward_width,
-        vocabulary=vocabulary,
-        context=context,
-        norm=Norm[config.norm.upper()],
-        norm_gain=config.norm_gain,
-        positions=Positions[config.positions.upper()],
-        qk_norm=config.qk_norm,
-        activation=Activation[config.activation.upper()],
-        bias=config.bias,
-        tied_embeddings=config.tied_embeddings,
-        embedding_norm=config.embedding_norm,
-        norm_epsilon=config.norm_epsilon,
-        rope_base=config.rope_base,
-        logit_soft_cap=config.logit_soft_cap,
-        dropout=config.dropout,
-    )
-
-
 def resolve_plan(config: GPTConfig, vocabulary: int, context: int, wanted: NativePlan) -> Plan:
     """Fill in what `wanted` leaves open, from the machine and from the size of the model."""
     large = parameter_count(config, vocabulary, context) > _LARGE
@@ -257,7 +229,7 @@ def resolve_plan(config: GPTConfig, vocabulary: int, context: int, wanted: Nativ
         raise UsageError(f"precision {precision} is unknown to the native core; known are {', '.join(_PRECISIONS)}")
     return Plan(
         precision=_PRECISIONS[precision],
-        threads=wanted.threads or min(usable_processors(), shards),
+        threads=wanted.threads or min(usable_cores(), shards),
         gradient_shards=shards,
         pass_tokens=wanted.pass_tokens or (512 if large else 1024),
     )
@@ -275,22 +247,6 @@ def required_memory(config: GPTConfig, vocabulary: int, context: int, wanted: Na
     """Bytes that a learner would take, computed beforehand."""
     plan = resolve_plan(config, vocabulary, context, wanted or NativePlan())
     return memory_required(native_shape(config, vocabulary, context), plan)
-
-
-def usable_processors() -> int:
-    """Processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _require_match(found: Arrays, wanted: Mapping[str, tuple[int, ...]], what: str) -> None:
-    require_match(
-        {name: array.shape for name, array in found.items()},
-        wanted,
-        what,
-        "Load it into a model of the settings that it was saved with.",
-    )
 
 
 class NativeMaker:

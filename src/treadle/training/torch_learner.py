@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from treadle.models.matching import require_fit
 from treadle.training.learner import StepResult, Tally
-from treadle.training.matching import require_match
 from treadle.training.optimizers.roles import role
 from treadle.training.optimizers.torch_adamw import Group, TorchAdamW
 from treadle.training.optimizers.torch_muon import TorchMuon
@@ -146,12 +146,7 @@ def _copy_out(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[np.float32]]:
 
 
 def _copy_in(tensors: Mapping[str, Tensor], arrays: Arrays, what: str) -> None:
-    require_match(
-        {name: array.shape for name, array in arrays.items()},
-        {name: tuple(tensor.shape) for name, tensor in tensors.items()},
-        what,
-        "Load it into a model of the settings that it was saved with.",
-    )
+    require_fit(arrays, {name: tuple(tensor.shape) for name, tensor in tensors.items()}, what)
     with torch.no_grad():
         for name, tensor in tensors.items():
             tensor.copy_(torch.tensor(arrays[name]))

@@ -5,9 +5,10 @@ import pytest
 
 from treadle.base.errors import ResourceError, UsageError
 from treadle.models.gpt.config import GPTConfig
+from treadle.models.gpt.native_shape import native_shape
 from treadle.native import binding, build, instruction_sets
 from treadle.native.binding import Algorithm, Kind, Rule, Trainer, UpdateSettings
-from treadle.training.native_learner import NativePlan, native_shape, resolve_plan
+from treadle.training.native_learner import NativePlan, resolve_plan
 
 CONFIG = GPTConfig(layers=1, width=64, heads=2)
 SETTINGS = UpdateSettings(1, 1.0, 0.9, 0.95, 1e-8, 0.9)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from treadle.data.batch import MASKED, Batch
+from treadle.models.matching import require_match
 from treadle.training.checkpoints import CheckpointFolder, ModelRecord
 from treadle.training.config import TrainingSettings
 from treadle.training.learner import StepResult, Tally
 from treadle.training.loop import Training
-from treadle.training.matching import require_match
 from treadle.training.start import Subject, find_start
 
 if TYPE_CHECKING:

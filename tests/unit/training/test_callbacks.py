@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from treadle.base.errors import NotReadyError
+from treadle.telemetry.hardware import resident_memory
 from treadle.training.callbacks.callback import Callback
 from treadle.training.callbacks.checkpointing import Checkpointing
 from treadle.training.callbacks.early_stopping import EarlyStopping
 from treadle.training.callbacks.evaluating import Evaluating
 from treadle.training.callbacks.history import COLUMNS, History
-from treadle.training.callbacks.progress import Progress, resident_bytes
+from treadle.training.callbacks.progress import Progress
 from treadle.training.callbacks.sampling import Sampling
 from treadle.training.callbacks.tensorboard import TensorBoard
 from treadle.training.evaluation import Evaluation, evaluate
@@ -217,7 +218,7 @@ def test_a_recovery_is_told(bench: Bench, table_learner: TableLearner, tmp_path:
 
 
 def test_resident_memory_is_about_that_of_this_process() -> None:
-    assert 10e6 < resident_bytes() < 64e9
+    assert 10e6 < resident_memory() < 64e9
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from treadle.telemetry.hardware import resident_memory
 from treadle.training.callbacks.callback import Callback
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ class Progress(Callback):
             bits_per_byte=None if evaluation is None else evaluation.bits_per_byte,
             targets_per_second=self._speed(),
             eta_seconds=self._remaining(training, now),
-            memory_bytes=resident_bytes(),
+            memory_bytes=resident_memory(),
         )
 
     def on_evaluation(self, training: Training, evaluation: Evaluation) -> None:
@@ -127,11 +126,3 @@ class Progress(Callback):
         began, start = self._began
         done = schedule.measured(place) - start
         return left * (now - began) / done if done > 0 else None
-
-
-def resident_bytes() -> int:
-    """Memory that this process holds; 0 where the kernel does not tell."""
-    try:
-        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from treadle.base.errors import WeightsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     Shapes = Mapping[str, Sequence[int]]
+
+
+def require_fit(found: Mapping[str, NDArray[Any]], expected: Shapes, what: str = "The set of weights") -> None:
+    """Raise `WeightsError` unless the arrays are those of a model of these shapes."""
+    shapes = {name: array.shape for name, array in found.items()}
+    require_match(shapes, expected, what, "Load it into a model of the settings that it was saved with.")
 
 
 def require_match(found: Shapes, expected: Shapes, what: str, remedy: str = "") -> None:
