@@ -18,7 +18,7 @@ def test_the_demo_runs_twice_and_says_how_to_go_on(tmp_path):
         assert done.returncode == 0, done.stderr
         assert "Training `bard`" in done.stderr
         assert "Real words in samples" in done.stdout
-        assert "./treadle sample bard" in done.stdout
+        assert 'treadle sample bard --prompt "JULIET:" --workspace demo' in done.stdout
     listed = subprocess.run([COMMAND, "list", "--json", "--workspace", "demo"], cwd=tmp_path, capture_output=True)
     assert [model["name"] for model in json.loads(listed.stdout)["models"]] == ["bard"]
 

@@ -4,6 +4,12 @@ import pytest
 
 from treadle.cli.main import main
 from treadle.data.bundled.texts import bundled_text
+from treadle.operations.operation import operations
+
+
+def _needs_arguments(entry):
+    return any(parameter.required for parameter in entry.parameters())
+
 
 SHAPE = ("family.layers=1", "family.width=32", "family.heads=2", "data.sequence_length=32", "training.batch_size=4")
 
@@ -43,6 +49,7 @@ def test_each_light_verb_ends_with_the_next_step(run, tmp_path, monkeypatch):
     assert run("list") == "No models yet. Make one with: treadle new NAME\n"
     made = run("new", "bard", "--size", "nano")
     assert made.startswith("Model `bard` (gpt nano")
+    assert ", window " in made.splitlines()[0]
     assert "Next: treadle feed bard FILES" in made
     assert "bard" in run("list")
     shown = run("show", "bard")
@@ -57,7 +64,7 @@ def test_the_journey_reads_well(lab, tmp_path):
     lab("new", "bard", "--size", "nano", "--tokenizer", "char", *SHAPE)
     (tmp_path / "x.png").write_bytes(b"\x89PNG")
     fed = lab("feed", "bard", tmp_path / "a.txt", tmp_path / "x.png")
-    assert "1 read (30.0 kB), 1 refused" in fed
+    assert "1 document read (30.0 kB), 1 refused" in fed
     assert "No reader knows .png" in " ".join(fed.split())
     trained = lab("train", "bard", "--steps", 20, "training.evaluate_every=10", "training.sample_every=10")
     assert "Done at step 20: held out" in trained
@@ -70,7 +77,9 @@ def test_the_journey_reads_well(lab, tmp_path):
     assert "checkpoint" in shown
     sample = lab("sample", "bard", "--prompt", "ROMEO:", "--tokens", 5)
     assert sample.startswith("ROMEO:")
-    assert "held out" in lab("list")
+    assert " at step " in lab("list")
+    lab("train", "bard", "--steps", 20)
+    assert "1 known already" in lab("feed", "bard", tmp_path / "a.txt")
 
 
 def test_settings_are_shown_with_their_origins_and_checked(lab, tmp_path):
@@ -98,6 +107,41 @@ def test_help_shows_verbs_in_the_order_of_a_first_hour(run):
     assert places == sorted(places)
     assert "treadle config" in run("config", "--help")
     assert "treadle, version" in run("--version")
+
+
+@pytest.mark.parametrize(
+    "entry", [entry for entry in operations().values() if _needs_arguments(entry)], ids=lambda entry: entry.name
+)
+def test_a_missing_argument_is_named_with_the_help(run, entry):
+    words = entry.name.split(".")
+    missing = next(parameter for parameter in entry.parameters() if parameter.required)
+    said = run(*words, code=2)
+    assert missing.name.upper().removesuffix("S") in said
+    assert f"`treadle {' '.join(words)} --help`" in said
+    assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"), [("rm", "delete"), ("run", "sample"), ("generate", "sample"), ("ls", "list"), ("help", "--help")]
+)
+def test_the_words_of_other_programs_lead_to_ours(run, word, meant):
+    assert f"Did you mean `{meant}`?" in run(word, code=2)
+
+
+def test_help_marks_what_is_optional_and_starts_no_enumeration_with_a_capital(run):
+    assert "[FOLDER]" in run("init", "--help")
+    assert " MODEL [KEY=VALUE]..." in run("sample", "--help")
+    shown = " ".join(run("sample", "--help").split())
+    assert "Checkpoint: best, latest, or a step number" in shown
+    assert "Kind of token: bytes or char" in " ".join(run("new", "--help").split())
+    assert "an error is {ok: false, error, kind, exit_code}" in shown
+
+
+def test_settings_stand_in_columns_with_short_paths(lab):
+    lab("new", "bard", "--size", "nano")
+    lines = lab("config", "show", "--model", "bard").splitlines()
+    assert any(line.endswith("built-in") for line in lines)
+    assert not any("/lab/models" in line for line in lines)
 
 
 def test_an_unknown_verb_of_a_noun_is_answered_with_the_nearest(run):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import signal
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 
@@ -16,6 +17,7 @@ from treadle.store.workspace import find_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
     from treadle.jobs.executors.subprocess import SubprocessRun
     from treadle.operations.operation import Operation
@@ -58,30 +60,47 @@ def _follow(run: SubprocessRun, *, quiet: bool) -> tuple[dict[str, Any], int | N
     """
     from treadle.cli.progress import progress_display
 
-    interrupts = 0
-    with run, progress_display(quiet=quiet) as display:
-        while True:
-            try:
-                for event in run.events():
-                    display.show(event)
-                value = run.wait()
-            except KeyboardInterrupt:
-                interrupts += 1
-                if interrupts == 1:
+    with run, _Interrupts() as interrupts, progress_display(quiet=quiet) as display:
+        answered = 0
+        for event in run.events():
+            while answered < interrupts.number:
+                answered += 1
+                if answered == 1:
                     display.note("Stopping at the next step; what was learned is kept. Ctrl-C again ends it at once.")
                     run.stop()
                 else:
                     run.kill()
-            except RunFailedError as error:
-                if interrupts:
-                    raise _interrupted(error, killed=interrupts > 1) from error
-                raise
-            else:
-                return value, 130 if interrupts else None
+            display.show(event)
+        try:
+            value = run.wait()
+        except RunFailedError as error:
+            if interrupts.number:
+                raise _interrupted(error, killed=answered > 1) from error
+            raise
+    return value, 130 if interrupts.number else None
+
+
+class _Interrupts:
+    """Counts Ctrl-C instead of raising, so that none of them falls between two lines that belong together."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def __enter__(self) -> Self:
+        self._before = signal.signal(signal.SIGINT, self._count)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _count(self, _number: int, _frame: FrameType | None) -> None:
+        self.number += 1
 
 
 def _interrupted(error: RunFailedError, *, killed: bool) -> RunFailedError:
-    message = "Ended at once; what was kept before stays. The same command goes on from there." if killed else str(error)
+    message = (
+        "Ended at once; what was kept before stays. The same command goes on from there." if killed else str(error)
+    )
     return RunFailedError(message, 130, "Interrupted")
 
 
@@ -108,7 +127,8 @@ def _stream(events: Iterator[Event], arguments: dict[str, Any], *, as_json: bool
 def _notes_on(result: dict[str, Any], arguments: dict[str, Any]) -> Iterator[str]:
     """What a sample should say of itself: what of the prompt it did not read, and how to make it again."""
     if result["unread"]:
-        yield f"The first {result['unread']:,} tokens of the prompt did not fit into the model's window and were not read."
+        number = f"{result['unread']:,}"
+        yield f"The first {number} tokens of the prompt did not fit into the model's window and were not read."
     if arguments["settings"].get("seed") is None:
         engine = f"{result['engine']} {result['precision']}"
         yield f"seed {result['seed']}, checkpoint step {result['checkpoint']:,}, engine {engine}"

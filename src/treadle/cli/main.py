@@ -126,23 +126,20 @@ def main(arguments: Iterable[str] | None = None) -> None:
     given = sys.argv[1:] if arguments is None else list(arguments)
     as_json = "--json" in given
     try:
-        application.main(given, prog_name="treadle", standalone_mode=False)
-    except click.exceptions.Abort:
-        _fail("Interrupted.", "Interrupted", 130, as_json=as_json)
+        # Not `application.main`, which ends with exit code 1 when a reader such as `head` goes away.
+        with application.make_context("treadle", given) as context:
+            application.invoke(context)
+    except click.exceptions.Exit as end:
+        sys.exit(end.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:
         _fail(error.format_message(), "Usage", 2, as_json=as_json)
     except click.ClickException as error:
         _fail(_said(error), "Usage", error.exit_code, as_json=as_json)
     except TreadleError as error:
         _fail(str(error), kind_of(error), error.exit_code, as_json=as_json)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.exceptions.Abort):
         _fail("Interrupted.", "Interrupted", 130, as_json=as_json)
-    except SystemExit as end:
-        if isinstance(end.__context__, BrokenPipeError):  # click turns it into exit code 1
-            _forget_output()
-            sys.exit(0)
-        raise
-    except BrokenPipeError:  # the reader (head, less) went away: end quietly
+    except BrokenPipeError:
         _forget_output()
         sys.exit(0)
     except OSError as error:

@@ -70,6 +70,9 @@ class Display:
         self._line(data["message"])
 
     def _on_training_started(self, data: dict[str, Any]) -> None:
+        if data["kind"] == "finished":
+            self._line(data["message"])
+            return
         plan = data["plan"]
         self._line(f"{data['message']} Ctrl-C stops and keeps what it learned.")
         details = ", ".join(f"{key} {value}" for key, value in plan.items() if isinstance(value, str | int))

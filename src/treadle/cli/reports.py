@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import textwrap
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from treadle.base import units
+from treadle.operations.data import STDIN_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     Report = dict[str, Any]
 
 _WIDTH = 80
+_VALUE_WIDTH = 18
 
 
 def show_report(name: str, report: Report, arguments: Mapping[str, Any]) -> None:
@@ -31,15 +36,17 @@ def _init(report: Report, _: Mapping[str, Any]) -> list[str]:
 
 
 def _new(report: Report, _: Mapping[str, Any]) -> list[str]:
-    return [f"Model `{report['name']}` ({_shape(report)}) is ready.", f"Next: {report['next_step']}"]
+    window = report["settings"].get("data.sequence_length")
+    shape = _shape(report) if window is None else f"{_shape(report)}, window {window['value']:,}"
+    return [f"Model `{report['name']}` ({shape}) is ready.", f"Next: {report['next_step']}"]
 
 
 def _list(report: Report, _: Mapping[str, Any]) -> list[str]:
     if not report["models"]:
         return ["No models yet. Make one with: treadle new NAME"]
-    lines = [f"{'name':<20} {'family':<8} {'size':<8} {'steps':>8}  held out"]
+    lines = [f"{'name':<20} {'family':<8} {'size':<8} {'steps':>8}  best held-out loss (nats/token)"]
     for model in report["models"]:
-        held_out = "-" if model["held_out"] is None else f"{model['held_out']:.3f} nats/token"
+        held_out = "-" if model["held_out"] is None else f"{model['held_out']:.2f} at step {model['best_step']:,}"
         lines.append(f"{model['name']:<20} {model['family']:<8} {model['size']:<8} {model['steps']:>8,}  {held_out}")
     return lines
 
@@ -65,6 +72,8 @@ def _show(report: Report, arguments: Mapping[str, Any]) -> list[str]:
                 f" + {tokens['held_out']:,} held out",
             )
         )
+    if report["problem"]:
+        lines += _wrapped(f"problem     {report['problem']}", 2)
     for row in report["checkpoints"]:
         roles = f" ({', '.join(row['roles'])})" if row["roles"] else ""
         held_out = "" if row.get("held_out") is None else f" · held out {row['held_out']:.3f}"
@@ -73,7 +82,7 @@ def _show(report: Report, arguments: Mapping[str, Any]) -> list[str]:
     lines.append(_row("next", report["next_step"]))
     if arguments.get("origins"):
         lines.append("settings")
-        lines += [_setting(key, row["value"], row["origin"]) for key, row in report["settings"].items()]
+        lines += _settings([{"key": key, **row} for key, row in report["settings"].items()], arguments)
     else:
         lines.append(_row("settings", f"treadle show {report['name']} --origins"))
     return lines
@@ -83,18 +92,21 @@ def _delete(report: Report, _: Mapping[str, Any]) -> list[str]:
     return [f"Model `{report['name']}` is in the trash: {report['trash']}", "Nothing was erased."]
 
 
-def _feed(report: Report, _: Mapping[str, Any]) -> list[str]:
-    refused = report["refused"]
-    lines = [
-        _row("documents", f"{report['accepted']:,} read ({units.size(report['bytes'])}), {len(refused):,} refused"),
-    ]
+def _feed(report: Report, arguments: Mapping[str, Any]) -> list[str]:
+    refused, known = report["refused"], report["duplicates"]
+    lines = [] if report["ok"] else ["Nothing was taken."]
     for row in refused[:10]:
-        lines += _wrapped(f"{row['source']}: {row['detail']}", 4)
+        lines += _wrapped(f"{_source(row['source'], arguments)}: {row['detail']}", 4)
     if len(refused) > 10:
         lines.append(f"    and {len(refused) - 10:,} more; all of them with --json")
-    lines.append(_row("dataset", f"version {report['version']}, {report['documents']:,} documents in all"))
-    lines.append(f"Next: {report['next_step']}")
-    return lines
+    parts = [f"{_number(report['accepted'], 'document')} read ({units.size(report['bytes'])})"]
+    parts += [f"{len(refused):,} refused"] if refused else []
+    parts += [f"{known:,} known already"] if known else []
+    lines.append(_row("fed", ", ".join(parts)))
+    if report["documents"] == 0:
+        return lines
+    lines.append(_row("dataset", f"version {report['version']}, {_number(report['documents'], 'document')} in all"))
+    return [*lines, f"Next: {report['next_step']}"]
 
 
 def _train(report: Report, _: Mapping[str, Any]) -> list[str]:
@@ -103,28 +115,32 @@ def _train(report: Report, _: Mapping[str, Any]) -> list[str]:
         bits = report.get("bits_per_byte")
         shown = "" if bits is None else f" ({bits:.2f} bits/byte)"
         measured = f": held out {report['held_out']:.3f} nats/token{shown}"
-    ended = "Done" if report["outcome"] == "done" else "Stopped"
-    return [
-        f"{ended} at step {report['step']:,}{measured}.",
-        _row("run", report["run"]),
-        f"Next: {report['next_step']}",
-    ]
+    if report["already"]:
+        said = f"Already there: `{report['model']}` has made {_number(report['step'], 'step')}{measured}."
+    else:
+        said = f"{'Done' if report['outcome'] == 'done' else 'Stopped'} at step {report['step']:,}{measured}."
+    return [said, _row("run", report["run"]), f"Next: {report['next_step']}"]
 
 
 def _demo(report: Report, _: Mapping[str, Any]) -> list[str]:
-    first, last = report["samples"][0], report["samples"][-1]
-    figures = f"{report['held_out']:.2f} nats ({report['bits_per_byte']:.2f} bits per character)"
-    return [
-        f"Done: held out {figures}, {report['step']:,} steps, {report['seconds']:.0f} s.",
-        "",
-        f"Real words in samples: {first['real_words']:.0%} at step {first['step']}, {last['real_words']:.0%} now.",
-        f"Everything lies in {report['folder']}",
-        "Go on:",
-        f'  ./treadle sample {report["model"]} --prompt "JULIET:"      another sample',
-        f"  ./treadle train {report['model']} --minutes 5              make it better",
-        f"  ./treadle feed {report['model']} my-notes/                 teach it something of yours",
-        f"  ./treadle show {report['model']}                           what it knows, and from what",
-    ]
+    lines = [f"Done at step {report['step']:,}, after {report['seconds']:.0f} s."]
+    if report["held_out"] is not None:
+        figures = f"{report['held_out']:.2f} nats ({report['bits_per_byte']:.2f} bits per character)"
+        lines = [f"Done: held out {figures}, {report['step']:,} steps, {report['seconds']:.0f} s."]
+    if report["samples"]:
+        first, last = report["samples"][0], report["samples"][-1]
+        grown = f"{first['real_words']:.0%} at step {first['step']:,}, {last['real_words']:.0%} now."
+        lines += ["", f"Real words in samples: {grown}"]
+    command = os.environ.get("TREADLE_COMMAND")  # a command whose own workspace is the demo's
+    place = "" if command else f" --workspace {shlex.quote(_near(report['folder'], {}))}"
+    verbs = {
+        "another sample": f'sample {report["model"]} --prompt "JULIET:"',
+        "make it better": f"train {report['model']} --minutes 5",
+        "teach it something of yours": f"feed {report['model']} my-notes/",
+        "what it knows, and from what": f"show {report['model']}",
+    }
+    lines += [f"Everything lies in {report['folder']}", "Go on:"]
+    return lines + [f"  {what:<30} {command or 'treadle'} {verb}{place}" for what, verb in verbs.items()]
 
 
 def _evaluate(report: Report, _: Mapping[str, Any]) -> list[str]:
@@ -149,23 +165,49 @@ def _doctor(report: Report, _: Mapping[str, Any]) -> list[str]:
     return [*lines, "Everything that the core needs is here." if report["ok"] else lacking]
 
 
-def _config_show(report: Report, _: Mapping[str, Any]) -> list[str]:
+def _config_show(report: Report, arguments: Mapping[str, Any]) -> list[str]:
     rows = report["settings"]
-    if len(rows) == 1:
-        row = rows[0]
-        return [_setting(row["key"], row["value"], row["origin"]), f"    {row['description']}"]
-    return [_setting(row["key"], row["value"], row["origin"]) for row in rows]
+    lines = _settings(rows, arguments)
+    return [*lines, *_wrapped(rows[0]["description"], 4)] if len(rows) == 1 else lines
 
 
 def _config_check(report: Report, _: Mapping[str, Any]) -> list[str]:
     lines = [f"{row['path']}:{row['line']}: {row['message']}" for row in report["findings"]]
-    number = len(report["findings"])
-    return lines or ["All files of settings are right."] if number == 0 else [*lines, f"{number} finding(s)."]
+    return [*lines, f"{_number(len(lines), 'finding')}."] if lines else ["All files of settings are right."]
 
 
-def _setting(key: str, value: object, origin: str) -> str:
-    shown = "none" if value is None else str(value)
-    return f"  {key:<36} {shown:<18} {origin}"
+def _settings(rows: Sequence[Mapping[str, Any]], arguments: Mapping[str, Any]) -> list[str]:
+    """Settings in columns as wide as the longest key and the usual value need."""
+    keys = max(len(row["key"]) for row in rows)
+    values = ["none" if row["value"] is None else str(row["value"]) for row in rows]
+    width = min(max(map(len, values)), _VALUE_WIDTH)
+    return [
+        f"  {row['key']:<{keys}}  {value:<{width}}  {_origin(row['origin'], arguments)}"
+        for row, value in zip(rows, values, strict=True)
+    ]
+
+
+def _origin(origin: str, arguments: Mapping[str, Any]) -> str:
+    """An origin with its path shortened: `model, /…/lab/models/m-1/model.yaml:35`."""
+    said, comma, path = origin.rpartition(", ")
+    return f"{said}{comma}{_near(path, arguments)}" if path.startswith("/") else origin
+
+
+def _source(source: str, arguments: Mapping[str, Any]) -> str:
+    return "standard input" if Path(source).name == STDIN_FILE and "outputs" in source else _near(source, arguments)
+
+
+def _near(path: str, arguments: Mapping[str, Any]) -> str:
+    """The shortest name of a path: below the current folder, the workspace or the home folder."""
+    names = [path]
+    for base, mark in ((str(Path.cwd()), ""), (arguments.get("root"), ""), (str(Path.home()), "~/")):
+        if base and path.startswith(f"{base.rstrip('/')}/"):
+            names.append(mark + path[len(base.rstrip("/")) + 1 :])
+    return min(names, key=len)
+
+
+def _number(value: int, noun: str) -> str:
+    return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"
 
 
 def _wrapped(text: str, indent: int) -> list[str]:

@@ -34,7 +34,9 @@ def python_signature(entry: Operation) -> inspect.Signature:
                 for name, field in _fields(parameter.settings).items()
             ]
     if entry.kind != "light":
-        event = inspect.Parameter("on_event", inspect.Parameter.KEYWORD_ONLY, default=None, annotation="(Event) -> None")
+        event = inspect.Parameter(
+            "on_event", inspect.Parameter.KEYWORD_ONLY, default=None, annotation="(Event) -> None"
+        )
         shown.append(event)
     return inspect.Signature(shown)
 
@@ -131,16 +133,17 @@ def _text(value: object) -> str:
     return value
 
 
-def _whole(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or value != value // 1:
-        raise TypeError
-    return int(value)
-
-
 def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError
     return float(value)
+
+
+def _whole(value: object) -> int:
+    number = _number(value)
+    if not number.is_integer():
+        raise TypeError
+    return int(value) if isinstance(value, numbers.Integral) else int(number)
 
 
 def _truth(value: object) -> bool:

@@ -32,7 +32,12 @@ class FeedPayload:
 
 @operation(
     "heavy",
-    examples=("treadle feed bard shakespeare.txt", "treadle feed diary ~/notes book.zip", "treadle feed bard .", "treadle feed bard - < notes.txt"),
+    examples=(
+        "treadle feed bard shakespeare.txt",
+        "treadle feed diary ~/notes book.zip",
+        "treadle feed bard .",
+        "treadle feed bard - < notes.txt",
+    ),
 )
 def feed(
     workspace: WorkspaceFolder,

@@ -24,6 +24,8 @@ class ModelSummary:
     """Optimizer steps behind the newest checkpoint."""
     held_out: float | None
     """Held-out loss of the best checkpoint, in nats per token."""
+    best_step: int | None
+    """Step of that checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +107,7 @@ def list_(workspace: WorkspaceFolder) -> ModelList:
     models = []
     for card in ModelCards(workspace).all():
         facts = load("treadle.recipes.listing:newest_facts")(ModelCards(workspace).folder(card))
-        models.append(
-            ModelSummary(card.id, card.name, card.family, card.size, card.created, facts["steps"], facts["held_out"])
-        )
+        models.append(ModelSummary(card.id, card.name, card.family, card.size, card.created, **facts))
     return ModelList(str(workspace.root), models)
 
 

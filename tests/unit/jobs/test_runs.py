@@ -54,11 +54,23 @@ def test_a_run_is_carried_out_by_a_child_and_leaves_request_events_and_result(wo
     assert find_run(workspace, folder.id) == folder
 
 
-def test_a_run_that_fails_says_why_in_its_result(workspace, tmp_path):
-    run = started(feed(workspace, tmp_path / "nothing.txt"))
-    with pytest.raises(RunFailedError, match=r"nothing\.txt"):
+def test_a_run_that_fails_says_why_in_its_result(workspace):
+    run = started(create_run(workspace, "feed", {"model": "m-gone", "paths": []}))
+    with pytest.raises(RunFailedError, match="m-gone") as caught:
         run.wait()
+    assert (caught.value.kind, caught.value.exit_code) == ("NotFound", 2)
     assert run.run.result()["outcome"] == "failed"
+
+
+def test_a_run_as_context_does_not_outlive_an_exception(workspace):
+    card = ModelCards(workspace).create("bard", SETTINGS)
+    with (
+        pytest.raises(ZeroDivisionError),
+        started(create_run(workspace, "feed", {"model": card.id, "paths": []})) as run,
+    ):
+        raise ZeroDivisionError
+    assert not run.run.process_lives()
+    assert run._process.poll() is not None
 
 
 def test_a_run_whose_process_was_killed_is_said_to_have_died(workspace, tmp_path):

@@ -2,7 +2,7 @@ import json
 import threading
 
 from treadle.telemetry import hardware
-from treadle.telemetry.events import EventLog, follow_events, read_events
+from treadle.telemetry.events import EventFollower, EventLog, read_events
 
 
 def test_events_are_read_back_as_they_were_written(tmp_path):
@@ -32,10 +32,25 @@ def test_a_follower_sees_every_event_of_a_writer_in_order(tmp_path):
 
     writer = threading.Thread(target=write)
     writer.start()
-    seen = [event.data["step"] for event in follow_events(log.path, writer.is_alive) if event is not None]
+    seen = [event.data["step"] for event in EventFollower(log.path).follow(writer.is_alive) if event is not None]
     writer.join()
     log.close()
     assert seen == list(range(200))
+
+
+def test_following_may_be_broken_off_and_shows_nothing_twice(tmp_path):
+    log = EventLog(tmp_path / "events.jsonl")
+    follower = EventFollower(log.path)
+    for step in range(3):
+        log.emit("step", step=step)
+    first = follower.follow(lambda: True)
+    assert next(first).data == {"step": 0}
+    first.close()
+    log.emit("step", step=3)
+    log.close()
+    with log.path.open("a") as file:
+        file.write('{"type": "cut')
+    assert [event.data["step"] for event in follower.follow(lambda: False) if event] == [1, 2, 3]
 
 
 def test_the_hardware_is_read_from_the_kernel(tmp_path):
