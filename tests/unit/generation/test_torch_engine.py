@@ -140,7 +140,7 @@ def test_read_only_weights_are_fine() -> None:
     [
         (lambda weights: weights.pop("norm.weight"), "missing: norm.weight"),
         (lambda weights: weights.update(more=np.zeros(1, np.float32)), "unused: more"),
-        (lambda weights: weights.update({"norm.weight": np.zeros(3, np.float32)}), "norm.weight is .3. instead of .24."),
+        (lambda weights: weights.update({"norm.weight": np.zeros(3, np.float32)}), "norm.weight is .3. instead"),
     ],
 )
 def test_loading_is_strict(change: Any, message: str) -> None:
