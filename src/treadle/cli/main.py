@@ -165,6 +165,8 @@ def _said(error: click.ClickException) -> str:
 def _fail(message: str, kind: str, exit_code: int, *, as_json: bool) -> NoReturn:
     """Say what is wrong on standard error, with `--json` as JSON on standard output too, and end."""
     try:
+        if kind == "Interrupted" and sys.stderr.isatty():
+            click.echo(err=True)  # ends the line on which the terminal shows ^C
         click.echo(message, err=True)
         if as_json:
             answer = {"ok": False, "error": message, "kind": kind, "exit_code": exit_code}

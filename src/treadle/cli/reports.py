@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from treadle.base import units
+from treadle.base.errors import NotFoundError
 from treadle.operations.data import STDIN_FILE
+from treadle.store.workspace import find_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -131,8 +133,8 @@ def _demo(report: Report, _: Mapping[str, Any]) -> list[str]:
         first, last = report["samples"][0], report["samples"][-1]
         grown = f"{first['real_words']:.0%} at step {first['step']:,}, {last['real_words']:.0%} now."
         lines += ["", f"Real words in samples: {grown}"]
-    command = os.environ.get("TREADLE_COMMAND")  # a command whose own workspace is the demo's
-    place = "" if command else f" --workspace {shlex.quote(_near(report['folder'], {}))}"
+    command = os.environ.get("TREADLE_COMMAND", "treadle")
+    place = "" if _is_found(report["folder"]) else f" --workspace {shlex.quote(_near(report['folder'], {}))}"
     verbs = {
         "another sample": f'sample {report["model"]} --prompt "JULIET:"',
         "make it better": f"train {report['model']} --minutes 5",
@@ -140,7 +142,15 @@ def _demo(report: Report, _: Mapping[str, Any]) -> list[str]:
         "what it knows, and from what": f"show {report['model']}",
     }
     lines += [f"Everything lies in {report['folder']}", "Go on:"]
-    return lines + [f"  {what:<30} {command or 'treadle'} {verb}{place}" for what, verb in verbs.items()]
+    return lines + [f"  {what:<30} {command} {verb}{place}" for what, verb in verbs.items()]
+
+
+def _is_found(folder: str) -> bool:
+    """Whether a command without `--workspace` comes to this one."""
+    try:
+        return str(find_workspace().root) == folder
+    except NotFoundError:
+        return False
 
 
 def _evaluate(report: Report, _: Mapping[str, Any]) -> list[str]:

@@ -51,7 +51,7 @@ def python_arguments(entry: Operation, positional: Sequence[Any], named: Mapping
             fields = _fields(parameter.settings)
             flat = {name: given.pop(name) for name in list(given) if name in fields and name not in parameters}
             section = {**_converted(entry, parameter.name, dict, given.pop(parameter.name, {})), **flat}
-            arguments[parameter.name] = {name: _setting(entry, name, section[name], fields) for name in section}
+            arguments[parameter.name] = _settings(entry, parameter.settings, section)
         elif parameter.name in given:
             value = given.pop(parameter.name)
             arguments[parameter.name] = _converted(entry, parameter.name, parameter.type, value)
@@ -77,12 +77,27 @@ def _named_by_place(entry: Operation, positional: Sequence[Any], named: Mapping[
     return found
 
 
-def _setting(entry: Operation, name: str, value: Any, fields: Mapping[str, Any]) -> Any:  # noqa: ANN401
-    """A single value for a field that holds many becomes a list of one; the settings check the rest themselves."""
-    if name not in fields:
-        raise _unknown(entry, name)
-    many = typing.get_origin(_without_none(fields[name].annotation)) in (tuple, list)
-    return (value,) if many and isinstance(value, str) else value
+def _settings(entry: Operation, section: SettingsSection, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Check settings by the class that declares them; a single text for a field of many becomes one of many."""
+    from pydantic import ValidationError
+
+    fields = _fields(section)
+    found = {}
+    for name, value in given.items():
+        if name not in fields:
+            raise _unknown(entry, name)
+        type_ = fields[name].annotation
+        if typing.get_origin(type_) in (tuple, list):
+            found[name] = (value,) if isinstance(value, str) else value
+        else:
+            found[name] = _converted(entry, name, type_, value)
+    try:
+        load(section.fields_of).model_validate(found)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        said = wrong["msg"][:1].lower() + wrong["msg"][1:]
+        raise UsageError(f"`{entry.method}`: `{wrong['loc'][0]}`: {said}, not {_shown(wrong['input'])}.") from error
+    return found
 
 
 def _unknown(entry: Operation, name: str) -> UsageError:
@@ -193,9 +208,3 @@ def _shown(value: object) -> str:
 def _fields(section: SettingsSection) -> Mapping[str, Any]:
     fields: Mapping[str, Any] = load(section.fields_of).model_fields
     return fields
-
-
-def _without_none(type_: Any) -> Any:  # noqa: ANN401 - a type annotation
-    if typing.get_origin(type_) in (types.UnionType, typing.Union):
-        return next(choice for choice in typing.get_args(type_) if choice is not type(None))
-    return type_

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from treadle.cli.reports import show_report
+from treadle.store.workspace import create_workspace
 
 FED = {
     "ok": True,
@@ -51,10 +52,16 @@ def test_a_feed_names_refusals_first_and_counts_what_is_known_already(shown):
 def test_the_demo_prints_commands_that_work_where_the_user_is(shown, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TREADLE_COMMAND", raising=False)
+    monkeypatch.delenv("TREADLE_WORKSPACE", raising=False)
     text = shown("demo", {**DEMO, "folder": str(tmp_path / "my demo")})
     assert "treadle train bard --minutes 5 --workspace 'my demo'" in text
     monkeypatch.setenv("TREADLE_COMMAND", "./treadle")
-    text = shown("demo", {**DEMO, "folder": str(tmp_path / "demo")})
+    demo = create_workspace(tmp_path / "demo").root
+    monkeypatch.setenv("TREADLE_WORKSPACE", str(demo))
+    assert "./treadle train bard --minutes 5 --workspace other" in shown(
+        "demo", {**DEMO, "folder": str(tmp_path / "other")}
+    )
+    text = shown("demo", {**DEMO, "folder": str(demo)})
     assert './treadle sample bard --prompt "JULIET:"\n' in text
     assert "--workspace" not in text
 
