@@ -12,7 +12,6 @@ import click
 
 from treadle.base import units
 from treadle.base.errors import NotFoundError
-from treadle.operations.data import STDIN_FILE
 from treadle.store.workspace import find_workspace
 
 if TYPE_CHECKING:
@@ -204,7 +203,7 @@ def _origin(origin: str, arguments: Mapping[str, Any]) -> str:
 
 
 def _source(source: str, arguments: Mapping[str, Any]) -> str:
-    return "standard input" if Path(source).name == STDIN_FILE and "outputs" in source else _near(source, arguments)
+    return _near(source, arguments)
 
 
 def _near(path: str, arguments: Mapping[str, Any]) -> str:

@@ -24,7 +24,7 @@ from treadle.generation.sampling import Sampler, log_probability
 from treadle.generation.stops import StopFilter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -91,7 +91,7 @@ class Completion:
 
 def generate(
     engine: Engine, tokenizer: Tokenizer, requests: Sequence[GenerationRequest]
-) -> Iterator[Burst | Completion]:
+) -> Generator[Burst | Completion, None, None]:
     """Write all requests, as many at a time as the engine has slots; yields bursts, and each text's completion.
 
     Checks everything before the first token. Raises `WeightsError` if tokenizer and model do not belong together,
@@ -119,7 +119,7 @@ def window_start(length: int, context: int) -> int:
     return -(-max(0, length - context) // stride) * stride
 
 
-def _run(engine: Engine, waiting: deque[_Text]) -> Iterator[Burst | Completion]:
+def _run(engine: Engine, waiting: deque[_Text]) -> Generator[Burst | Completion, None, None]:
     free = deque(range(engine.slots))
     active: list[tuple[int, _Text]] = []
     while waiting or active:
@@ -137,7 +137,7 @@ def _run(engine: Engine, waiting: deque[_Text]) -> Iterator[Burst | Completion]:
         active = going
 
 
-def _run_below(engine: WritingEngine, waiting: deque[_Text]) -> Iterator[Burst | Completion]:
+def _run_below(engine: WritingEngine, waiting: deque[_Text]) -> Generator[Burst | Completion, None, None]:
     """Let the engine draw the tokens: the same ones, several at a time."""
     free = deque(range(engine.slots))
     active: dict[int, _Text] = {}

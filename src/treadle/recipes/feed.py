@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 import time
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ def run(context: RunContext, payload: FeedPayload) -> dict[str, Any]:
     workspace = context.workspace
     card = ModelCards(workspace).get(payload.model)
     versions = DatasetVersions(workspace.datasets / card.id, ObjectStore(workspace.objects))
-    items = _reported(context, read_paths(Path(path) for path in payload.paths))
+    items = _reported(context, _named(read_paths(Path(path) for path in payload.paths), context.run.outputs))
     dataset = versions.add(items)
     manifest, refusals = dataset.manifest, dataset.refusals()
     duplicates = [refusal for refusal in refusals if refusal.reason == "duplicate"]
@@ -53,6 +54,12 @@ def run(context: RunContext, payload: FeedPayload) -> dict[str, Any]:
         "documents": manifest.documents,
         "next_step": f"treadle train {shlex.quote(card.name)}",
     }
+
+
+def _named(items: Iterable[Document | Refusal], outputs: Path) -> Iterator[Document | Refusal]:
+    """Say where piped text came from; the file that it waited in belongs to the run."""
+    for item in items:
+        yield replace(item, source="standard input") if item.source.startswith(str(outputs)) else item
 
 
 def _reported(context: RunContext, items: Iterable[Document | Refusal]) -> Iterator[Document | Refusal]:
@@ -78,14 +85,16 @@ def _unknown_characters(context: RunContext, card: ModelCard, dataset: Dataset) 
         return 0
     tokenizer = load_tokenizer(path)
     counts: Counter[str] = Counter()
-    for piece in dataset.texts():
-        counts.update(tokenizer.unknown_characters(piece))
+    manifest = dataset.manifest
+    for document in itertools.islice(dataset.documents(), manifest.documents - manifest.accepted, None):
+        for piece in document.pieces():
+            counts.update(tokenizer.unknown_characters(piece))
     if counts:
         shown = ", ".join(repr(character) for character, _ in counts.most_common(8))
         context.emit(
             "note",
             message=f"The vocabulary of `{card.name}` was fixed when it first trained and lacks {len(counts)} "
-            f"characters of its text now ({shown}{' ...' if len(counts) > 8 else ''}). To leave them out: "
+            f"characters of what was fed ({shown}{' ...' if len(counts) > 8 else ''}). To leave them out: "
             f"treadle train {shlex.quote(card.name)} data.unknown=skip",
         )
     return sum(counts.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -30,14 +31,15 @@ def stream(workspace: WorkspaceFolder, payload: SamplePayload) -> Iterator[Event
     try:
         tokenizer = tokenizer_from_description(checkpoint.record.tokenizer)
         request = GenerationRequest(payload.prompt, settings, payload.unknown)
-        events = generate(engine, tokenizer, [request])
-        if payload.prompt:
-            yield _event("text", text=payload.prompt)
-        for event in events:
-            if isinstance(event, Burst):
-                yield _event("text", text=event.text)
-            else:
-                yield _event("result", **result(event, payload.prompt, checkpoint, settings))
+        # Closed before the engine is, also when the reader goes away in the middle of a text.
+        with contextlib.closing(generate(engine, tokenizer, [request])) as events:
+            if payload.prompt:
+                yield _event("text", text=payload.prompt)
+            for event in events:
+                if isinstance(event, Burst):
+                    yield _event("text", text=event.text)
+                else:
+                    yield _event("result", **result(event, payload.prompt, checkpoint, settings))
     finally:
         engine.close()
 
