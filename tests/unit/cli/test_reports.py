@@ -43,7 +43,7 @@ def test_a_feed_names_refusals_first_and_counts_what_is_known_already(shown):
         "  fed         1 document read (1.2 kB), 1 refused, 12 known already",
     ]
     assert "version 2, 14 documents in all" in text
-    spooled = [{"source": "/lab/runs/r-1/outputs/stdin.txt", "detail": "It holds no text."}]
+    spooled = [{"source": "standard input", "detail": "It holds no text."}]
     nothing = shown("feed", {**FED, "ok": False, "accepted": 0, "documents": 0, "refused": spooled, "duplicates": 0})
     assert nothing.startswith("Nothing was taken.\n    standard input: It holds no text.")
     assert "Next" not in nothing
