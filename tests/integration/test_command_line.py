@@ -146,3 +146,12 @@ def test_settings_stand_in_columns_with_short_paths(lab):
 
 def test_an_unknown_verb_of_a_noun_is_answered_with_the_nearest(run):
     assert "Did you mean `show`?" in run("config", "shwo", code=2)
+
+
+def test_a_damaged_card_is_listed_beside_the_others(lab, tmp_path):
+    lab("new", "good", "--size", "nano")
+    lab("new", "bad", "--size", "nano")
+    (tmp_path / "lab" / "models" / "bad" / "model.yaml").write_text("name: [")
+    shown = lab("list")
+    assert "good" in shown
+    assert "model.yaml is not a model card" in " ".join(shown.split())

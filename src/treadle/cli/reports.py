@@ -43,13 +43,14 @@ def _new(report: Report, _: Mapping[str, Any]) -> list[str]:
 
 
 def _list(report: Report, _: Mapping[str, Any]) -> list[str]:
+    damaged = [line for message in report["damaged"] for line in _wrapped(message, 2)]
     if not report["models"]:
-        return ["No models yet. Make one with: treadle new NAME"]
+        return damaged or ["No models yet. Make one with: treadle new NAME"]
     lines = [f"{'name':<20} {'family':<8} {'size':<8} {'steps':>8}  best held-out loss (nats/token)"]
     for model in report["models"]:
         held_out = "-" if model["held_out"] is None else f"{model['held_out']:.2f} at step {model['best_step']:,}"
         lines.append(f"{model['name']:<20} {model['family']:<8} {model['size']:<8} {model['steps']:>8,}  {held_out}")
-    return lines
+    return lines + damaged
 
 
 def _show(report: Report, arguments: Mapping[str, Any]) -> list[str]:

@@ -34,6 +34,8 @@ class ModelList:
 
     workspace: str
     models: list[ModelSummary]
+    damaged: list[str]
+    """What is wrong with models whose cards cannot be read, each with its file and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +106,12 @@ def new(
 @operation("light", verb="list", examples=("treadle list", "treadle list --json"))
 def list_(workspace: WorkspaceFolder) -> ModelList:
     """List the models of this workspace."""
+    cards = ModelCards(workspace)
     models = []
-    for card in ModelCards(workspace).all():
-        facts = load("treadle.recipes.listing:newest_facts")(ModelCards(workspace).folder(card))
+    for card in cards.all():
+        facts = load("treadle.recipes.listing:newest_facts")(cards.folder(card))
         models.append(ModelSummary(card.id, card.name, card.family, card.size, card.created, **facts))
-    return ModelList(str(workspace.root), models)
+    return ModelList(str(workspace.root), models, [str(error) for error in cards.damaged()])
 
 
 @operation("light", examples=("treadle show bard", "treadle show bard --origins", "treadle show bard --json"))

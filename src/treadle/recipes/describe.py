@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from treadle.base.errors import TreadleError
 from treadle.data.loader import token_ledger
 from treadle.jobs.runs import RunFolder
-from treadle.models.catalog import FAMILIES
-from treadle.recipes.opened import open_model
+from treadle.recipes.opened import network_of, open_model
 from treadle.recipes.settings import settings_of_model
 from treadle.training.checkpoints import roles
 
@@ -31,7 +30,6 @@ def describe(workspace: WorkspaceFolder, card: ModelCard) -> dict[str, Any]:
     latest = checkpoints[-1] if checkpoints else None
     dataset = model.versions.latest()
     prepared, problem = _prepared(model, settings, dataset, latest)
-    vocabulary = prepared.vocabulary if prepared is not None else None
     values = settings.values()
     documents = model.versions.ledger()
     return {
@@ -40,8 +38,8 @@ def describe(workspace: WorkspaceFolder, card: ModelCard) -> dict[str, Any]:
         "family": values["family"]["name"],
         "size": card.size,
         "created": card.created,
-        "parameters": None if vocabulary is None else _parameters(settings, vocabulary),
-        "vocabulary": vocabulary,
+        "parameters": None if prepared is None else network_of(settings, prepared).parameter_count(),
+        "vocabulary": None if prepared is None else prepared.vocabulary,
         "folder": str(model.folder),
         "epochs_trained": float(latest.document["data"]["epochs"]) if latest else 0.0,
         "steps": latest.step if latest else 0,
@@ -66,17 +64,6 @@ def _prepared(
         return model.prepared(dataset, settings, fix=latest is not None), None
     except TreadleError as error:
         return None, str(error)
-
-
-def _parameters(settings: Settings, vocabulary: int) -> int:
-    family = FAMILIES.get(settings.values()["family"]["name"])
-    total = 0
-    for shape in family.weight_shapes(settings.family, vocabulary, settings.data.sequence_length).values():
-        count = 1
-        for extent in shape:
-            count *= extent
-        total += count
-    return total
 
 
 def _tokens(model: OpenedModel, settings: Settings, prepared: Prepared, latest: Checkpoint | None) -> dict[str, int]:

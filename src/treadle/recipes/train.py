@@ -186,12 +186,7 @@ def _sampler(
 def _facts(model: OpenedModel, settings: Settings, prepared: Prepared, dataset: Dataset) -> dict[str, Any]:
     """What is about to be trained, for the first line that people see."""
     network = network_of(settings, prepared)
-    parameters = 0
-    for shape in network.weight_shapes().values():
-        count = 1
-        for extent in shape:
-            count *= extent
-        parameters += count
+    parameters = network.parameter_count()
     return {
         "name": model.card.name,
         "size": model.card.size,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -35,6 +36,10 @@ class Network:
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of every weight."""
         return self.family.weight_shapes(self.config, self.vocabulary, self.context)
+
+    def parameter_count(self) -> int:
+        """Number of trained values."""
+        return sum(math.prod(shape) for shape in self.weight_shapes().values())
 
 
 class LearnerMaker(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,13 +21,7 @@ def weight_shapes(config: GPTConfig, vocabulary: int, context: int) -> dict[str,
 
 def parameter_count(config: GPTConfig, vocabulary: int, context: int) -> int:
     """Number of trained values."""
-    total = 0
-    for shape in weight_shapes(config, vocabulary, context).values():
-        count = 1
-        for extent in shape:
-            count *= extent
-        total += count
-    return total
+    return sum(math.prod(shape) for shape in weight_shapes(config, vocabulary, context).values())
 
 
 def _weights(config: GPTConfig, vocabulary: int, context: int) -> Iterator[tuple[str, tuple[int, ...]]]:
