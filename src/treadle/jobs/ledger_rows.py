@@ -1,0 +1,126 @@
+"""From rows of the database to the nouns of this room, and the changes of state that several stories share."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any, get_args
+
+from treadle.base.errors import NotFoundError, UsageError
+from treadle.jobs.job import Dependency, IfFailed, Job, Lane, LedgerEvent, NewJob, Queue, Schedule, WorkerRecord
+
+if TYPE_CHECKING:
+    from treadle.store.database import Reader, Row, Transaction
+
+DEFAULT_CONCURRENCY = 4
+"""Light jobs of one queue that may run at a time, unless the queue says otherwise."""
+
+
+def job_of(row: Row, place: int | None = None) -> Job:
+    """The job of a row."""
+    result = None if row["result"] is None else json.loads(row["result"])
+    return Job(**{**row, "payload": json.loads(row["payload"]), "result": result}, place=place)
+
+
+def queue_of(row: Row) -> Queue:
+    """The queue of a row."""
+    return Queue(row["id"], row["owner_kind"], row["owner_id"], row["concurrency"], row["paused"])
+
+
+def event_of(row: Row) -> LedgerEvent:
+    """The event of a row."""
+    return LedgerEvent(**{**row, "data": json.loads(row["data"])})
+
+
+def dependency_of(row: Row) -> Dependency:
+    """The dependency of a row."""
+    return Dependency(row["on_job"], row["if_failed"], bool(row["satisfied"]))
+
+
+def worker_of(row: Row) -> WorkerRecord:
+    """The worker of a row."""
+    shown = {name: value for name, value in row.items() if name != "seen_by_user"}
+    return WorkerRecord(**{**shown, "facts": json.loads(row["facts"])})
+
+
+def schedule_of(row: Row) -> Schedule:
+    """The schedule of a row."""
+    return Schedule(**{**row, "job": new_job_of(json.loads(row["job"]))})
+
+
+def new_job_of(fields: dict[str, Any]) -> NewJob:
+    """The request that `plain` wrote down."""
+    return NewJob(**{**fields, "waits_on": tuple(fields["waits_on"])})
+
+
+def plain(job: NewJob) -> dict[str, Any]:
+    """A request as plain JSON."""
+    return {field.name: getattr(job, field.name) for field in dataclasses.fields(job)}
+
+
+def to_json(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    """Compact JSON; raises `ValueError` for what JSON cannot say."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def find(reader: Reader, identity: int) -> Job:
+    """The job with this id; raises `NotFoundError`, since an unknown job is never a finished one."""
+    rows = reader.rows("job", id=identity)
+    if not rows:
+        raise NotFoundError(f"No job {identity} in this workspace; `treadle jobs list` shows them.")
+    return job_of(rows[0])
+
+
+def check(job: NewJob) -> None:
+    """Raise `UsageError` for a request that no ledger could carry."""
+    kind, colon, owner = job.queue.partition(":")
+    if not (kind and colon and owner):
+        raise UsageError(f"{job.queue!r} is not the name of a queue; write OWNER_KIND:OWNER_ID, such as model:m-06f.")
+    if job.lane not in get_args(Lane):
+        raise UsageError(f"Unknown lane `{job.lane}`. Known: heavy, light.")
+    if job.if_failed not in get_args(IfFailed):
+        raise UsageError(f"Unknown choice `{job.if_failed}` for a failed predecessor. Known: block, cancel, run.")
+    if job.max_attempts < 1:
+        raise UsageError(f"A job must be allowed at least 1 attempt, not {job.max_attempts}.")
+
+
+def end(transaction: Transaction, job: Job, state: str, *, result: Any = None, error: str | None = None) -> Job:  # noqa: ANN401
+    """Give a job its last state and settle what waits for it; its slot is free with that."""
+    row = transaction.row(
+        "end_job",
+        id=job.id,
+        state=state,
+        result=None if result is None else to_json(result),
+        error=error,
+        attempts=job.attempts + (state == "failed"),
+    )
+    assert row is not None  # noqa: S101 - the caller read it in this transaction
+    transaction.event(state, job.id, job.queue, **({} if error is None else {"error": error}))
+    settle_dependants(transaction, job.id, state)
+    return job_of(row)
+
+
+def settle_dependants(transaction: Transaction, parent: int, state: str) -> None:
+    """Let the jobs that waited for `parent` go, wait on, or be cancelled, as each chose."""
+    ended = [(parent, state)]
+    while ended:
+        on_job, how = ended.pop()
+        for row in transaction.rows("dependants", on_job=on_job):
+            if how == "done" or row["if_failed"] == "run":
+                transaction.run("satisfy", job=row["id"], on_job=on_job)
+                after = transaction.row("count_down", id=row["id"])
+                if after is not None and after["state"] == "ready":
+                    transaction.event("ready", row["id"], row["queue"])
+            elif row["if_failed"] == "cancel":
+                error = f"Job {on_job}, which this one waited for, was {how}."
+                transaction.run(
+                    "end_job", id=row["id"], state="cancelled", result=None, error=error, attempts=row["attempts"]
+                )
+                transaction.event("cancelled", row["id"], row["queue"], error=error)
+                ended.append((row["id"], "cancelled"))
+
+
+def promote_due(transaction: Transaction) -> None:
+    """Make the jobs ready whose time has come."""
+    for row in transaction.rows("promote_due"):
+        transaction.event("ready", row["id"], row["queue"])

@@ -1,0 +1,145 @@
+"""The database behind the ledger, as the rooms above see it: named statements inside short transactions.
+
+There are two: `SqliteDatabase`, one file in the workspace, and `PostgresDatabase`, for several machines. A `Database`
+belongs to one thread; another thread or process opens its own.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+
+from treadle.base.errors import DataError, NotReadyError, ResourceError, TreadleError
+from treadle.store.statements import migrations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from treadle.store.statements import Dialect
+
+Row = dict[str, Any]
+
+
+class DatabaseDamagedError(DataError):
+    """The bytes of the database are not a database any more."""
+
+
+class DatabaseBusyError(NotReadyError):
+    """Another process held the database for too long."""
+
+
+class DatabaseNewerError(NotReadyError):
+    """A newer version of Treadle has changed the database."""
+
+
+class DatabaseUnreachableError(ResourceError):
+    """The database server does not answer, or refuses us."""
+
+
+class ConflictError(TreadleError):
+    """A row would break a rule that the database enforces, such as one writer of weights for each model."""
+
+
+class Reader(Protocol):
+    """What can run a statement: a transaction, or a database between transactions."""
+
+    def rows(self, statement: str, /, **values: Any) -> list[Row]:  # noqa: ANN401 - values of columns
+        """Run a statement; return its rows."""
+        ...
+
+
+class Transaction:
+    """Statements that happen together or not at all. Events are written last, just before it commits."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.events: list[Row] = []
+
+    def rows(self, statement: str, /, **values: Any) -> list[Row]:  # noqa: ANN401 - values of columns
+        """Run a statement; return its rows."""
+        return self._database.execute(statement, values)
+
+    def row(self, statement: str, /, **values: Any) -> Row | None:  # noqa: ANN401 - values of columns
+        """Run a statement; return its first row, if any."""
+        return next(iter(self._database.execute(statement, values)), None)
+
+    def run(self, statement: str, /, **values: Any) -> int:  # noqa: ANN401 - values of columns
+        """Run a statement; return how many rows it changed."""
+        return self._database.change(statement, values)
+
+    def event(self, type_: str, /, job: int | None = None, queue: str | None = None, **data: Any) -> None:  # noqa: ANN401
+        """Tell, at the end of this transaction, that something happened."""
+        self.events.append({"type": type_, "job": job, "queue": queue, "data": json.dumps(data, ensure_ascii=False)})
+
+
+class Database(ABC):
+    """One connection to the ledger's database."""
+
+    dialect: ClassVar[Dialect]
+    local: ClassVar[bool]
+    """Whether only processes of this machine can reach it."""
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Write: all that happens inside becomes visible and durable at the end of the block, or not at all."""
+        self._begin()
+        try:
+            transaction = Transaction(self)
+            yield transaction
+            if transaction.events:
+                self._write_events(transaction.events)
+            self._commit()
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def rows(self, statement: str, /, **values: Any) -> list[Row]:  # noqa: ANN401 - values of columns
+        """Run a statement by itself; return its rows."""
+        return self.execute(statement, values)
+
+    @abstractmethod
+    def execute(self, name: str, values: Mapping[str, Any]) -> list[Row]:
+        """Run a named statement and fetch its rows."""
+
+    @abstractmethod
+    def change(self, name: str, values: Mapping[str, Any]) -> int:
+        """Run a named statement and count the rows that it changed."""
+
+    @abstractmethod
+    def wait(self, seconds: float) -> bool:
+        """Wait until another connection has committed something, at most `seconds`; tell whether one has."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give the connection back."""
+
+    @abstractmethod
+    def _begin(self) -> None: ...
+
+    @abstractmethod
+    def _commit(self) -> None: ...
+
+    @abstractmethod
+    def _roll_back(self) -> None: ...
+
+    @abstractmethod
+    def _write_events(self, events: Iterable[Row]) -> None: ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _newest_version(self) -> int:
+        return max(migrations(self.dialect))
+
+    def _check_version(self, version: int, shown: str) -> None:
+        newest = self._newest_version()
+        if version > newest:
+            raise DatabaseNewerError(
+                f"{shown} was made by a newer Treadle (its schema is {version}, this one knows {newest}). "
+                "Nothing was changed. Update Treadle: `pip install --upgrade treadle`."
+            )

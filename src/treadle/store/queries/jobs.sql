@@ -1,0 +1,175 @@
+-- Every statement has a name. `:now` is the clock of the database. A name with [sqlite] or [postgres] is for that one.
+
+-- name: job
+SELECT * FROM job WHERE id = :id;
+
+-- name: job_by_key
+SELECT * FROM job WHERE dedup_key = :dedup_key;
+
+-- name: insert_job
+INSERT INTO job (queue, lane, kind, payload, state, priority, pos, not_before, waits, max_attempts, created, run, dedup_key)
+VALUES (:queue, :lane, :kind, :payload, :state, :priority, :pos, :not_before, :waits, :max_attempts, :now, :run, :dedup_key)
+RETURNING *;
+
+-- name: restore_job
+INSERT INTO job (id, queue, lane, kind, payload, state, priority, pos, not_before, waits, max_attempts, created, ended,
+                 error, run, dedup_key)
+VALUES (:id, :queue, :lane, :kind, :payload, :state, :priority, :pos, :not_before, :waits, :max_attempts, :created,
+        :ended, :error, :run, :dedup_key)
+ON CONFLICT DO NOTHING;
+
+-- name: place
+SELECT count(*) AS ahead FROM job
+WHERE queue = :queue AND lane = :lane AND state = 'ready'
+  AND (priority > :priority OR (priority = :priority AND (pos < :pos OR (pos = :pos AND id < :id))));
+
+-- name: ready_jobs
+SELECT * FROM job WHERE state = 'ready' AND queue = :queue AND lane = :lane
+ORDER BY priority DESC, pos, id LIMIT :count;
+
+-- name: blocked_jobs
+SELECT * FROM job WHERE state = 'blocked' AND queue = :queue ORDER BY id LIMIT :count;
+
+-- name: active_jobs
+SELECT * FROM job WHERE state IN ('running', 'stopping') ORDER BY started, id;
+
+-- name: past_jobs
+SELECT * FROM job WHERE state IN ('done', 'failed', 'cancelled') ORDER BY ended DESC, id DESC LIMIT :count;
+
+-- name: past_jobs_of_queue
+SELECT * FROM job WHERE state IN ('done', 'failed', 'cancelled') AND queue = :queue
+ORDER BY ended DESC, id DESC LIMIT :count;
+
+-- name: waiting_counts
+SELECT queue, lane, count(*) AS jobs FROM job WHERE state = 'ready' GROUP BY queue, lane;
+
+-- name: blocked_counts
+SELECT queue, count(*) AS jobs FROM job WHERE state = 'blocked' GROUP BY queue;
+
+-- name: promote_due
+UPDATE job SET state = 'ready' WHERE state = 'blocked' AND waits = 0 AND not_before <= :now RETURNING id, queue;
+
+-- name: next_due
+SELECT min(not_before) AS time, :now AS clock FROM job WHERE state = 'blocked' AND waits = 0;
+
+-- name: busy_on_host
+SELECT count(*) AS jobs FROM job WHERE state IN ('running', 'stopping') AND lane = :lane AND host = :host;
+
+-- name: heads [sqlite]
+WITH busy AS MATERIALIZED (
+    SELECT queue, count(*) AS jobs FROM job WHERE state IN ('running', 'stopping') AND lane = :lane GROUP BY queue
+)
+SELECT job.id, job.queue FROM (
+    SELECT queue.served,
+           (SELECT id FROM job WHERE job.queue = queue.id AND lane = :lane AND state = 'ready'
+            ORDER BY priority DESC, pos, id LIMIT 1) AS head
+    FROM queue LEFT JOIN busy ON busy.queue = queue.id
+    WHERE queue.paused IS NULL
+      AND coalesce(busy.jobs, 0) < CASE :lane WHEN 'heavy' THEN 1 ELSE queue.concurrency END
+) JOIN job ON job.id = head
+ORDER BY job.priority DESC, served, job.id LIMIT 1;
+
+-- name: start_job
+UPDATE job SET state = 'running', fence = fence + 1, host = :host, owner = :owner, lease = :now + :lease_seconds,
+               started = :now, ended = NULL, error = NULL, result = NULL, cancel = NULL
+WHERE id = :id AND state = 'ready' RETURNING *;
+
+-- name: renew_leases
+UPDATE job SET lease = :now + :lease_seconds
+WHERE state IN ('running', 'stopping') AND host = :host AND owner = :owner;
+
+-- name: held
+SELECT * FROM job WHERE id = :id AND fence = :fence AND owner = :owner AND state IN ('running', 'stopping');
+
+-- name: held_jobs
+SELECT job.*, lease < :now AS expired FROM job WHERE state IN ('running', 'stopping') ORDER BY id;
+
+-- name: anything_to_do
+SELECT 1 AS found FROM queue WHERE EXISTS (
+    SELECT 1 FROM job WHERE job.queue = queue.id AND state IN ('running', 'stopping')
+) OR (paused IS NULL AND EXISTS (
+    SELECT 1 FROM job WHERE job.queue = queue.id AND lane = 'heavy' AND state = 'ready'
+    UNION ALL SELECT 1 FROM job WHERE job.queue = queue.id AND lane = 'light' AND state = 'ready'
+)) LIMIT 1;
+
+-- name: jobs_of_worker
+SELECT * FROM job WHERE state IN ('running', 'stopping') AND host = :host AND owner = :owner;
+
+-- name: set_run
+UPDATE job SET run = :run WHERE id = :id;
+
+-- name: mark_stopping
+UPDATE job SET state = 'stopping' WHERE id = :id;
+
+-- name: end_job
+UPDATE job SET state = :state, ended = :now, result = :result, error = :error, attempts = :attempts,
+               host = NULL, owner = NULL, lease = NULL, fence = fence + 1
+WHERE id = :id RETURNING *;
+
+-- name: requeue_job
+UPDATE job SET state = CASE WHEN :wait > 0 THEN 'blocked' ELSE 'ready' END, not_before = :now + :wait,
+               error = :error, attempts = :attempts, recoveries = :recoveries, cancel = NULL, host = NULL, owner = NULL, lease = NULL,
+               ended = NULL, fence = fence + 1
+WHERE id = :id RETURNING *;
+
+-- name: request_cancel
+UPDATE job SET cancel = :cancel WHERE id = :id;
+
+-- name: pause_running
+UPDATE job SET cancel = 'pause'
+WHERE queue = :queue AND state IN ('running', 'stopping') AND cancel IS NULL RETURNING id;
+
+-- name: place_job
+UPDATE job SET priority = :priority, pos = :pos WHERE id = :id;
+
+-- name: edit_job
+UPDATE job SET payload = :payload, not_before = :not_before, max_attempts = :max_attempts,
+               state = CASE WHEN waits > 0 OR :not_before > :now THEN 'blocked' ELSE 'ready' END
+WHERE id = :id RETURNING *;
+
+-- name: retry_job
+UPDATE job SET state = CASE WHEN waits > 0 THEN 'blocked' ELSE 'ready' END, pos = :pos, not_before = 0, attempts = 0,
+               recoveries = 0, cancel = NULL, started = NULL, ended = NULL, result = NULL, error = NULL
+WHERE id = :id RETURNING *;
+
+-- name: waiting_jobs
+SELECT * FROM job WHERE state IN ('ready', 'blocked') AND queue = :queue ORDER BY priority DESC, pos, id;
+
+-- name: pos_before
+SELECT max(pos) AS pos FROM job
+WHERE queue = :queue AND lane = :lane AND state = 'ready' AND priority = :priority AND pos < :pos AND id <> :id;
+
+-- name: pos_after
+SELECT min(pos) AS pos FROM job
+WHERE queue = :queue AND lane = :lane AND state = 'ready' AND priority = :priority AND pos > :pos AND id <> :id;
+
+-- name: renumber
+UPDATE job SET pos = ranked.place FROM (
+    SELECT id, row_number() OVER (ORDER BY priority DESC, pos, id) AS place
+    FROM job WHERE queue = :queue AND state IN ('ready', 'blocked')
+) AS ranked WHERE job.id = ranked.id;
+
+-- name: prune_jobs
+DELETE FROM job WHERE state IN ('done', 'failed', 'cancelled') AND ended < :before
+  AND NOT EXISTS (SELECT 1 FROM dependency JOIN job AS child ON child.id = dependency.job
+                  WHERE dependency.on_job = job.id AND child.state = 'blocked')
+  AND (CAST(:queue AS TEXT) IS NULL OR queue = :queue)
+RETURNING id;
+
+-- name: insert_dependency
+INSERT INTO dependency (job, on_job, if_failed, satisfied) VALUES (:job, :on_job, :if_failed, :satisfied);
+
+-- name: dependencies
+SELECT on_job, if_failed, satisfied FROM dependency WHERE job = :job ORDER BY on_job;
+
+-- name: dependants
+SELECT job.*, dependency.if_failed FROM dependency JOIN job ON job.id = dependency.job
+WHERE dependency.on_job = :on_job AND dependency.satisfied = 0 AND job.state = 'blocked';
+
+-- name: satisfy
+UPDATE dependency SET satisfied = 1 WHERE job = :job AND on_job = :on_job;
+
+-- name: count_down
+UPDATE job SET waits = waits - 1,
+               state = CASE WHEN waits = 1 AND not_before <= :now THEN 'ready' ELSE state END
+WHERE id = :id RETURNING state;
