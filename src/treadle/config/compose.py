@@ -1,4 +1,4 @@
-"""The one place where settings are composed, and the only one that knows Hydra.
+"""The one place where settings are composed.
 
 Precedence, lowest first; a higher layer wins for each single key:
 
@@ -11,32 +11,24 @@ Precedence, lowest first; a higher layer wins for each single key:
 A preset may be chosen in any layer, the highest choice counts, and its values always rank as built-in. A preset sets
 its own section only. `size` is the exception (`# @package _global_`): a size is a shape together with the window, batch
 and rates that fit it, which stand in three sections. No other layer of defaults hides anywhere: `conf/settings.yaml`
-names the presets and sets nothing. Hydra reads the choices and flags and orders the presets; the merging is
-`tree.merge`, for a value must keep its line, and naming another optimizer must not keep the old one's rates.
+names the presets and sets nothing. Hydra reads the choices and flags and orders the presets (`hydra_reading`; what it
+would say about plain ones is known without it, `plain_reading`); the merging is `tree.merge`, for a value must keep its
+line, and naming another optimizer must not keep the old one's rates.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-from hydra import initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import OverrideType, Sweep
-from hydra.errors import HydraException
-from hydra.types import RunMode
-from hydra.version import VersionBase
-
 from treadle.base.errors import SettingsError
 from treadle.base.names import did_you_mean
+from treadle.config import plain_reading
 from treadle.config.layers import Layer, from_tree, read_layer, stacked
-from treadle.config.presets import PRIMARY, chosen_presets, laid_over, shown, unknown_preset
+from treadle.config.plain_reading import UnreadableError
+from treadle.config.presets import chosen_presets, laid_over, shown, unknown_preset
 from treadle.config.schema import EXPERIMENT, families, known_keys, section_classes
 from treadle.config.settings import Settings, build
 from treadle.config.tree import (
@@ -57,12 +49,12 @@ from treadle.config.validation import joined, validate, without_unknown
 from treadle.config.yaml_source import SourceError, read_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from types import ModuleType
 
     from treadle.config.spec import Spec
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
-_HYDRA = threading.Lock()  # Hydra keeps its state in one global object
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,30 +166,30 @@ def _flag_layers(sources: Sources) -> list[Layer]:
 def _flag(text: str, origin: Origin) -> Layer:
     nothing = Entry({}, origin)
     try:
-        override = OverridesParser.create().parse_override(text)
-        value = override.value()
-    except (HydraException, RecursionError) as error:
+        flag = plain_reading.read_flag(text) or _hydra().read_flag(text)
+    except UnreadableError as error:
         return Layer(nothing, findings=[Finding(_unreadable(text, error))])
-    key = override.key_or_group
-    problem = None
-    if override.type is not OverrideType.CHANGE or override.package is not None or not key:
-        problem = "write it as key=value, without `+`, `~` or `@`: all settings exist already"
-    elif isinstance(value, Sweep):
-        problem = f"it gives several values at once. Write a list as {key}=[1,2], text in quotes as '{key}=\"a,b\"'"
-    elif "${" in text:
+    problem = flag.problem
+    if problem is None and "${" in text:
         problem = "`${...}` is not resolved in settings; write the value itself"
     if problem is not None:
         return Layer(nothing, findings=[Finding(f"Cannot use `{text}` on the command line: {problem}.")])
-    return from_tree(nested(key.replace("/", "."), entry(value, origin)), typed=True)
+    return from_tree(nested(flag.key.replace("/", "."), entry(flag.value, origin)), typed=True)
+
+
+def _hydra() -> ModuleType:
+    """Hydra, for what is not plain."""
+    from treadle.config import hydra_reading
+
+    return hydra_reading
 
 
 def _unreadable(text: str, error: Exception) -> str:
     key, equals, value = text.partition("=")
     if not equals:
         return f"Cannot use `{text}` on the command line: write it as key=value, such as training.batch_size=12."
-    reason = str(error).splitlines()[0]
     return (
-        f"Cannot read the value of `{text}` on the command line ({reason}). "
+        f"Cannot read the value of `{text}` on the command line ({error}). "
         f"If it is text, put double quotes around it inside single ones: '{key}=\"{value.strip(chr(34))}\"'."
     )
 
@@ -205,38 +197,16 @@ def _unreadable(text: str, error: Exception) -> str:
 def _presets(choices: Mapping[str, Choice], conf: Path) -> tuple[Entry, list[Finding]]:
     """Lay the chosen presets over each other in Hydra's order; a preset that cannot be read is a finding."""
     nothing = Entry({}, Origin(BUILT_IN))
+    names = {group: choice.name for group, choice in choices.items()}
     try:
-        for group, choice in choices.items():  # before Hydra does, whose complaints have no place in our words
-            read_yaml(conf / group / f"{choice.name}.yaml", group, f"conf/{group}/{choice.name}.yaml")
-        return laid_over(_order(conf, [f"{group}={choice.name}" for group, choice in choices.items()]), conf)
+        for group, name in names.items():  # before Hydra does, whose complaints have no place in our words
+            read_yaml(conf / group / f"{name}.yaml", group, f"conf/{group}/{name}.yaml")
+        order = plain_reading.preset_order(conf, names)
+        return laid_over(_hydra().preset_order(conf, names) if order is None else order, conf)
     except SourceError as error:
         return nothing, [error.finding]
-    except (HydraException, yaml.YAMLError) as error:
+    except UnreadableError as error:
         return nothing, [Finding(f"The presets cannot be composed: {error}")]
-
-
-def _order(conf: Path, choices: list[str]) -> list[tuple[str, str]]:
-    """Ask Hydra which files the defaults lists name, lowest first, and which section each of them sets."""
-    with _own_hydra(conf):
-        loader = GlobalHydra.instance().config_loader()
-        order = loader.compute_defaults_list(PRIMARY, choices, RunMode.RUN).defaults
-    return [
-        (one.config_path, one.package) for one in order if not one.primary and not one.config_path.startswith("hydra/")
-    ]
-
-
-@contextlib.contextmanager
-def _own_hydra(conf: Path) -> Iterator[None]:
-    """Initialise Hydra for our presets, and leave the state of a program that uses both as it was."""
-    with _HYDRA:
-        outer, version = GlobalHydra.instance().hydra, VersionBase.instance().getbase()
-        GlobalHydra.instance().clear()
-        try:
-            with initialize_config_dir(str(conf), job_name="treadle", version_base="1.3"):
-                yield
-        finally:
-            GlobalHydra.instance().hydra = outer
-            VersionBase.instance().version_base = version
 
 
 def _classes(trees: Iterable[Entry]) -> tuple[dict[str, type[Spec]] | None, list[Finding]]:
