@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 from functools import cache
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from treadle.base.errors import UsageError
@@ -46,4 +45,6 @@ class Catalogue:
 
 @cache
 def _plugins(kind: str) -> dict[str, str]:
+    from importlib.metadata import entry_points  # takes 20 ms, and most runs ask for no plugin
+
     return {point.name: point.value for point in entry_points(group=f"treadle.{kind}")}
