@@ -10,12 +10,9 @@ from treadle.base import units
 from treadle.base.errors import UsageError
 from treadle.config.settings import Settings
 from treadle.data.tokenizers.tokenizer import tokenizer_from_description
-from treadle.data.words import real_word_share, words_of
-from treadle.generation.generate import GenerationRequest, complete
 from treadle.native.build import existing_library
 from treadle.native.instruction_sets import choose
 from treadle.recipes.opened import network_of, open_model, record_of
-from treadle.recipes.opened_engine import open_checkpoint, result
 from treadle.store.models import ModelCards
 from treadle.telemetry.hardware import usable_cores
 from treadle.training.callbacks.checkpointing import Checkpointing
@@ -167,9 +164,16 @@ def _sampler(
 
     @cache  # reading all text takes a moment, which the first step need not wait for
     def known_words() -> frozenset[str]:
+        from treadle.data.words import words_of
+
         return words_of(dataset.texts())
 
     def sample(checkpoint: Checkpoint) -> dict[str, Any]:
+        # Imported by the first sample: the first step need not wait for what generates.
+        from treadle.data.words import real_word_share
+        from treadle.generation.generate import GenerationRequest, complete
+        from treadle.recipes.opened_engine import open_checkpoint, result
+
         engine = open_checkpoint(checkpoint, drawing)
         try:
             (done,) = complete(engine, tokenizer, [GenerationRequest("", drawing)])
