@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from treadle.native import binding
+from treadle.native.library import load
 
 TEXT = Path(__file__).parents[2] / "LICENSE"
 
@@ -51,7 +51,7 @@ def run() -> str:
 def test_two_processes_learn_real_text_to_the_same_bits_without_torch():
     import json
 
-    binding.load()  # Built now, if it was not: the first step is timed on a cached build.
+    load()  # Built now, if it was not: the first step is timed on a cached build.
     first, second = json.loads(run()), json.loads(run())
     assert first["losses"] == second["losses"]
     assert not first["torch"]

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from treadle.generation.engine import EngineModel, PackedPlace
-    from treadle.native.binding import Shape
     from treadle.native.engine_binding import Format
+    from treadle.native.shape import Shape
 
 LAYOUT: Final = 1
 """Number of the layout that `pack` makes; a change of it makes all files stale."""

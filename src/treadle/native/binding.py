@@ -1,53 +1,26 @@
-"""The native core seen from Python: ctypes and numpy, every size checked, every failure an exception with words."""
+"""The native trainer seen from Python: ctypes and numpy, every size checked."""
 
 from __future__ import annotations
 
-import ctypes
-from ctypes import POINTER, Structure, byref, c_char, c_char_p, c_double, c_float, c_int32, c_int64, c_uint64, c_void_p
+from ctypes import POINTER, Structure, byref, c_double, c_float, c_int32, c_int64, c_uint64, c_void_p
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from treadle.base.errors import ResourceError, TreadleError, UsageError
-from treadle.native import build, instruction_sets
+from treadle.base.errors import ResourceError, UsageError
+from treadle.native.library import Library, NativeError, Signatures, load
+from treadle.native.shape import PackedParameter, PackedShape, pack_shape
+from treadle.telemetry import hardware
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-INTERFACE_VERSION = 1
-_ELF_64 = 2
-
-
-class NativeError(TreadleError):
-    """The native core refused a call."""
-
-
-class Norm(IntEnum):
-    """Normalisation before each sub-layer."""
-
-    RMSNORM = 0
-    LAYERNORM = 1
-
-
-class Positions(IntEnum):
-    """How positions enter."""
-
-    ROPE = 0
-    LEARNED = 1
-
-
-class Activation(IntEnum):
-    """Non-linearity of the feed-forward."""
-
-    SWIGLU = 0
-    GELU = 1
-    RELU2 = 2
+    from treadle.native.shape import Shape
 
 
 class Precision(IntEnum):
@@ -71,32 +44,6 @@ class Kind(IntEnum):
     FIRST_MOMENT = 1
     SECOND_MOMENT = 2
     GRADIENT = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """Shape of a decoder-only transformer, all defaults resolved."""
-
-    layers: int
-    width: int
-    heads: int
-    kv_heads: int
-    head_width: int
-    feed_forward: int
-    vocabulary: int
-    context: int
-    norm: Norm
-    norm_gain: bool
-    positions: Positions
-    qk_norm: bool
-    activation: Activation
-    bias: bool
-    tied_embeddings: bool
-    embedding_norm: bool
-    norm_epsilon: float
-    rope_base: float
-    logit_soft_cap: float
-    dropout: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,25 +100,12 @@ class UpdateSettings:
     momentum: float
 
 
-class _Shape(Structure):
-    _fields_ = [
-        *((name, c_int32) for name in ("layers", "width", "heads", "kv_heads", "head_width", "feed_forward")),
-        *((name, c_int32) for name in ("vocabulary", "context", "norm", "norm_gain", "positions", "qk_norm")),
-        *((name, c_int32) for name in ("activation", "bias", "tied_embeddings", "embedding_norm")),
-        *((name, c_float) for name in ("norm_epsilon", "rope_base", "logit_soft_cap", "dropout")),
-    ]
-
-
 class _Plan(Structure):
     _fields_ = [(name, c_int32) for name in ("precision", "threads", "gradient_shards", "pass_tokens")]
 
 
 class _Memory(Structure):
     _fields_ = [("arena", c_int64), ("deferred", c_int64)]
-
-
-class _Parameter(Structure):
-    _fields_ = [("rows", c_int32), ("columns", c_int32), ("name", c_char * 120)]
 
 
 class _Batch(Structure):
@@ -198,19 +132,12 @@ class _Update(Structure):
     ]
 
 
-_INVALID, _OUT_OF_MEMORY, _UNSUPPORTED = 1, 2, 3
-_ERRORS: dict[int, type[TreadleError]] = {_INVALID: UsageError, _OUT_OF_MEMORY: ResourceError}
-
-_SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
-    "interface_version": (c_int32, []),
-    "instruction_set": (c_char_p, []),
-    "machine_runs_this": (c_int32, []),
-    "last_error": (c_char_p, []),
-    "memory_required": (c_int32, [POINTER(_Shape), POINTER(_Plan), POINTER(_Memory)]),
-    "trainer_create": (c_int32, [POINTER(_Shape), POINTER(_Plan), POINTER(c_void_p)]),
+_SIGNATURES: Signatures = {
+    "memory_required": (c_int32, [POINTER(PackedShape), POINTER(_Plan), POINTER(_Memory)]),
+    "trainer_create": (c_int32, [POINTER(PackedShape), POINTER(_Plan), POINTER(c_void_p)]),
     "trainer_destroy": (None, [c_void_p]),
     "trainer_parameter_count": (c_int32, [c_void_p]),
-    "trainer_parameter": (c_int32, [c_void_p, c_int32, POINTER(_Parameter)]),
+    "trainer_parameter": (c_int32, [c_void_p, c_int32, POINTER(PackedParameter)]),
     "trainer_read": (c_int32, [c_void_p, c_int32, c_int32, c_void_p, c_int64]),
     "trainer_write": (c_int32, [c_void_p, c_int32, c_int32, c_void_p, c_int64]),
     "trainer_repack": (c_int32, [c_void_p]),
@@ -221,88 +148,21 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
 }
 
 
-class Library:
-    """A loaded shared object."""
-
-    def __init__(self, path: Path) -> None:
-        """Load `path`; raises `ResourceError` if it is not a native core of this version for this machine."""
-        _require_whole(path)
-        try:
-            self._handle = ctypes.CDLL(str(path))
-            for name, (result, arguments) in _SIGNATURES.items():
-                function = getattr(self._handle, f"treadle_{name}")
-                function.restype, function.argtypes = result, arguments
-        except (OSError, AttributeError) as error:
-            raise ResourceError(f"{path} cannot be loaded as Treadle's native core: {error}") from error
-        version = self._handle.treadle_interface_version()
-        if version != INTERFACE_VERSION:
-            raise ResourceError(
-                f"{path} has interface {version}, this package wants {INTERFACE_VERSION}; reinstall Treadle"
-            )
-        if not self._handle.treadle_machine_runs_this():
-            raise ResourceError(f"{path} needs instructions that this processor lacks; see {instruction_sets.VARIABLE}")
-
-    @property
-    def instruction_set(self) -> str:
-        """Name of the variant."""
-        name: bytes = self._handle.treadle_instruction_set()
-        return name.decode()
-
-    def call(self, name: str, *arguments: object) -> None:
-        """Call a function that returns a code; raises the exception that the code stands for."""
-        code = getattr(self._handle, f"treadle_{name}")(*arguments)
-        if code:
-            words: bytes = self._handle.treadle_last_error()
-            raise _ERRORS.get(code, NativeError)(f"native core, {name}: {words.decode(errors='replace')}")
-
-    def count(self, name: str, *arguments: object) -> int:
-        """Call a function that returns a number."""
-        return int(getattr(self._handle, f"treadle_{name}")(*arguments))
-
-    def destroy(self, trainer: c_void_p) -> None:
-        """Free a trainer."""
-        self._handle.treadle_trainer_destroy(trainer)
-
-
-def _require_whole(path: Path) -> None:
-    """Raise `ResourceError` for an ELF file that was cut short: loading one would end the process with a bus error."""
-    with path.open("rb") as file:
-        header = file.read(64)
-        size = file.seek(0, 2)
-    if header[:4] != b"\x7fELF" or header[4] != _ELF_64:
-        return  # Of another kind: the loader itself says what it thinks of it.
-    sections = int.from_bytes(header[40:48], "little")  # The section table comes last: offset, entry size, count.
-    end = sections + int.from_bytes(header[58:60], "little") * int.from_bytes(header[60:62], "little")
-    if len(header) < 64 or size < end:
-        raise ResourceError(f"{path} cannot be loaded: it was cut short ({size} of {end} bytes); delete it")
-
-
 @cache
-def _open(path: Path) -> Library:
-    return Library(path)
+def _trainers(library: Library) -> Library:
+    library.declare(_SIGNATURES)
+    return library
 
 
-def load() -> Library:
-    """The core for this machine, or for what `TREADLE_NATIVE_ISA` forces; built on first use."""
-    return _open(build.library_path(instruction_sets.choose()))
+def _core() -> Library:
+    return _trainers(load())
 
 
 def memory_required(shape: Shape, plan: Plan) -> Memory:
     """Bytes that a trainer of this shape takes, computed without taking them."""
     result = _Memory()
-    load().call("memory_required", byref(_pack_shape(shape)), byref(_pack_plan(plan)), byref(result))
+    _core().call("memory_required", byref(pack_shape(shape)), byref(_pack_plan(plan)), byref(result))
     return Memory(result.arena, result.deferred)
-
-
-def memory_available() -> int | None:
-    """Bytes that the machine can still give, or None where it does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    values = {line.partition(":")[0]: line.partition(":")[2].split() for line in lines}
-    words = values.get("MemAvailable")
-    return int(words[0]) * 1024 if words else None
 
 
 class Trainer:
@@ -314,16 +174,16 @@ class Trainer:
         Raises `ResourceError` before taking anything if the machine has less memory than is needed.
         """
         self._pointer = c_void_p()
-        self.library = load()
+        self.library = _core()
         needed = memory_required(shape, plan)
-        available = memory_available()
-        if available is not None and needed.arena > available:
+        _, available = hardware.memory()
+        if available and needed.arena > available:
             raise ResourceError(
                 f"training this shape takes {needed.arena / 1e9:.2f} GB and this machine has "
                 f"{available / 1e9:.2f} GB left; choose a smaller shape, fewer threads ({plan.threads}) "
                 f"or fewer gradient shards ({plan.gradient_shards})"
             )
-        self.library.call("trainer_create", byref(_pack_shape(shape)), byref(_pack_plan(plan)), byref(self._pointer))
+        self.library.call("trainer_create", byref(pack_shape(shape)), byref(_pack_plan(plan)), byref(self._pointer))
         self.parameters = self._list_parameters()
         self._index = {parameter.name: index for index, parameter in enumerate(self.parameters)}
 
@@ -397,7 +257,7 @@ class Trainer:
     def close(self) -> None:
         """Free memory and threads; further calls raise."""
         if self._pointer.value is not None:
-            self.library.destroy(self._pointer)
+            self.library.value("trainer_destroy", self._pointer)
             self._pointer = c_void_p()
 
     def __del__(self) -> None:
@@ -413,16 +273,11 @@ class Trainer:
 
     def _list_parameters(self) -> list[Parameter]:
         result = []
-        for index in range(self.library.count("trainer_parameter_count", self._handle)):
-            one = _Parameter()
+        for index in range(self.library.value("trainer_parameter_count", self._handle)):
+            one = PackedParameter()
             self.library.call("trainer_parameter", self._handle, index, byref(one))
-            shape = (one.rows, one.columns) if one.columns else (one.rows,)
-            result.append(Parameter(one.name.decode(), shape))
+            result.append(Parameter(*one.described()))
         return result
-
-
-def _pack_shape(shape: Shape) -> _Shape:
-    return _Shape(**{name: getattr(shape, name) for name in Shape.__dataclass_fields__})
 
 
 def _pack_plan(plan: Plan) -> _Plan:

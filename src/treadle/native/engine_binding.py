@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-import ctypes
-from ctypes import (
-    POINTER,
-    Structure,
-    byref,
-    c_char,
-    c_char_p,
-    c_double,
-    c_float,
-    c_int32,
-    c_int64,
-    c_uint64,
-    c_void_p,
-)
+from ctypes import POINTER, Structure, byref, c_double, c_int32, c_int64, c_uint64, c_void_p
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from treadle.base.errors import ResourceError, TreadleError, UsageError
-from treadle.native import build, instruction_sets
-from treadle.native.binding import NativeError, Shape, memory_available
+from treadle.base.errors import ResourceError
+from treadle.native.library import Library, NativeError, Signatures, load
+from treadle.native.shape import PackedParameter, PackedShape, pack_shape
+from treadle.telemetry import hardware
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from treadle.native.shape import Shape
 
 ALIGNMENT = 64
 """Packed weights begin at a multiple of so many bytes."""
@@ -100,21 +89,8 @@ class Burst:
     """One for each token, where they are wanted; else empty."""
 
 
-class _Shape(Structure):
-    _fields_ = [
-        *((name, c_int32) for name in ("layers", "width", "heads", "kv_heads", "head_width", "feed_forward")),
-        *((name, c_int32) for name in ("vocabulary", "context", "norm", "norm_gain", "positions", "qk_norm")),
-        *((name, c_int32) for name in ("activation", "bias", "tied_embeddings", "embedding_norm")),
-        *((name, c_float) for name in ("norm_epsilon", "rope_base", "logit_soft_cap", "dropout")),
-    ]
-
-
 class _Plan(Structure):
     _fields_ = [(name, c_int32) for name in ("format", "threads", "slots")]
-
-
-class _Parameter(Structure):
-    _fields_ = [("rows", c_int32), ("columns", c_int32), ("name", c_char * 120)]
 
 
 class _Rows(Structure):
@@ -147,19 +123,16 @@ class _Burst(Structure):
     _fields_ = [(name, c_int32) for name in ("slot", "count", "ending", "log_probabilities")]
 
 
-_ERRORS: dict[int, type[TreadleError]] = {1: UsageError, 2: ResourceError}
-
-_SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
-    "engine_last_error": (c_char_p, []),
-    "engine_weight_bytes": (c_int32, [POINTER(_Shape), c_int32, POINTER(c_int64)]),
-    "engine_memory": (c_int32, [POINTER(_Shape), POINTER(_Plan), POINTER(c_int64)]),
-    "packer_create": (c_int32, [POINTER(_Shape), c_int32, c_void_p, c_int64, POINTER(c_void_p)]),
+_SIGNATURES: Signatures = {
+    "engine_weight_bytes": (c_int32, [POINTER(PackedShape), c_int32, POINTER(c_int64)]),
+    "engine_memory": (c_int32, [POINTER(PackedShape), POINTER(_Plan), POINTER(c_int64)]),
+    "packer_create": (c_int32, [POINTER(PackedShape), c_int32, c_void_p, c_int64, POINTER(c_void_p)]),
     "packer_destroy": (None, [c_void_p]),
     "packer_count": (c_int32, [c_void_p]),
-    "packer_parameter": (c_int32, [c_void_p, c_int32, POINTER(_Parameter)]),
+    "packer_parameter": (c_int32, [c_void_p, c_int32, POINTER(PackedParameter)]),
     "packer_write": (c_int32, [c_void_p, c_int32, c_void_p, c_int64]),
     "engine_checksum": (c_uint64, [c_void_p, c_int64]),
-    "engine_create": (c_int32, [POINTER(_Shape), POINTER(_Plan), c_void_p, c_int64, POINTER(c_void_p)]),
+    "engine_create": (c_int32, [POINTER(PackedShape), POINTER(_Plan), c_void_p, c_int64, POINTER(c_void_p)]),
     "engine_destroy": (None, [c_void_p]),
     "engine_step": (c_int32, [c_void_p, POINTER(_Rows), c_void_p]),
     "engine_held": (c_int64, [c_void_p, c_int32]),
@@ -170,52 +143,27 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
 }
 
 
-class EngineLibrary:
-    """The part of a loaded core that generates."""
-
-    def __init__(self, path: Path) -> None:
-        """Load `path`; raises `ResourceError` if it holds no engine."""
-        try:
-            self._handle = ctypes.CDLL(str(path))
-            for name, (result, arguments) in _SIGNATURES.items():
-                function = getattr(self._handle, f"treadle_{name}")
-                function.restype, function.argtypes = result, arguments
-        except (OSError, AttributeError) as error:
-            raise ResourceError(f"{path} cannot be loaded as Treadle's generation engine: {error}") from error
-
-    def call(self, name: str, *arguments: Any) -> None:  # noqa: ANN401 - whatever C takes
-        """Call a function that returns a code; raises the exception that the code stands for."""
-        code = getattr(self._handle, f"treadle_{name}")(*arguments)
-        if code:
-            words: bytes = self._handle.treadle_engine_last_error()
-            raise _ERRORS.get(code, NativeError)(f"native engine, {name}: {words.decode(errors='replace')}")
-
-    def value(self, name: str, *arguments: Any) -> Any:  # noqa: ANN401 - whatever the function returns
-        """Call a function that cannot fail."""
-        return getattr(self._handle, f"treadle_{name}")(*arguments)
-
-
 @cache
-def _open(path: Path) -> EngineLibrary:
-    return EngineLibrary(path)
+def _engines(library: Library) -> Library:
+    library.declare(_SIGNATURES)
+    return library
 
 
-def load() -> EngineLibrary:
-    """The engine for this machine, or for what `TREADLE_NATIVE_ISA` forces; built on first use."""
-    return _open(build.library_path(instruction_sets.choose()))
+def _core() -> Library:
+    return _engines(load())
 
 
 def weight_bytes(shape: Shape, weight_format: Format) -> int:
     """Bytes of the packed weights."""
     result = c_int64()
-    load().call("engine_weight_bytes", byref(_pack_shape(shape)), weight_format, byref(result))
+    _core().call("engine_weight_bytes", byref(pack_shape(shape)), weight_format, byref(result))
     return result.value
 
 
 def memory_required(shape: Shape, plan: EnginePlan) -> int:
     """Bytes that an engine takes beside its packed weights, computed without taking them."""
     result = c_int64()
-    load().call("engine_memory", byref(_pack_shape(shape)), byref(_pack_plan(plan)), byref(result))
+    _core().call("engine_memory", byref(pack_shape(shape)), byref(_pack_plan(plan)), byref(result))
     return result.value
 
 
@@ -228,16 +176,16 @@ def empty_block(size: int) -> NDArray[np.uint8]:
 
 def pack(shape: Shape, weight_format: Format, weights: Mapping[str, NDArray[np.float32]]) -> NDArray[np.uint8]:
     """Lay out weights, given by name in their natural shapes, as the engine reads them."""
-    library = load()
+    library = _core()
     block = empty_block(weight_bytes(shape, weight_format))
     packer = c_void_p()
-    packed_shape = byref(_pack_shape(shape))
+    packed_shape = byref(pack_shape(shape))
     library.call("packer_create", packed_shape, weight_format, block.ctypes.data, block.size, byref(packer))
     try:
         for index in range(library.value("packer_count", packer)):
-            one = _Parameter()
+            one = PackedParameter()
             library.call("packer_parameter", packer, index, byref(one))
-            values = np.ascontiguousarray(weights[one.name.decode()], np.float32)
+            values = np.ascontiguousarray(weights[one.described()[0]], np.float32)
             library.call("packer_write", packer, index, values.ctypes.data, values.size)
     finally:
         library.value("packer_destroy", packer)
@@ -246,7 +194,7 @@ def pack(shape: Shape, weight_format: Format, weights: Mapping[str, NDArray[np.f
 
 def checksum(block: NDArray[np.uint8]) -> int:
     """A checksum of packed weights, at the speed of memory."""
-    return int(load().value("engine_checksum", block.ctypes.data, block.size))
+    return int(_core().value("engine_checksum", block.ctypes.data, block.size))
 
 
 class Engine:
@@ -258,21 +206,21 @@ class Engine:
         Raises `ResourceError` before taking anything if the machine has less memory than is needed.
         """
         self._pointer = c_void_p()
-        self._library = load()
+        self._library = _core()
         self._block = block
         self._vocabulary = shape.vocabulary
         self._bursts = (_Burst * plan.slots)()
         self._tokens = np.empty(plan.slots * BURST_TOKENS, np.int32)
         self._logs = np.empty(plan.slots * BURST_TOKENS, np.float64)
-        needed, available = memory_required(shape, plan), memory_available()
-        if available is not None and needed > available:
+        needed, (_, available) = memory_required(shape, plan), hardware.memory()
+        if available and needed > available:
             raise ResourceError(
                 f"{plan.slots} texts of {shape.context:,} tokens take {needed / 1e9:.2f} GB and this machine has "
                 f"{available / 1e9:.2f} GB left; hold fewer texts at a time"
             )
         self._library.call(
             "engine_create",
-            byref(_pack_shape(shape)),
+            byref(pack_shape(shape)),
             byref(_pack_plan(plan)),
             block.ctypes.data,
             block.size,
@@ -351,10 +299,6 @@ class Engine:
         if not self._pointer.value:
             raise NativeError("this engine is closed")
         return self._pointer
-
-
-def _pack_shape(shape: Shape) -> _Shape:
-    return _Shape(**{name: getattr(shape, name) for name in Shape.__dataclass_fields__})
 
 
 _PLAIN_FIELDS = (

@@ -9,7 +9,7 @@ from typing import Any
 
 from treadle.base import units
 from treadle.base.errors import TreadleError
-from treadle.native import binding
+from treadle.native.library import load
 from treadle.telemetry import hardware
 
 _ENOUGH_MEMORY = 1_000_000_000
@@ -62,7 +62,7 @@ def _compiler() -> dict[str, Any]:
 
 def _native() -> dict[str, Any]:
     try:
-        library = binding.load()
+        library = load()
     except TreadleError as error:
         return _finding("native core", "not usable", str(error), ok=False)
     return _finding("native core", f"{library.instruction_set} variant, works")

@@ -15,7 +15,7 @@ from treadle.generation.native_engine import FORMATS, NativeEngine, open_native
 from treadle.models.gpt.config import GPTConfig
 from treadle.models.gpt.weights import weight_shapes
 from treadle.native import instruction_sets
-from treadle.native.binding import NativeError
+from treadle.native.library import NativeError
 
 VOCABULARY, CONTEXT = 70, 40
 

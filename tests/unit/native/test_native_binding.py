@@ -8,6 +8,7 @@ from treadle.models.gpt.config import GPTConfig
 from treadle.models.gpt.native_shape import native_shape
 from treadle.native import binding, build, instruction_sets
 from treadle.native.binding import Algorithm, Kind, Rule, Trainer, UpdateSettings
+from treadle.native.library import Library, NativeError
 from treadle.training.native_learner import NativePlan, resolve_plan
 
 CONFIG = GPTConfig(layers=1, width=64, heads=2)
@@ -75,7 +76,7 @@ def test_rules_are_checked(trainer):
 def test_a_closed_trainer_says_so(trainer):
     trainer.close()
     trainer.close()
-    with pytest.raises(binding.NativeError, match="closed"):
+    with pytest.raises(NativeError, match="closed"):
         trainer.gradient_norm()
 
 
@@ -105,4 +106,4 @@ def test_a_file_that_is_no_native_core_is_refused(tmp_path):
     for content, words in ((whole[:5000], "cut short"), (whole[:-1], "cut short"), (b"text", "cannot be loaded")):
         file.write_bytes(content)
         with pytest.raises(ResourceError, match=words):
-            binding.Library(file)
+            Library(file)

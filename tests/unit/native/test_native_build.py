@@ -12,10 +12,9 @@ import pytest
 
 from treadle.base.errors import ResourceError, SettingsError
 from treadle.native import build, instruction_sets
-from treadle.native.binding import Library
 from treadle.native.build import BuildError
+from treadle.native.library import Library
 
-HERE = Path(__file__).parent
 BEST = instruction_sets.supported()[0]
 
 
@@ -127,30 +126,3 @@ def inner_loops(function: str) -> list[str]:
         if start is not None and start < index and not any("\tj" in other for other in lines[start:index]):
             result.append("\n".join(lines[start:index]))
     return result
-
-
-SANITIZERS = {
-    "address and undefined behaviour": (["-fsanitize=address,undefined", "-fno-sanitize-recover=all"], {}),
-    "threads": (["-fsanitize=thread"], {"TSAN_OPTIONS": "halt_on_error=1"}),
-}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("sanitizer", SANITIZERS)
-def test_sanitizers_find_nothing(tmp_path, sanitizer):
-    flags, environment = SANITIZERS[sanitizer]
-    compiler = build.find_compiler()
-    probe = tmp_path / "probe.cpp"
-    probe.write_text("int main() { return 0; }\n", encoding="utf-8")
-    if subprocess.run([compiler, *flags, str(probe), "-o", str(tmp_path / "probe")], capture_output=True).returncode:
-        pytest.skip(f"{compiler} has no sanitizer runtime for {sanitizer}")
-    library = tmp_path / build.library_name(BEST)
-    build.build(BEST, library, compiler, ["-O1", "-g1", *flags])
-    program = tmp_path / "exercise"
-    source = HERE / "exercise.cpp"
-    subprocess.run(
-        [compiler, "-std=c++17", *flags, f"-I{build.SOURCES}", str(source), str(library), "-o", str(program)],
-        check=True,
-    )
-    result = subprocess.run([str(program)], env={**os.environ, **environment}, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr[-3000:]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from treadle.native.binding import Activation, Norm, Positions, Shape
+from treadle.native.shape import Activation, Norm, Positions, Shape
 
 if TYPE_CHECKING:
     from treadle.models.gpt.config import GPTConfig

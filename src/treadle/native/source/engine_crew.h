@@ -1,11 +1,9 @@
 // Threads that go through one step together: each runs the whole network on its part of the heads and panels.
 #pragma once
 
-#include <atomic>
-#include <condition_variable>
-#include <mutex>
-#include <thread>
 #include <vector>
+
+#include "job_bell.h"
 
 namespace treadle {
 
@@ -33,17 +31,13 @@ class Crew {
 
     void start(int active, Call call, void* context);
     void serve(int member);
-    void await_job(unsigned seen);
 
     std::vector<std::thread> workers_;
-    std::mutex mutex_;
-    std::condition_variable wake_;
-    std::atomic<unsigned> job_{0};  // Number of the newest job; workers watch it.
+    JobBell bell_;
     int active_ = 1;  // Members of the running job; written only between jobs.
-    int posted_ = 1;  // The same for those who come late: guarded by the mutex.
+    int posted_ = 1;  // The same for those who come late: touched under the bell, as what follows.
     Call call_ = nullptr;
     void* context_ = nullptr;
-    bool ending_ = false;
     alignas(64) std::atomic<int> arrived_{0};
     alignas(64) std::atomic<unsigned> meeting_{0};  // Number of meetings that are over.
 };

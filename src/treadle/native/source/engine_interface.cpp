@@ -1,12 +1,8 @@
 // Checks what comes from outside and turns every failure into a code and a message.
 #include "engine_interface.h"
 
-#include <cmath>
-#include <exception>
-#include <new>
-#include <string>
-
 #include "engine_writer.h"
+#include "interface_checks.h"
 
 struct TreadleEngine {
     explicit TreadleEngine(std::unique_ptr<treadle::Engine> made) : engine(std::move(made)), writer(*engine) {}
@@ -23,69 +19,21 @@ struct TreadlePacker {
 
 namespace {
 
+using treadle::check_range;
+using treadle::check_ranges;
+using treadle::fail;
 using treadle::Format;
-
-thread_local std::string last_error;
-
-int32_t fail(int32_t code, const std::string& message) {
-    last_error = message;
-    return code;
-}
-
-// Runs `body`, which returns a code; nothing thrown may cross the interface.
-template <class Body>
-int32_t guarded(Body body) {
-    try {
-        return body();
-    } catch (const std::bad_alloc&) {
-        return fail(TREADLE_OUT_OF_MEMORY, "the system refused memory");
-    } catch (const std::exception& error) {
-        return fail(TREADLE_INVALID, error.what());
-    }
-}
-
-struct Range {
-    const char* name;
-    int64_t value;
-    int64_t least;
-    int64_t most;
-};
-
-template <size_t Count>
-int32_t check_ranges(const Range (&ranges)[Count]) {
-    for (const Range& range : ranges) {
-        if (range.value >= range.least && range.value <= range.most) continue;
-        return fail(TREADLE_INVALID, std::string(range.name) + " is " + std::to_string(range.value) +
-                                         "; possible are " + std::to_string(range.least) + " to " +
-                                         std::to_string(range.most));
-    }
-    return TREADLE_OK;
-}
+using treadle::guarded;
+using treadle::Range;
 
 int32_t check(const TreadleShape* shape, const TreadleEnginePlan& plan) {
-    if (!shape) return fail(TREADLE_INVALID, "a shape must be given");
+    if (int32_t code = treadle::check_shape(shape, 1 << 20)) return code;
     const Range ranges[] = {
-        {"layers", shape->layers, 1, 1024},
-        {"width", shape->width, 1, 65536},
-        {"heads", shape->heads, 1, 1024},
-        {"kv_heads", shape->kv_heads, 1, shape->heads},
-        {"head_width", shape->head_width, 1, 1024},
-        {"feed_forward", shape->feed_forward, 1, 262144},
-        {"vocabulary", shape->vocabulary, 1, 1 << 22},
-        {"context", shape->context, 1, 1 << 20},
-        {"norm", shape->norm, TREADLE_RMSNORM, TREADLE_LAYERNORM},
-        {"positions", shape->positions, TREADLE_ROPE, TREADLE_LEARNED},
-        {"activation", shape->activation, TREADLE_SWIGLU, TREADLE_RELU2},
         {"format", plan.format, TREADLE_ENGINE_FLOAT32, TREADLE_ENGINE_INT8},
         {"threads", plan.threads, 1, 1024},
         {"slots", plan.slots, 1, 65536},
     };
-    if (int32_t code = check_ranges(ranges)) return code;
-    if (shape->heads % shape->kv_heads) return fail(TREADLE_INVALID, "heads must be a multiple of kv_heads");
-    if (shape->positions == TREADLE_ROPE && shape->head_width % 2) {
-        return fail(TREADLE_INVALID, "rotary positions need an even head_width");
-    }
-    return TREADLE_OK;
+    return check_ranges(ranges);
 }
 
 int32_t check_block(const TreadleShape& shape, int32_t format, const void* block, int64_t bytes) {
@@ -119,15 +67,13 @@ int32_t check_rows(const TreadleEngine& handle, const TreadleEngineRows& rows) {
         expected = rows.positions[i] + 1;
     }
     for (int32_t i = 0; i < rows.wanted_count; i++) {
-        const Range range[] = {{"a wanted row", rows.wanted[i], i ? rows.wanted[i - 1] + 1 : 0, rows.count - 1}};
-        if (int32_t code = check_ranges(range)) return code;
+        const Range range = {"a wanted row", rows.wanted[i], i ? rows.wanted[i - 1] + 1 : 0, rows.count - 1};
+        if (int32_t code = check_range(range)) return code;
     }
     return TREADLE_OK;
 }
 
 }  // namespace
-
-const char* treadle_engine_last_error(void) { return last_error.c_str(); }
 
 int32_t treadle_engine_weight_bytes(const TreadleShape* shape, int32_t format, int64_t* bytes) {
     return guarded([&]() -> int32_t {
@@ -165,25 +111,19 @@ int32_t treadle_packer_count(const TreadlePacker* packer) {
 
 int32_t treadle_packer_parameter(const TreadlePacker* packer, int32_t index, TreadleParameter* result) {
     return guarded([&]() -> int32_t {
-        const Range range[] = {{"parameter index", index, 0, treadle_packer_count(packer) - 1}};
-        if (int32_t code = check_ranges(range)) return code;
-        const treadle::Parameter& parameter = packer->weights.list()[static_cast<size_t>(index)];
-        result->rows = parameter.rows;
-        result->columns = parameter.columns;
-        result->name[parameter.name.copy(result->name, sizeof result->name - 1)] = '\0';
+        const Range range = {"parameter index", index, 0, treadle_packer_count(packer) - 1};
+        if (int32_t code = check_range(range)) return code;
+        treadle::describe(packer->weights.list()[static_cast<size_t>(index)], result);
         return TREADLE_OK;
     });
 }
 
 int32_t treadle_packer_write(TreadlePacker* packer, int32_t index, const float* values, int64_t count) {
     return guarded([&]() -> int32_t {
-        const Range range[] = {{"parameter index", index, 0, treadle_packer_count(packer) - 1}};
-        if (int32_t code = check_ranges(range)) return code;
+        const Range range = {"parameter index", index, 0, treadle_packer_count(packer) - 1};
+        if (int32_t code = check_range(range)) return code;
         const treadle::Parameter& parameter = packer->weights.list()[static_cast<size_t>(index)];
-        if (count != parameter.natural_size()) {
-            return fail(TREADLE_INVALID, parameter.name + " has " + std::to_string(parameter.natural_size()) +
-                                             " values, not " + std::to_string(count));
-        }
+        if (int32_t code = treadle::check_count(parameter, count)) return code;
         packer->weights.write(parameter, values);
         return TREADLE_OK;
     });
@@ -241,8 +181,8 @@ int64_t treadle_engine_held(const TreadleEngine* engine, int32_t slot) {
 
 int32_t treadle_engine_use_threads(TreadleEngine* engine, int32_t threads) {
     if (!engine) return fail(TREADLE_INVALID, "an engine must be given");
-    const Range range[] = {{"threads", threads, 0, engine->engine->plan().threads}};
-    if (int32_t code = check_ranges(range)) return code;
+    const Range range = {"threads", threads, 0, engine->engine->plan().threads};
+    if (int32_t code = check_range(range)) return code;
     engine->engine->use_threads(threads);
     return TREADLE_OK;
 }
@@ -259,13 +199,13 @@ int32_t treadle_engine_begin(TreadleEngine* engine, int32_t slot, const TreadleT
         if (int32_t code = check_ranges(ranges)) return code;
         std::vector<int32_t> prompt(text->prompt, text->prompt + text->prompt_count);
         for (int32_t id : prompt) {
-            const Range range[] = {{"a prompt's token", id, 0, last_id}};
-            if (int32_t code = check_ranges(range)) return code;
+            const Range range = {"a prompt's token", id, 0, last_id};
+            if (int32_t code = check_range(range)) return code;
         }
         std::vector<treadle::LogitBias> bias;
         for (int32_t i = 0; i < text->bias_count; i++) {
-            const Range range[] = {{"a token with a bias", text->bias_ids[i], 0, last_id}};
-            if (int32_t code = check_ranges(range)) return code;
+            const Range range = {"a token with a bias", text->bias_ids[i], 0, last_id};
+            if (int32_t code = check_range(range)) return code;
             bias.push_back({text->bias_ids[i], text->bias[i]});
         }
         const treadle::DrawSettings settings{text->temperature, text->top_p, text->min_p, text->repetition_penalty,
@@ -281,8 +221,8 @@ int32_t treadle_engine_begin(TreadleEngine* engine, int32_t slot, const TreadleT
 
 int32_t treadle_engine_forget(TreadleEngine* engine, int32_t slot) {
     if (!engine) return fail(TREADLE_INVALID, "an engine must be given");
-    const Range range[] = {{"slot", slot, 0, engine->engine->plan().slots - 1}};
-    if (int32_t code = check_ranges(range)) return code;
+    const Range range = {"slot", slot, 0, engine->engine->plan().slots - 1};
+    if (int32_t code = check_range(range)) return code;
     engine->writer.forget(slot);
     return TREADLE_OK;
 }
@@ -291,8 +231,8 @@ int32_t treadle_engine_write(TreadleEngine* engine, double seconds, int32_t most
                              int32_t* burst_count, int32_t* tokens, double* logs) {
     return guarded([&]() -> int32_t {
         if (!engine || !bursts || !burst_count || !tokens || !logs) return fail(TREADLE_INVALID, "all arrays must be given");
-        const Range range[] = {{"tokens of a burst", most, 1, 1 << 20}};
-        if (int32_t code = check_ranges(range)) return code;
+        const Range range = {"tokens of a burst", most, 1, 1 << 20};
+        if (int32_t code = check_range(range)) return code;
         engine->writer.write(seconds, most);
         *burst_count = 0;
         for (int32_t slot = 0; slot < engine->engine->plan().slots; slot++) {

@@ -1,5 +1,5 @@
 /* The C interface of the generation engine. As in interface.h, functions that can fail return 0 or an error code, and
-   the calling thread's `treadle_engine_last_error` says why. An engine is used by one thread at a time. */
+   the calling thread's `treadle_last_error` says why. An engine is used by one thread at a time. */
 #ifndef TREADLE_ENGINE_INTERFACE_H
 #define TREADLE_ENGINE_INTERFACE_H
 
@@ -51,8 +51,6 @@ typedef struct {
 
 typedef struct TreadleEngine TreadleEngine;
 typedef struct TreadlePacker TreadlePacker;
-
-TREADLE_EXPORT const char* treadle_engine_last_error(void);
 
 /* Bytes of the packed weights, and of everything else. */
 TREADLE_EXPORT int32_t treadle_engine_weight_bytes(const TreadleShape*, int32_t format, int64_t* bytes);

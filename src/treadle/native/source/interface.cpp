@@ -1,10 +1,5 @@
 // Checks what comes from outside and turns every failure into a code and a message.
-#include "interface.h"
-
-#include <exception>
-#include <new>
-#include <string>
-
+#include "interface_checks.h"
 #include "trainer.h"
 #include "vector.h"
 
@@ -14,67 +9,21 @@ struct TreadleTrainer {
 
 namespace {
 
-thread_local std::string last_error;
-
-int32_t fail(int32_t code, const std::string& message) {
-    last_error = message;
-    return code;
-}
-
-// Runs `body`, which returns a code; nothing thrown may cross the interface.
-template <class Body>
-int32_t guarded(Body body) {
-    try {
-        return body();
-    } catch (const std::bad_alloc&) {
-        return fail(TREADLE_OUT_OF_MEMORY, "the system refused memory");
-    } catch (const std::exception& error) {
-        return fail(TREADLE_INVALID, error.what());
-    }
-}
-
-struct Range {
-    const char* name;
-    int64_t value;
-    int64_t least;
-    int64_t most;
-};
-
-int32_t check_ranges(const Range* ranges, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        const Range& range = ranges[i];
-        if (range.value >= range.least && range.value <= range.most) continue;
-        return fail(TREADLE_INVALID, std::string(range.name) + " is " + std::to_string(range.value) +
-                                         "; possible are " + std::to_string(range.least) + " to " +
-                                         std::to_string(range.most));
-    }
-    return TREADLE_OK;
-}
+using treadle::check_ranges;
+using treadle::fail;
+using treadle::guarded;
+using treadle::Range;
 
 int32_t check(const TreadleShape* shape, const TreadlePlan* plan) {
-    if (!shape || !plan) return fail(TREADLE_INVALID, "shape and plan must be given");
+    if (int32_t code = treadle::check_shape(shape, 32768)) return code;
+    if (!plan) return fail(TREADLE_INVALID, "a plan must be given");
     const Range ranges[] = {
-        {"layers", shape->layers, 1, 1024},
-        {"width", shape->width, 1, 65536},
-        {"heads", shape->heads, 1, 1024},
-        {"kv_heads", shape->kv_heads, 1, shape->heads},
-        {"head_width", shape->head_width, 1, 1024},
-        {"feed_forward", shape->feed_forward, 1, 262144},
-        {"vocabulary", shape->vocabulary, 1, 1 << 22},
-        {"context", shape->context, 1, 32768},
-        {"norm", shape->norm, TREADLE_RMSNORM, TREADLE_LAYERNORM},
-        {"positions", shape->positions, TREADLE_ROPE, TREADLE_LEARNED},
-        {"activation", shape->activation, TREADLE_SWIGLU, TREADLE_RELU2},
         {"precision", plan->precision, TREADLE_BFLOAT16, TREADLE_FLOAT32},
         {"threads", plan->threads, 1, 1024},
         {"gradient_shards", plan->gradient_shards, 1, 64},
         {"pass_tokens", plan->pass_tokens, 1, 1 << 20},
     };
-    if (int32_t code = check_ranges(ranges, sizeof ranges / sizeof ranges[0])) return code;
-    if (shape->heads % shape->kv_heads) return fail(TREADLE_INVALID, "heads must be a multiple of kv_heads");
-    if (shape->positions == TREADLE_ROPE && shape->head_width % 2) {
-        return fail(TREADLE_INVALID, "rotary positions need an even head_width");
-    }
+    if (int32_t code = check_ranges(ranges)) return code;
     if (!(shape->dropout >= 0.0f && shape->dropout < 1.0f)) return fail(TREADLE_INVALID, "dropout must be in [0, 1)");
     return TREADLE_OK;
 }
@@ -85,12 +34,12 @@ int32_t check(const TreadleTrainer* trainer, const TreadleBatch* batch) {
     }
     const treadle::Shape& shape = trainer->trainer->shape();
     const Range ranges[] = {{"sequences", batch->sequences, 1, 1 << 24}, {"time", batch->time, 1, shape.context}};
-    if (int32_t code = check_ranges(ranges, 2)) return code;
+    if (int32_t code = check_ranges(ranges)) return code;
     const int64_t tokens = static_cast<int64_t>(batch->sequences) * batch->time;
     for (int64_t i = 0; i < tokens; i++) {
         const Range ids[] = {{"an input token", batch->inputs[i], 0, shape.vocabulary - 1},
                              {"a target", batch->targets[i], -1, shape.vocabulary - 1}};
-        if (int32_t code = check_ranges(ids, 2)) return code;
+        if (int32_t code = check_ranges(ids)) return code;
     }
     return TREADLE_OK;
 }
@@ -105,19 +54,15 @@ const treadle::Parameter* find(const TreadleTrainer* trainer, int32_t index, int
     const auto& list = trainer->trainer->parameters().list();
     const Range ranges[] = {{"parameter index", index, 0, static_cast<int64_t>(list.size()) - 1},
                             {"kind of array", what, TREADLE_WEIGHT, TREADLE_GRADIENT}};
-    if (check_ranges(ranges, 2)) return nullptr;
+    if (check_ranges(ranges)) return nullptr;
     const treadle::Parameter& parameter = list[static_cast<size_t>(index)];
-    if (count == parameter.natural_size()) return &parameter;
-    fail(TREADLE_INVALID, parameter.name + " has " + std::to_string(parameter.natural_size()) + " values, not " +
-                              std::to_string(count));
-    return nullptr;
+    return treadle::check_count(parameter, count) ? nullptr : &parameter;
 }
 
 }  // namespace
 
 int32_t treadle_interface_version(void) { return TREADLE_INTERFACE_VERSION; }
 const char* treadle_instruction_set(void) { return treadle::kInstructionSet; }
-const char* treadle_last_error(void) { return last_error.c_str(); }
 
 int32_t treadle_memory_required(const TreadleShape* shape, const TreadlePlan* plan, TreadleMemory* result) {
     return guarded([&]() -> int32_t {
@@ -146,12 +91,8 @@ int32_t treadle_trainer_parameter_count(const TreadleTrainer* trainer) {
 int32_t treadle_trainer_parameter(const TreadleTrainer* trainer, int32_t index, TreadleParameter* result) {
     return guarded([&]() -> int32_t {
         const Range range = {"parameter index", index, 0, treadle_trainer_parameter_count(trainer) - 1};
-        if (int32_t code = check_ranges(&range, 1)) return code;
-        const treadle::Parameter& parameter = trainer->trainer->parameters().list()[static_cast<size_t>(index)];
-        result->rows = parameter.rows;
-        result->columns = parameter.columns;
-        const size_t length = parameter.name.copy(result->name, sizeof result->name - 1);
-        result->name[length] = '\0';
+        if (int32_t code = treadle::check_range(range)) return code;
+        treadle::describe(trainer->trainer->parameters().list()[static_cast<size_t>(index)], result);
         return TREADLE_OK;
     });
 }

@@ -1,12 +1,10 @@
 // Threads that wait for work and share it out task by task.
 #pragma once
 
-#include <atomic>
-#include <condition_variable>
 #include <memory>
-#include <mutex>
-#include <thread>
 #include <vector>
+
+#include "job_bell.h"
 
 namespace treadle {
 
@@ -33,19 +31,15 @@ class ThreadTeam {
     void run(int tasks, Call call, void* context);
     void serve(int thread);
     void take_tasks(int thread);
-    void await_job(unsigned seen);
 
     std::vector<std::thread> workers_;
-    std::mutex mutex_;
-    std::condition_variable wake_;
-    std::atomic<unsigned> job_{0};  // Number of the newest job; workers watch it.
+    JobBell bell_;
     std::atomic<int> next_{0};
     std::atomic<int> working_{0};  // Workers inside the open job.
     int tasks_ = 0;
     Call call_ = nullptr;
     void* context_ = nullptr;
     bool open_ = false;
-    bool ending_ = false;
 };
 
 }  // namespace treadle

@@ -1,33 +1,13 @@
 // Drives the C interface through every option, for builds under sanitizers: exit code 0 and finite losses are the test.
-#include <cmath>
-#include <cstdio>
-#include <cstdlib>
-#include <vector>
-
-#include "interface.h"
+#include "exercise.h"
 
 namespace {
-
-uint32_t random_state = 12345;
-
-uint32_t next_random() {
-    random_state = random_state * 1664525u + 1013904223u;
-    return random_state >> 8;
-}
-
-void require(int32_t code) {
-    if (code == 0) return;
-    std::fprintf(stderr, "%s\n", treadle_last_error());
-    std::exit(2);
-}
 
 void fill_weights(TreadleTrainer* trainer) {
     for (int32_t index = 0; index < treadle_trainer_parameter_count(trainer); index++) {
         TreadleParameter parameter;
         require(treadle_trainer_parameter(trainer, index, &parameter));
-        const int columns = parameter.columns ? parameter.columns : 1;
-        std::vector<float> values(static_cast<size_t>(parameter.rows) * static_cast<size_t>(columns));
-        for (float& value : values) value = (static_cast<float>(next_random() % 2001) - 1000.0f) / 8000.0f;
+        std::vector<float> values = random_weight(parameter, 8000.0f);
         const int64_t count = static_cast<int64_t>(values.size());
         require(treadle_trainer_write(trainer, index, TREADLE_WEIGHT, values.data(), count));
         require(treadle_trainer_read(trainer, index, TREADLE_WEIGHT, values.data(), count));

@@ -1,26 +1,10 @@
 // Drives the generation engine through every shape, format and call, for builds under sanitizers: exit code 0 is the test.
-#include <cmath>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <vector>
 
 #include "engine_interface.h"
+#include "exercise.h"
 
 namespace {
-
-uint32_t random_state = 12345;
-
-uint32_t next_random() {
-    random_state = random_state * 1664525u + 1013904223u;
-    return random_state >> 8;
-}
-
-void require(int32_t code) {
-    if (code == 0) return;
-    std::fprintf(stderr, "%s\n", treadle_engine_last_error());
-    std::exit(2);
-}
 
 struct Block {
     explicit Block(int64_t bytes) : place(std::aligned_alloc(64, static_cast<size_t>(bytes))) {
@@ -36,9 +20,7 @@ void pack(const TreadleShape& shape, int32_t format, void* block, int64_t bytes)
     for (int32_t index = 0; index < treadle_packer_count(packer); index++) {
         TreadleParameter parameter;
         require(treadle_packer_parameter(packer, index, &parameter));
-        const int columns = parameter.columns ? parameter.columns : 1;
-        std::vector<float> values(static_cast<size_t>(parameter.rows) * static_cast<size_t>(columns));
-        for (float& value : values) value = (static_cast<float>(next_random() % 2001) - 1000.0f) / 4000.0f;
+        const std::vector<float> values = random_weight(parameter, 4000.0f);
         require(treadle_packer_write(packer, index, values.data(), static_cast<int64_t>(values.size())));
     }
     treadle_packer_destroy(packer);
