@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from treadle.jobs.job import Dependency, Job, LedgerEvent, NewJob, Pause, Queue, State
     from treadle.jobs.ledger_changes import Edit, Rewrite, Target
     from treadle.store.database import Database
+    from treadle.store.rebuild import Rebuilt
     from treadle.store.workspace import WorkspaceFolder
 
 _PAGE = 500
@@ -31,16 +32,18 @@ _PAGE = 500
 class Ledger:
     """The durable queues of one workspace."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, rebuilt: Rebuilt | None = None) -> None:
         """Work on an open database; `Ledger.open` is the usual door."""
         self.database = database
+        self.rebuilt = rebuilt
+        """What was done when it was opened, if the database was damaged."""
         self.work = Work(database)
         self.schedules = Schedules(database)
 
     @classmethod
     def open(cls, workspace: WorkspaceFolder) -> Ledger:
         """Open the ledger of `workspace`, making it if there is none and rebuilding it if it is damaged."""
-        return cls(open_database(workspace))
+        return cls(*open_database(workspace))
 
     def __enter__(self) -> Self:
         return self
@@ -76,7 +79,10 @@ class Ledger:
 
         `count` limits each of these parts, within each queue.
         """
-        wanted = set(states)
+        with self.database.reading():
+            return self._jobs(queue, set(states), count)
+
+    def _jobs(self, queue: str | None, wanted: set[State], count: int) -> list[Job]:
         queues = [queue] if queue is not None else [row["id"] for row in self.database.rows("queues")]
         found = [job_of(row) for row in self.database.rows("active_jobs") if queue in {None, row["queue"]}]
         for name in queues:

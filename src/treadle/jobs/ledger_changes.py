@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from treadle.base.errors import NotFoundError, NotReadyError, UsageError
 from treadle.jobs.job import NewJob
-from treadle.jobs.ledger_rows import end, find, job_of, to_json
+from treadle.jobs.ledger_rows import end, find, job_of, tell, to_json
 from treadle.jobs.ledger_submit import extend_queue, submit
 
 if TYPE_CHECKING:
     from treadle.jobs.job import Job, Pause
-    from treadle.store.database import Reader, Transaction
+    from treadle.store.database import Reader, Row, Transaction
 
 Rewrite = Callable[[str, dict[str, Any]], dict[str, Any]]
 """Takes a job's kind and payload; returns the payload for the other queue."""
@@ -62,9 +62,8 @@ def cancel(transaction: Transaction, identity: int, how: Literal["stop", "discar
     if not job.active:
         raise NotReadyError(f"Job {identity} is not waiting or running: it is {job.state}.")
     if job.cancel != "discard":  # who discards wants more than who stops
-        transaction.run("request_cancel", id=identity, cancel=how)
-        transaction.event("asked", job.id, job.queue, cancel=how)
-    return find(transaction, identity)
+        return tell(transaction, transaction.row("request_cancel", id=identity, cancel=how), "asked", cancel=how)
+    return job
 
 
 def retry(transaction: Transaction, identity: int) -> Job:
@@ -73,10 +72,7 @@ def retry(transaction: Transaction, identity: int) -> Job:
     if job.state not in {"failed", "cancelled"}:
         raise NotReadyError(f"Job {identity} is {job.state}; only a failed or cancelled job can be tried again.")
     pos = extend_queue(transaction, job.queue, 1)
-    row = transaction.row("retry_job", id=identity, pos=pos)
-    assert row is not None  # noqa: S101 - read in this transaction
-    transaction.event("retried", job.id, job.queue)
-    return job_of(row)
+    return tell(transaction, transaction.row("retry_job", id=identity, pos=pos), "retried")
 
 
 def edit(transaction: Transaction, identity: int, edit: Edit) -> Job:
@@ -91,23 +87,19 @@ def edit(transaction: Transaction, identity: int, edit: Edit) -> Job:
         not_before=job.not_before if edit.not_before is None else edit.not_before,
         max_attempts=job.max_attempts if edit.max_attempts is None else edit.max_attempts,
     )
-    assert row is not None  # noqa: S101 - read in this transaction
-    transaction.event("edited", job.id, job.queue)
-    return job_of(row)
+    return tell(transaction, row, "edited", new=True)
 
 
 def prioritise(transaction: Transaction, identity: int, priority: int) -> Job:
     """Give a waiting job another priority; within it, it keeps its order of submission."""
     job = _waiting(transaction, identity, "prioritised")
-    transaction.run("place_job", id=identity, priority=priority, pos=job.pos)
-    transaction.event("prioritised", job.id, job.queue, priority=priority)
-    return find(transaction, identity)
+    row = transaction.row("place_job", id=identity, priority=priority, pos=job.pos)
+    return tell(transaction, row, "prioritised", priority=priority)
 
 
 def move(transaction: Transaction, identity: int, target: Target) -> Job:
     """Move a waiting job in front of or behind another; it takes over the neighbour's priority."""
     job = _waiting(transaction, identity, "moved")
-    transaction.row("lock_queue", id=job.queue)
     if sum(value is not None for value in (target.place, target.before, target.after)) != 1:
         raise UsageError("Say one thing: the place to move to, or the job to stand before or after.")
     neighbour, before = _neighbour(transaction, job, target)
@@ -118,33 +110,27 @@ def move(transaction: Transaction, identity: int, target: Target) -> Job:
         renumber(transaction, job.queue)
         neighbour = find(transaction, neighbour.id)
         pos = _pos_beside(transaction, job, neighbour, before=before)
-    transaction.run("place_job", id=identity, priority=neighbour.priority, pos=pos)
-    transaction.event("moved", job.id, job.queue)
-    return find(transaction, identity)
+    row = transaction.row("place_job", id=identity, priority=neighbour.priority, pos=pos)
+    return tell(transaction, row, "moved")
 
 
 def renumber(transaction: Transaction, queue: str) -> None:
     """Give the waiting jobs of a queue whole numbers again, in their order."""
-    transaction.run("renumber", queue=queue)
+    for row in transaction.rows("renumber", queue=queue):
+        transaction.keep("job", id=row["id"], pos=row["pos"])
     transaction.run("renumbered_tail", id=queue)
 
 
 def pause(transaction: Transaction, queue: str, how: Pause) -> list[int]:
     """Start nothing more in `queue`; with `now`, ask what runs to give way."""
-    if not transaction.run("pause_queue", id=queue, paused=how):
-        raise NotFoundError(f"Nothing was ever queued in {queue}.")
-    transaction.event("queue_paused", None, queue, how=how)
-    asked = [row["id"] for row in transaction.rows("pause_running", queue=queue)] if how == "now" else []
-    for job in asked:
-        transaction.event("asked", job, queue, cancel="pause")
-    return asked
+    _tell_queue(transaction, transaction.row("pause_queue", id=queue, paused=how), queue, "queue_paused", how=how)
+    asked = transaction.rows("pause_running", queue=queue) if how == "now" else []
+    return [tell(transaction, row, "asked", cancel="pause").id for row in asked]
 
 
 def resume(transaction: Transaction, queue: str) -> None:
     """Let `queue` go on."""
-    if not transaction.run("pause_queue", id=queue, paused=None):
-        raise NotFoundError(f"Nothing was ever queued in {queue}.")
-    transaction.event("queue_resumed", None, queue)
+    _tell_queue(transaction, transaction.row("pause_queue", id=queue, paused=None), queue, "queue_resumed")
 
 
 def limit(transaction: Transaction, queue: str, concurrency: int) -> None:
@@ -152,8 +138,8 @@ def limit(transaction: Transaction, queue: str, concurrency: int) -> None:
     if concurrency < 1:
         raise UsageError(f"A queue must be allowed at least 1 job at a time, not {concurrency}.")
     extend_queue(transaction, queue, 0)
-    transaction.run("limit_queue", id=queue, concurrency=concurrency)
-    transaction.event("queue_limited", None, queue, concurrency=concurrency)
+    row = transaction.row("limit_queue", id=queue, concurrency=concurrency)
+    _tell_queue(transaction, row, queue, "queue_limited", concurrency=concurrency)
 
 
 def import_queue(transaction: Transaction, source: str, target: str, rewrite: Rewrite) -> list[Job]:
@@ -179,7 +165,8 @@ def import_queue(transaction: Transaction, source: str, target: str, rewrite: Re
         copies[job.id] = submit(transaction, [request])[0]
     offset = extend_queue(transaction, target, len(originals)) - len(originals)
     for number, job in enumerate(originals, 1):
-        transaction.run("place_job", id=copies[job.id].id, priority=job.priority, pos=offset + number)
+        row = transaction.row("place_job", id=copies[job.id].id, priority=job.priority, pos=offset + number)
+        tell(transaction, row, "imported", of=job.id)
     return [find(transaction, copies[job.id].id) for job in originals]
 
 
@@ -191,6 +178,13 @@ def prune(transaction: Transaction, before: float, queue: str | None) -> list[in
         transaction.run("prune_workers", before=before)
     transaction.event("pruned", None, queue, jobs=len(removed))
     return removed
+
+
+def _tell_queue(transaction: Transaction, row: Row | None, queue: str, type_: str, **data: Any) -> None:  # noqa: ANN401
+    if row is None:
+        raise NotFoundError(f"Nothing was ever queued in {queue}.")
+    transaction.event(type_, None, queue, **data)
+    transaction.keep("queue", **row)
 
 
 def _waiting(transaction: Transaction, identity: int, verb: str) -> Job:

@@ -12,8 +12,7 @@ from treadle.jobs.job import Dependency, IfFailed, Job, Lane, LedgerEvent, NewJo
 if TYPE_CHECKING:
     from treadle.store.database import Reader, Row, Transaction
 
-DEFAULT_CONCURRENCY = 4
-"""Light jobs of one queue that may run at a time, unless the queue says otherwise."""
+_UNCHANGING = {"queue", "lane", "kind", "payload", "created", "dedup_key"}
 
 
 def job_of(row: Row, place: int | None = None) -> Job:
@@ -71,6 +70,28 @@ def find(reader: Reader, identity: int) -> Job:
     return job_of(rows[0])
 
 
+def tell(
+    transaction: Transaction,
+    row: Row | None,
+    type_: str,
+    *,
+    new: bool = False,
+    **data: Any,  # noqa: ANN401 - plain JSON
+) -> Job:
+    """Note what a job has become: as an event, and in the journal; a new one, or a new request, wholly."""
+    if row is None:
+        raise AssertionError("the statement changed no row, though it was read in this transaction")
+    transaction.event(type_, row["id"], row["queue"], **data)
+    kept = row if new else {name: value for name, value in row.items() if name not in _UNCHANGING}
+    transaction.keep("job", sync=new, **kept)
+    return job_of(row)
+
+
+def reason(error: str | None) -> dict[str, Any]:
+    """An error as data of an event: there, or not."""
+    return {} if error is None else {"error": error}
+
+
 def check(job: NewJob) -> None:
     """Raise `UsageError` for a request that no ledger could carry."""
     kind, colon, owner = job.queue.partition(":")
@@ -94,10 +115,9 @@ def end(transaction: Transaction, job: Job, state: str, *, result: Any = None, e
         error=error,
         attempts=job.attempts + (state == "failed"),
     )
-    assert row is not None  # noqa: S101 - the caller read it in this transaction
-    transaction.event(state, job.id, job.queue, **({} if error is None else {"error": error}))
+    made = tell(transaction, row, state, **reason(error))
     settle_dependants(transaction, job.id, state)
-    return job_of(row)
+    return made
 
 
 def settle_dependants(transaction: Transaction, parent: int, state: str) -> None:
@@ -113,10 +133,10 @@ def settle_dependants(transaction: Transaction, parent: int, state: str) -> None
                     transaction.event("ready", row["id"], row["queue"])
             elif row["if_failed"] == "cancel":
                 error = f"Job {on_job}, which this one waited for, was {how}."
-                transaction.run(
+                child = transaction.row(
                     "end_job", id=row["id"], state="cancelled", result=None, error=error, attempts=row["attempts"]
                 )
-                transaction.event("cancelled", row["id"], row["queue"], error=error)
+                tell(transaction, child, "cancelled", error=error)
                 ended.append((row["id"], "cancelled"))
 
 

@@ -13,7 +13,7 @@ from treadle.jobs.ledger_submit import submit
 
 if TYPE_CHECKING:
     from treadle.jobs.job import Job, NewJob, Schedule
-    from treadle.store.database import Database
+    from treadle.store.database import Database, Row, Transaction
 
 NextTime = Callable[[str, float], float]
 """Takes cron text and a time; returns the first time after it at which the text fires."""
@@ -36,9 +36,8 @@ class Schedules:
             row = transaction.row(
                 "insert_schedule", name=name, cron=cron, queue=job.queue, job=to_json(plain(job)), next_fire=next_fire
             )
-            assert row is not None  # noqa: S101 - the statement returns what it wrote
             transaction.event("schedule_added", None, job.queue, name=name, cron=cron)
-            return schedule_of(row)
+            return _kept(transaction, row)
 
     def all(self) -> list[Schedule]:
         """All schedules, by name."""
@@ -47,8 +46,10 @@ class Schedules:
     def remove(self, name: str) -> None:
         """Forget a schedule; jobs that it has submitted stay."""
         with self._database.transaction() as transaction:
-            if not transaction.run("delete_schedule", name=name):
+            row = transaction.row("delete_schedule", name=name)
+            if row is None:
                 raise NotFoundError(f"No schedule `{name}`; `treadle schedule list` shows them.")
+            transaction.keep("schedule", id=row["id"], gone=True)
             transaction.event("schedule_removed", name=name)
 
     def next_fire(self) -> float | None:
@@ -64,12 +65,19 @@ class Schedules:
         """
         with self._database.transaction() as transaction:
             fired: list[Job] = []
-            for row in transaction.rows("due_schedules"):
+            for row in transaction.rows("due_schedules", time=now):
                 schedule = schedule_of(row)
                 time, upcoming = schedule.next_fire, next_time(schedule.cron, schedule.next_fire)
                 while upcoming <= now:
                     time, upcoming = upcoming, next_time(schedule.cron, upcoming)
                 key = f"schedule-{schedule.id}:{time:.0f}"
                 fired += submit(transaction, [replace(schedule.job, dedup_key=key)])
-                transaction.run("fired", id=schedule.id, last_fire=time, next_fire=upcoming)
+                _kept(transaction, transaction.row("fired", id=schedule.id, last_fire=time, next_fire=upcoming))
             return fired
+
+
+def _kept(transaction: Transaction, row: Row | None) -> Schedule:
+    if row is None:
+        raise AssertionError("the statement changed no schedule, though it was read in this transaction")
+    transaction.keep("schedule", sync=True, **row)
+    return schedule_of(row)

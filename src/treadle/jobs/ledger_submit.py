@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from treadle.base.errors import NotFoundError, UsageError
-from treadle.jobs.ledger_rows import DEFAULT_CONCURRENCY, check, job_of, to_json
+from treadle.jobs.ledger_rows import check, job_of, tell, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,9 +36,7 @@ def submit(transaction: Transaction, jobs: Sequence[NewJob]) -> list[Job]:
 def extend_queue(transaction: Transaction, queue: str, count: int) -> float:
     """Make room for `count` jobs at the end of a queue, which is made if need be; return the last one's `pos`."""
     kind, _, owner = queue.partition(":")
-    row = transaction.row(
-        "extend_queue", id=queue, owner_kind=kind, owner_id=owner, concurrency=DEFAULT_CONCURRENCY, count=count
-    )
+    row = transaction.row("extend_queue", id=queue, owner_kind=kind, owner_id=owner, count=count)
     assert row is not None  # noqa: S101 - the statement returns what it wrote
     return float(row["tail"])
 
@@ -61,13 +59,12 @@ def _insert(transaction: Transaction, job: NewJob, pos: float) -> Job:
         run=job.run,
         dedup_key=job.dedup_key,
     )
-    assert row is not None  # noqa: S101 - the statement returns what it wrote
+    made = tell(transaction, row, "submitted", new=True, kind=job.kind)
     for on_job, satisfied in waits.items():
         transaction.run(
-            "insert_dependency", job=row["id"], on_job=on_job, if_failed=job.if_failed, satisfied=int(satisfied)
+            "insert_dependency", job=made.id, on_job=on_job, if_failed=job.if_failed, satisfied=int(satisfied)
         )
-    made = job_of(row)
-    transaction.event("submitted", made.id, made.queue, kind=made.kind)
+        transaction.keep("dependency", id=f"{made.id}/{on_job}", job=made.id, on_job=on_job, if_failed=job.if_failed)
     return made
 
 

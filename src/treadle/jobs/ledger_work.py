@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from treadle.base.errors import NotReadyError
 from treadle.jobs.identity import WorkerIdentity
 from treadle.jobs.job import Claim
-from treadle.jobs.ledger_rows import end, job_of, promote_due, to_json, worker_of
+from treadle.jobs.ledger_rows import end, job_of, promote_due, reason, tell, to_json, worker_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,16 +73,14 @@ class Work:
         """Name the folder of the run that carries out the job."""
         with self._database.transaction() as transaction:
             job = _held(transaction, claim)
-            transaction.run("set_run", id=job.id, run=run)
-            transaction.event("run", job.id, job.queue, run=run)
+            tell(transaction, transaction.row("set_run", id=job.id, run=run), "run", run=run)
 
     def mark_stopping(self, claim: Claim) -> None:
         """Tell that the job's process was asked to end. It keeps its slot."""
         with self._database.transaction() as transaction:
             job = _held(transaction, claim)
             if job.state != "stopping":
-                transaction.run("mark_stopping", id=job.id)
-                transaction.event("stopping", job.id, job.queue)
+                tell(transaction, transaction.row("mark_stopping", id=job.id), "stopping")
 
     def finish(self, claim: Claim, result: Mapping[str, Any]) -> Job:
         """The job is done; its process has gone."""
@@ -108,15 +106,15 @@ class Work:
             said = "Stopped; what it had done is kept." if job.cancel == "stop" else "Discarded."
             return end(transaction, job, "cancelled", result=None if result is None else dict(result), error=said)
 
-    def release(self, claim: Claim, reason: str) -> Job:
+    def release(self, claim: Claim, why: str) -> Job:
         """Give a job back unfinished, without using up an attempt: the worker itself is going away."""
         with self._database.transaction() as transaction:
-            return _give_back(transaction, _held(transaction, claim), reason, crashed=False)
+            return _give_back(transaction, _held(transaction, claim), why, crashed=False)
 
-    def crashed(self, claim: Claim, reason: str) -> Job:
+    def crashed(self, claim: Claim, why: str) -> Job:
         """The job's process vanished without a result: it waits again, unless it has done so too often."""
         with self._database.transaction() as transaction:
-            return _give_back(transaction, _held(transaction, claim), reason, crashed=True)
+            return _give_back(transaction, _held(transaction, claim), why, crashed=True)
 
     def reap(self, worker: WorkerIdentity) -> list[Job]:
         """Take the jobs of dead workers from them; `worker` is the one that looks.
@@ -139,8 +137,8 @@ class Work:
                     gone[key] = self._gone(WorkerIdentity.parse(*key), worker, bool(row["expired"]))
                 if gone[key]:
                     del row["expired"]
-                    reason = f"The worker or the machine died ({row['host']}); this was not a failure of the job."
-                    reaped.append(_give_back(transaction, job_of(row), reason, crashed=True))
+                    why = f"The worker or the machine died ({row['host']}); this was not a failure of the job."
+                    reaped.append(_give_back(transaction, job_of(row), why, crashed=True))
             return reaped
 
     def _gone(self, identity: WorkerIdentity, looker: WorkerIdentity, silent: bool) -> bool:
@@ -198,15 +196,15 @@ class Work:
 
 
 def _claim(transaction: Transaction, worker: WorkerIdentity, lane: Lane) -> Claim | None:
-    head = transaction.row("heads", lane=lane)
-    if head is None:
+    chosen = transaction.row("next_queue", lane=lane)
+    if chosen is None:
         return None
-    row = transaction.row("start_job", id=head["id"], host=worker.host, owner=worker.owner, lease_seconds=LEASE_SECONDS)
-    if row is None:
-        return None
-    transaction.run("serve_queue", id=row["queue"])
-    job = job_of(row)
-    transaction.event("started", job.id, job.queue, host=worker.host)
+    queue = chosen["queue"]
+    row = transaction.row(
+        "start_head", queue=queue, lane=lane, host=worker.host, owner=worker.owner, lease_seconds=LEASE_SECONDS
+    )
+    transaction.run("serve_queue", id=queue)
+    job = tell(transaction, row, "started", host=worker.host)
     return Claim(job, job.fence, worker.owner)
 
 
@@ -224,14 +222,14 @@ def _lost(claim: Claim) -> ClaimLostError:
     )
 
 
-def _give_back(transaction: Transaction, job: Job, reason: str, *, crashed: bool) -> Job:
+def _give_back(transaction: Transaction, job: Job, why: str, *, crashed: bool) -> Job:
     if job.cancel in {"stop", "discard"}:
-        return end(transaction, job, "cancelled", error=f"{reason} It had been asked to {job.cancel}.")
+        return end(transaction, job, "cancelled", error=f"{why} It had been asked to {job.cancel}.")
     recoveries = job.recoveries + crashed
     if recoveries > MAX_RECOVERIES:
-        error = f"It took its worker down {recoveries} times, so it is not tried again. {reason}"
+        error = f"It took its worker down {recoveries} times, so it is not tried again. {why}"
         return end(transaction, job, "failed", error=error)
-    return _requeue(transaction, job, "recovered" if crashed else "released", error=reason, recoveries=recoveries)
+    return _requeue(transaction, job, "recovered" if crashed else "released", error=why, recoveries=recoveries)
 
 
 def _requeue(
@@ -252,6 +250,4 @@ def _requeue(
         attempts=job.attempts if attempts is None else attempts,
         recoveries=job.recoveries if recoveries is None else recoveries,
     )
-    assert row is not None  # noqa: S101 - the caller read it in this transaction
-    transaction.event(type_, job.id, job.queue, **({} if error is None else {"reason": error}))
-    return job_of(row)
+    return tell(transaction, row, type_, **reason(error))

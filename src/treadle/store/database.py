@@ -51,11 +51,13 @@ class Reader(Protocol):
 
 
 class Transaction:
-    """Statements that happen together or not at all. Events are written last, just before it commits."""
+    """Statements that happen together or not at all. Events and the journal are written last, before it commits."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self.events: list[Row] = []
+        self.kept: list[Row] = []
+        self.synced = False
 
     def rows(self, statement: str, /, **values: Any) -> list[Row]:  # noqa: ANN401 - values of columns
         """Run a statement; return its rows."""
@@ -72,6 +74,11 @@ class Transaction:
     def event(self, type_: str, /, job: int | None = None, queue: str | None = None, **data: Any) -> None:  # noqa: ANN401
         """Tell, at the end of this transaction, that something happened."""
         self.events.append({"type": type_, "job": job, "queue": queue, "data": json.dumps(data, ensure_ascii=False)})
+
+    def keep(self, table: str, /, *, sync: bool = False, **fields: Any) -> None:  # noqa: ANN401 - values of columns
+        """Write down outside the database what a row has become, in case the database is damaged one day."""
+        self.kept.append({"table": table, **fields})
+        self.synced |= sync
 
 
 class Database(ABC):
@@ -90,10 +97,21 @@ class Database(ABC):
             yield transaction
             if transaction.events:
                 self._write_events(transaction.events)
+            if transaction.kept:
+                self._keep(transaction.kept, sync=transaction.synced)
             self._commit()
         except BaseException:
             self._roll_back()
             raise
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Read: all that is read inside is of one moment."""
+        self._begin_reading()
+        try:
+            yield
+        finally:
+            self._roll_back()
 
     def rows(self, statement: str, /, **values: Any) -> list[Row]:  # noqa: ANN401 - values of columns
         """Run a statement by itself; return its rows."""
@@ -119,6 +137,9 @@ class Database(ABC):
     def _begin(self) -> None: ...
 
     @abstractmethod
+    def _begin_reading(self) -> None: ...
+
+    @abstractmethod
     def _commit(self) -> None: ...
 
     @abstractmethod
@@ -126,6 +147,9 @@ class Database(ABC):
 
     @abstractmethod
     def _write_events(self, events: Iterable[Row]) -> None: ...
+
+    @abstractmethod
+    def _keep(self, records: Iterable[Row], *, sync: bool) -> None: ...
 
     def __enter__(self) -> Self:
         return self

@@ -1,26 +1,30 @@
-"""The ledger in one SQLite file: write-ahead log, synced at every commit, one writer at a time."""
+"""The ledger in one SQLite file: write-ahead log, synced at every commit, one writer at a time.
+
+Beside the file lies the folder `ledger/`: the journal, the last three backups, and a lock that keeps writers away while
+a damaged file is moved aside and rebuilt. A connection notices that its file was replaced and opens the new one.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import os
 import sqlite3
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from treadle.base.errors import ResourceError, TreadleError
-from treadle.store.database import (
-    ConflictError,
-    Database,
-    DatabaseBusyError,
-    DatabaseDamagedError,
-    Row,
-)
+from treadle.base.files import disk_errors
+from treadle.store.backups import backups, forget_old, write_backup
+from treadle.store.database import ConflictError, Database, DatabaseBusyError, DatabaseDamagedError, Row
+from treadle.store.journal import Journal
 from treadle.store.statements import migrations, statements
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from treadle.store.backups import Backup
     from treadle.store.statements import Dialect
 
 _OLDEST_SQLITE = (3, 35, 0)  # the first with RETURNING
@@ -29,72 +33,155 @@ _POLL_SECONDS = 0.005
 
 
 class SqliteDatabase(Database):
-    """A connection to `path`, which is made, and brought to the present schema, if need be."""
+    """A connection to `path`, which is made, and brought to the present schema, if need be.
+
+    Where nothing can be written it still reads.
+    """
 
     dialect: ClassVar[Dialect] = "sqlite"
     local: ClassVar[bool] = True
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, folder: Path) -> None:
         if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
             raise ResourceError(
                 f"This Python carries SQLite {sqlite3.sqlite_version}; Treadle needs 3.35 or newer. Use a newer Python."
             )
         self.path = path
+        self.folder = folder
+        self.read_only = False
         self._statements = statements("sqlite")
-        with _errors(path):
-            self._connection = self._connect()
-            self._migrate()
-            self._seen = self._data_version()
+        self._journal = Journal(folder)
+        self._lock = -1
+        self._seen = self._inode = 0
+        self._open()
 
     def execute(self, name: str, values: Mapping[str, Any]) -> list[Row]:
-        with _errors(self.path):
+        with self._errors():
             return self._run(name, values).fetchall()
 
     def change(self, name: str, values: Mapping[str, Any]) -> int:
-        with _errors(self.path):
+        with self._errors():
             return self._run(name, values).rowcount
 
     def wait(self, seconds: float) -> bool:
         end = time.monotonic() + seconds
-        with _errors(self.path):
-            while (version := self._data_version()) == self._seen:
+        with self._errors():
+            while not self._replaced() and (version := self._data_version()) == self._seen:
                 left = end - time.monotonic()
                 if left <= 0:
                     return False
                 time.sleep(min(_POLL_SECONDS, left))
+            if self._replaced():
+                self._reopen()
+                version = self._seen
         self._seen = version
         return True
 
     def close(self) -> None:
         self._connection.close()
+        self._journal.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def backup(self) -> Backup:
+        """Copy the whole database beside the journal; the last three copies are kept."""
+        self._begin()
+        try:
+            number = self._journal.begin_next()  # under the writers' lock: no line may miss both copy and journal
+        finally:
+            self._roll_back()
+        with self._errors():
+            made = write_backup(self._connection, self.folder, number)
+        needed = forget_old(self.folder)
+        if needed is not None:
+            self._journal.forget(needed)
+        return made
+
+    def backups(self) -> list[Backup]:
+        """The copies that there are, newest first."""
+        return backups(self.folder)
+
+    def _open(self) -> None:
+        with self._errors():
+            try:
+                self._connection = self._connect(f"file:{_quoted(self.path)}?mode=rwc")
+                self._migrate()
+            except sqlite3.OperationalError as error:
+                if _code(error) not in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN} or not self.path.exists():
+                    raise
+                self.read_only = True
+                self._connection = self._connect(f"file:{_quoted(self.path)}?mode=ro&immutable=1")
+                self._check_version(self._version(), str(self.path))
+            self._inode = self.path.stat().st_ino
+            self._seen = self._data_version()
+
+    def _connect(self, uri: str) -> sqlite3.Connection:
+        connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+        connection.row_factory = _as_dict
+        if not self.read_only:
+            connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        return connection
+
+    def _replaced(self) -> bool:
+        try:
+            return self.path.stat().st_ino != self._inode
+        except FileNotFoundError:
+            return True
+
+    def _reopen(self) -> None:
+        self._connection.close()
+        self._open()
 
     def _begin(self) -> None:
-        with _errors(self.path):
-            self._connection.execute("BEGIN IMMEDIATE")
+        if self.read_only:
+            raise ResourceError(f"Cannot write {self.path}: it, or its folder, is read-only. Check the permissions.")
+        with disk_errors(self.folder):
+            if self._lock < 0:
+                self.folder.mkdir(exist_ok=True)
+                self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            fcntl.flock(self._lock, fcntl.LOCK_SH)
+        try:
+            with self._errors():
+                if self._replaced():
+                    self._reopen()
+                self._connection.execute("BEGIN IMMEDIATE")
+        except BaseException:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+            raise
+
+    def _begin_reading(self) -> None:
+        with self._errors():
+            if self._replaced():
+                self._reopen()
+            self._connection.execute("BEGIN")
 
     def _commit(self) -> None:
-        with _errors(self.path):
+        with self._errors():
             self._connection.execute("COMMIT")
+        fcntl.flock(self._lock, fcntl.LOCK_UN)
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:
             with contextlib.suppress(sqlite3.Error):  # the error that led here matters more
                 self._connection.execute("ROLLBACK")
+        if self._lock >= 0:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
 
     def _write_events(self, events: Iterable[Row]) -> None:
         now = time.time()
-        with _errors(self.path):
+        with self._errors():
             self._connection.executemany(self._statements["insert_event"], [{**event, "now": now} for event in events])
 
-    def _run(self, name: str, values: Mapping[str, Any]) -> sqlite3.Cursor:
-        return self._connection.execute(self._statements[name], {**values, "now": time.time()})
+    def _keep(self, records: Iterable[Row], *, sync: bool) -> None:
+        self._journal.append(records, sync=sync)
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
-        connection.row_factory = _as_dict
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
-            connection.execute(f"PRAGMA {pragma}")
-        return connection
+    def _run(self, name: str, values: Mapping[str, Any]) -> sqlite3.Cursor:
+        if not self._connection.in_transaction and self._replaced():
+            self._reopen()
+        return self._connection.execute(self._statements[name], {**values, "now": time.time()})
 
     def _data_version(self) -> int:
         return int(self._connection.execute("PRAGMA data_version").fetchone()["data_version"])
@@ -107,43 +194,56 @@ class SqliteDatabase(Database):
         self._check_version(version, str(self.path))
         if version == self._newest_version():
             return
-        self._begin()
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
         try:
             version = self._version()  # another process may have been faster
             for number, text in migrations("sqlite").items():
                 if number > version:
                     for statement in text.split(";\n"):
-                        self._connection.execute(statement)
-                    self._connection.execute(f"PRAGMA user_version = {number}")
-            self._commit()
+                        connection.execute(statement)
+                    connection.execute(f"PRAGMA user_version = {number}")
+            connection.execute("COMMIT")
         except BaseException:
             self._roll_back()
             raise
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Say what an error of SQLite means for the user."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            explained = _explained(error, self.path)
+            if isinstance(explained, DatabaseDamagedError):
+                with contextlib.suppress(OSError):
+                    self.folder.mkdir(exist_ok=True)
+                    (self.folder / "suspect").touch()  # the next one who opens it looks closely
+            raise explained from error
 
 
 def _as_dict(cursor: sqlite3.Cursor, values: tuple[Any, ...]) -> Row:
     return dict(zip([column[0] for column in cursor.description], values, strict=True))
 
 
-@contextlib.contextmanager
-def _errors(path: Path) -> Iterator[None]:
-    """Say what an error of SQLite means for the user."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise _explained(error, path) from error
+def _quoted(path: Path) -> str:
+    return str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+def _code(error: sqlite3.Error) -> int:
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
 def _explained(error: sqlite3.Error, path: Path) -> Exception:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    code = _code(error)
     if isinstance(error, sqlite3.IntegrityError):
         return ConflictError(f"{path} refuses a change that would break one of its rules: {error}.")
     if code == sqlite3.SQLITE_FULL:
         return ResourceError(f"No space left on the disk of {path}. Free some and run the command again.")
     if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN}:
-        return ResourceError(f"Cannot write {path}: {error}. Check the permissions of the folder.")
+        return ResourceError(f"Cannot open or write {path}: {error}. Check the permissions of its folder.")
     if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-        return DatabaseDamagedError(f"{path} is damaged ({error}). The next command that opens it rebuilds it.")
+        return DatabaseDamagedError(f"{path} is damaged ({error}). Run the command again: it is rebuilt when it opens.")
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return DatabaseBusyError(
             f"{path} was held by another process for {_BUSY_SECONDS:.0f} s. Run the command again; if it stays so, "

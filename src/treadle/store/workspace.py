@@ -56,6 +56,16 @@ class WorkspaceFolder:
         return self.root / "runs"
 
     @property
+    def database(self) -> Path:
+        """The ledger, unless it is in Postgres."""
+        return self.root / "treadle.db"
+
+    @property
+    def ledger(self) -> Path:
+        """Folder of what belongs to the ledger's database: journal, backups, lock."""
+        return self.root / "ledger"
+
+    @property
     def trash(self) -> Path:
         """Folder that deleted things are moved to."""
         return self.root / "trash"

@@ -5,7 +5,7 @@ CREATE TABLE queue (
     id TEXT PRIMARY KEY,                             -- OWNER_KIND:OWNER_ID, such as model:m-01...
     owner_kind TEXT NOT NULL,
     owner_id TEXT NOT NULL,
-    concurrency INTEGER NOT NULL,                    -- how many jobs of its light lane may run at a time
+    concurrency INTEGER NOT NULL DEFAULT 4,          -- how many jobs of its light lane may run at a time
     paused TEXT CHECK (paused IN ('after', 'now')),  -- NULL: open; `now` also stops what is running
     tail DOUBLE PRECISION NOT NULL DEFAULT 0,        -- pos of the job that was submitted last
     served DOUBLE PRECISION NOT NULL DEFAULT 0       -- when a job of it was last claimed: queues take turns

@@ -11,13 +11,6 @@ INSERT INTO job (queue, lane, kind, payload, state, priority, pos, not_before, w
 VALUES (:queue, :lane, :kind, :payload, :state, :priority, :pos, :not_before, :waits, :max_attempts, :now, :run, :dedup_key)
 RETURNING *;
 
--- name: restore_job
-INSERT INTO job (id, queue, lane, kind, payload, state, priority, pos, not_before, waits, max_attempts, created, ended,
-                 error, run, dedup_key)
-VALUES (:id, :queue, :lane, :kind, :payload, :state, :priority, :pos, :not_before, :waits, :max_attempts, :created,
-        :ended, :error, :run, :dedup_key)
-ON CONFLICT DO NOTHING;
-
 -- name: place
 SELECT count(*) AS ahead FROM job
 WHERE queue = :queue AND lane = :lane AND state = 'ready'
@@ -55,11 +48,11 @@ SELECT min(not_before) AS time, :now AS clock FROM job WHERE state = 'blocked' A
 -- name: busy_on_host
 SELECT count(*) AS jobs FROM job WHERE state IN ('running', 'stopping') AND lane = :lane AND host = :host;
 
--- name: heads [sqlite]
+-- name: next_queue [sqlite]
 WITH busy AS MATERIALIZED (
     SELECT queue, count(*) AS jobs FROM job WHERE state IN ('running', 'stopping') AND lane = :lane GROUP BY queue
 )
-SELECT job.id, job.queue FROM (
+SELECT job.queue FROM (
     SELECT queue.served,
            (SELECT id FROM job WHERE job.queue = queue.id AND lane = :lane AND state = 'ready'
             ORDER BY priority DESC, pos, id LIMIT 1) AS head
@@ -69,10 +62,25 @@ SELECT job.id, job.queue FROM (
 ) JOIN job ON job.id = head
 ORDER BY job.priority DESC, served, job.id LIMIT 1;
 
--- name: start_job
+-- name: next_queue [postgres]
+WITH busy AS MATERIALIZED (
+    SELECT queue, count(*) AS jobs FROM job WHERE state IN ('running', 'stopping') AND lane = :lane GROUP BY queue
+)
+SELECT queue.id AS queue
+FROM queue LEFT JOIN busy ON busy.queue = queue.id
+CROSS JOIN LATERAL (
+    SELECT id, priority FROM job WHERE job.queue = queue.id AND lane = :lane AND state = 'ready'
+    ORDER BY priority DESC, pos, id LIMIT 1
+) AS head
+WHERE queue.paused IS NULL AND coalesce(busy.jobs, 0) < CASE :lane WHEN 'heavy' THEN 1 ELSE queue.concurrency END
+ORDER BY head.priority DESC, queue.served, head.id LIMIT 1;
+
+-- name: start_head
 UPDATE job SET state = 'running', fence = fence + 1, host = :host, owner = :owner, lease = :now + :lease_seconds,
                started = :now, ended = NULL, error = NULL, result = NULL, cancel = NULL
-WHERE id = :id AND state = 'ready' RETURNING *;
+WHERE id = (SELECT id FROM job WHERE queue = :queue AND lane = :lane AND state = 'ready'
+            ORDER BY priority DESC, pos, id LIMIT 1)
+RETURNING *;
 
 -- name: renew_leases
 UPDATE job SET lease = :now + :lease_seconds
@@ -96,10 +104,10 @@ SELECT 1 AS found FROM queue WHERE EXISTS (
 SELECT * FROM job WHERE state IN ('running', 'stopping') AND host = :host AND owner = :owner;
 
 -- name: set_run
-UPDATE job SET run = :run WHERE id = :id;
+UPDATE job SET run = :run WHERE id = :id RETURNING *;
 
 -- name: mark_stopping
-UPDATE job SET state = 'stopping' WHERE id = :id;
+UPDATE job SET state = 'stopping' WHERE id = :id RETURNING *;
 
 -- name: end_job
 UPDATE job SET state = :state, ended = :now, result = :result, error = :error, attempts = :attempts,
@@ -113,14 +121,14 @@ UPDATE job SET state = CASE WHEN :wait > 0 THEN 'blocked' ELSE 'ready' END, not_
 WHERE id = :id RETURNING *;
 
 -- name: request_cancel
-UPDATE job SET cancel = :cancel WHERE id = :id;
+UPDATE job SET cancel = :cancel WHERE id = :id RETURNING *;
 
 -- name: pause_running
 UPDATE job SET cancel = 'pause'
-WHERE queue = :queue AND state IN ('running', 'stopping') AND cancel IS NULL RETURNING id;
+WHERE queue = :queue AND state IN ('running', 'stopping') AND cancel IS NULL RETURNING *;
 
 -- name: place_job
-UPDATE job SET priority = :priority, pos = :pos WHERE id = :id;
+UPDATE job SET priority = :priority, pos = :pos WHERE id = :id RETURNING *;
 
 -- name: edit_job
 UPDATE job SET payload = :payload, not_before = :not_before, max_attempts = :max_attempts,
@@ -147,7 +155,7 @@ WHERE queue = :queue AND lane = :lane AND state = 'ready' AND priority = :priori
 UPDATE job SET pos = ranked.place FROM (
     SELECT id, row_number() OVER (ORDER BY priority DESC, pos, id) AS place
     FROM job WHERE queue = :queue AND state IN ('ready', 'blocked')
-) AS ranked WHERE job.id = ranked.id;
+) AS ranked WHERE job.id = ranked.id RETURNING job.id, job.pos;
 
 -- name: prune_jobs
 DELETE FROM job WHERE state IN ('done', 'failed', 'cancelled') AND ended < :before

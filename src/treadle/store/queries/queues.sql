@@ -4,14 +4,8 @@ SELECT * FROM queue WHERE id = :id;
 -- name: queues
 SELECT * FROM queue ORDER BY id;
 
--- name: lock_queue [sqlite]
-SELECT id FROM queue WHERE id = :id;
-
--- name: lock_queue [postgres]
-SELECT id FROM queue WHERE id = :id FOR UPDATE;
-
 -- name: extend_queue
-INSERT INTO queue (id, owner_kind, owner_id, concurrency, tail) VALUES (:id, :owner_kind, :owner_id, :concurrency, :count)
+INSERT INTO queue (id, owner_kind, owner_id, tail) VALUES (:id, :owner_kind, :owner_id, :count)
 ON CONFLICT (id) DO UPDATE SET tail = queue.tail + :count
 RETURNING tail;
 
@@ -19,10 +13,10 @@ RETURNING tail;
 UPDATE queue SET served = :now WHERE id = :id;
 
 -- name: pause_queue
-UPDATE queue SET paused = :paused WHERE id = :id;
+UPDATE queue SET paused = :paused WHERE id = :id RETURNING *;
 
 -- name: limit_queue
-UPDATE queue SET concurrency = :concurrency WHERE id = :id;
+UPDATE queue SET concurrency = :concurrency WHERE id = :id RETURNING *;
 
 -- name: renumbered_tail
 UPDATE queue SET tail = (SELECT coalesce(max(pos), 0) FROM job WHERE queue = :id AND state IN ('ready', 'blocked'))
