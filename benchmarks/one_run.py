@@ -10,7 +10,6 @@ as soon as the last step is done (a caller reads its clock there), and `{"event"
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import resource
 import time
@@ -23,9 +22,10 @@ import numpy as np
 
 from treadle.config.compose import Sources, compose
 from treadle.data.bundled.texts import bundled_text
+from treadle.data.document import Document
 from treadle.data.loader import TokenLoader
 from treadle.data.prepared import Prepared
-from treadle.data.splits import training_tokens
+from treadle.data.splits import sides
 from treadle.data.tokenizers.tokenizer import train_tokenizer
 from treadle.data.tokens import TokenStream, TokenStreams
 from treadle.recipes.opened import network_of
@@ -81,16 +81,21 @@ def read_texts(source: str) -> list[str]:
 
 def prepare(texts: Sequence[str], settings: Settings) -> Prepared:
     """Tokens of `texts`, one document each, in memory, held out by the product's own rule."""
-    tokenizer = train_tokenizer(settings.data.tokenizer, texts)
-    sides: tuple[list[Any], list[Any]] = ([], [])
+    cut: list[tuple[str, str]] = []
     for text in texts:
-        ids = tokenizer.encode(text)
-        cut = training_tokens(hashlib.sha256(text.encode()).hexdigest(), len(ids), settings.data)
-        for side, part in zip(sides, (ids[:cut], ids[cut:]), strict=True):
-            if len(part):
-                side.append(np.append(part, np.array([tokenizer.boundary], ids.dtype)))
+        both = ["", ""]
+        for piece, is_held_out in sides(Document.from_text(text, "text"), settings.data):
+            both[is_held_out] += piece
+        cut.append((both[0], both[1]))
+    choice = settings.data.tokenizer
+    tokenizer = train_tokenizer(choice, texts if choice == "char" else [trained for trained, _ in cut])
+    sides_of_ids: tuple[list[Any], list[Any]] = ([], [])
+    for both_texts in cut:
+        for side, part in zip(sides_of_ids, both_texts, strict=True):
+            if part:
+                side.append(np.append(tokenizer.encode(part), np.array([tokenizer.boundary], np.uint32)))
     size = sum(len(text.encode()) for text in texts)
-    train, held_out = (TokenStream(side, tokenizer.boundary) for side in sides)
+    train, held_out = (TokenStream(side, tokenizer.boundary) for side in sides_of_ids)
     streams = TokenStreams(train, held_out, tokenizer.boundary, tokenizer.byte_lengths, size, 0, 0)
     loader = TokenLoader(streams, settings.data.sequence_length, settings.training.seed)
     return Prepared(loader, tokenizer.vocabulary_size, settings.data.sequence_length, tokenizer.describe())

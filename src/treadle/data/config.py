@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from treadle.base.names import did_you_mean
+from treadle.base.errors import UsageError
 from treadle.config.spec import Spec
-from treadle.data.tokenizers.catalog import TOKENIZERS
+from treadle.data.tokenizers.choice import AUTO, parse_choice
 
 
 class DataSettings(Spec):
@@ -18,15 +18,20 @@ class DataSettings(Spec):
     held_out: float = Field(
         0.1, ge=0, le=0.9, description="share of the text that is never trained on, for evaluation; 0 = none"
     )
-    tokenizer: str = Field("bytes", description="what turns text into token ids: bytes or char")
+    tokenizer: str = Field(
+        AUTO,
+        description="what turns text into token ids: bytes, char, bpe:SIZE, unigram:SIZE, the path of a tokenizer.json,"
+        " or auto = bytes or bpe by how much text there is at the first training",
+    )
     unknown: Literal["error", "skip"] = Field(
         "error", description="characters that the vocabulary lacks: refuse the text (error) or leave them out (skip)"
     )
 
     @field_validator("tokenizer")
     @classmethod
-    def _tokenizer_is_known(cls, name: str) -> str:
-        if name not in TOKENIZERS:
-            known = ", ".join(TOKENIZERS.names())
-            raise ValueError(f"unknown tokenizer `{name}`.{did_you_mean(name, TOKENIZERS.names())} Known: {known}")
-        return name
+    def _tokenizer_is_known(cls, choice: str) -> str:
+        try:
+            parse_choice(choice)
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+        return choice

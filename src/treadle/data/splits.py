@@ -2,6 +2,9 @@
 
 A document of at least `WINDOWS_TO_SPLIT` windows gives its last share, as one piece, so that no window overlaps both
 sides. A smaller one falls on one side as a whole, by its content hash: the same text always falls on the same side.
+
+The rule counts bytes, not tokens: which text is held out does not hang on the tokenizer, so that bits per byte compare
+across tokenizers, and a vocabulary can be learned from nothing but the text that is trained on.
 """
 
 from __future__ import annotations
@@ -9,18 +12,38 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from treadle.data.config import DataSettings
+    from treadle.data.document import Document
 
 WINDOWS_TO_SPLIT = 20
 
 
-def training_tokens(document_id: str, tokens: int, settings: DataSettings) -> int:
-    """How many of a document's tokens, from its beginning, are trained on; the rest is held out."""
+def training_bytes(document_id: str, size: int, settings: DataSettings) -> int:
+    """How many of a document's bytes, from its beginning, are trained on; the rest is held out."""
     if settings.held_out == 0:
-        return tokens
-    if tokens >= WINDOWS_TO_SPLIT * settings.sequence_length:
-        return tokens - round(tokens * settings.held_out)
-    return 0 if hash_share(document_id) < settings.held_out else tokens
+        return size
+    if size >= WINDOWS_TO_SPLIT * settings.sequence_length:
+        return size - round(size * settings.held_out)
+    return 0 if hash_share(document_id) < settings.held_out else size
+
+
+def sides(document: Document, settings: DataSettings) -> Iterator[tuple[str, bool]]:
+    """Give a document's text in pieces, each with whether it is held out; no character is cut."""
+    rest = training_bytes(document.id, document.size, settings)
+    for piece in document.pieces():
+        data = piece.encode()
+        if len(data) <= rest:
+            rest -= len(data)
+            yield piece, False
+            continue
+        while rest and data[rest] & 0xC0 == 0x80:  # inside a character
+            rest -= 1
+        if rest:
+            yield data[:rest].decode(), False
+        yield data[rest:].decode(), True
+        rest = 0
 
 
 def hash_share(document_id: str) -> float:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from treadle.base.errors import UsageError
 from treadle.data.loader import TokenLoader
 from treadle.data.prepared import Prepared
-from treadle.data.tokenizers.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
+from treadle.data.tokenizers.choice import AUTO
+from treadle.data.tokenizers.learning import tokenizer_for
+from treadle.data.tokenizers.tokenizer import load_tokenizer, save_tokenizer, stored_choice
 from treadle.data.tokens import open_streams
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 def prepare_tokens(dataset: Dataset, folder: Path, settings: DataSettings, seed: int, *, fix: bool) -> Prepared | None:
     """Encode a dataset version for one model; see `prepared.Prepare`."""
-    tokenizer = _tokenizer(dataset, folder / "tokenizer.json", settings.tokenizer, fix=fix)
+    tokenizer = _tokenizer(dataset, folder / "tokenizer.json", settings, fix=fix)
     if tokenizer is None:
         return None
     streams = open_streams(dataset, tokenizer, settings)
@@ -28,17 +30,17 @@ def prepare_tokens(dataset: Dataset, folder: Path, settings: DataSettings, seed:
     return Prepared(loader, tokenizer.vocabulary_size, settings.sequence_length, tokenizer.describe())
 
 
-def _tokenizer(dataset: Dataset, path: Path, kind: str, *, fix: bool) -> Tokenizer | None:
+def _tokenizer(dataset: Dataset, path: Path, settings: DataSettings, *, fix: bool) -> Tokenizer | None:
     if not path.is_file():
         if not fix:
             return None
-        tokenizer = train_tokenizer(kind, dataset.texts())
-        save_tokenizer(tokenizer, path)
+        tokenizer, choice = tokenizer_for(dataset, settings)
+        save_tokenizer(tokenizer, path, choice)
         return tokenizer
-    tokenizer = load_tokenizer(path)
-    if tokenizer.kind != kind:
+    decided = stored_choice(path)
+    if settings.tokenizer not in {AUTO, decided}:
         raise UsageError(
-            f"This model reads text with the {tokenizer.kind} tokenizer since its first training; "
-            f"data.tokenizer={kind} needs a new model."
+            f"This model reads text with the {decided} tokenizer since its first training; "
+            f"data.tokenizer={settings.tokenizer} needs a new model."
         )
-    return tokenizer
+    return load_tokenizer(path)

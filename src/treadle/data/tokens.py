@@ -7,7 +7,7 @@ boundary per segment, is a target exactly once, and a document's first token is 
 For each text shard the tokens of each side are one content-addressed object of little-endian uint16 (uint32 when the
 vocabulary has more than 65,535 ids). `tokens/KEY.json` beside the versions names them; KEY is the hash of text shard,
 tokenizer and split. They are made once, verified when opened, and made again when damaged or gone. Encoding holds one
-piece of a document in memory; a document of several pieces is encoded twice, because the rule needs its length first.
+piece of a document in memory.
 """
 
 from __future__ import annotations
@@ -24,18 +24,16 @@ from treadle.base.errors import DataError
 from treadle.base.files import read_json, write_json
 from treadle.base.hashing import hash_json
 from treadle.config.spec import Spec
-from treadle.data.document import PIECE
 from treadle.data.shards import TextShard, read_document, read_entries
-from treadle.data.splits import WINDOWS_TO_SPLIT, training_tokens
+from treadle.data.splits import WINDOWS_TO_SPLIT, sides
 from treadle.data.tokenizers.tokenizer import Tokenizer, UnknownCharactersError, tokenizer_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from treadle.data.config import DataSettings
-    from treadle.data.document import Document
     from treadle.data.tokenizers.tokenizer import TokenIds
     from treadle.data.versions import Dataset
     from treadle.store.objects import ObjectStore, ObjectWriter
@@ -151,7 +149,7 @@ def id_type(vocabulary_size: int) -> np.dtype[Any]:
 def _open_shard(dataset: Dataset, text: TextShard, tokenizer: Tokenizer, settings: DataSettings) -> _TokenShard:
     key = hash_json(
         {
-            "format": 1,
+            "format": 2,
             "text": text.text,
             "index": text.index,
             "tokenizer": tokenizer_hash(tokenizer),
@@ -182,33 +180,16 @@ def _encode_shard(objects: ObjectStore, text: TextShard, tokenizer: Tokenizer, s
         train = _SideWriter(train_file, tokenizer)
         held_out = _SideWriter(held_out_file, tokenizer)
         for entry in read_entries(objects, text):
-            document = read_document(path, entry)
-            for piece in document.pieces():
+            for piece, is_held_out in sides(read_document(path, entry), settings):
                 unknown.update(tokenizer.unknown_characters(piece))
-            if unknown and settings.unknown == "error":
-                continue  # nothing will be kept, but all that is unknown is to be named
-            encoded = _encodings(document, tokenizer)
-            cut = training_tokens(entry.id, sum(map(len, encoded())), settings)
-            for ids in encoded():
-                train.write(ids[:cut])
-                held_out.write(ids[cut:])
-                cut = max(0, cut - len(ids))
+                if unknown and settings.unknown == "error":
+                    continue  # nothing will be kept, but all that is unknown is to be named
+                (held_out if is_held_out else train).write(tokenizer.encode(piece, "skip"))
             train.close_segment()
             held_out.close_segment()
         if unknown and settings.unknown == "error":
             raise UnknownCharactersError(unknown, tokenizer.vocabulary_size)
     return _TokenShard(train=train.side(), held_out=held_out.side(), skipped=sum(unknown.values()))
-
-
-def _encodings(document: Document, tokenizer: Tokenizer) -> Callable[[], Iterable[TokenIds]]:
-    def stream() -> Iterator[TokenIds]:
-        for piece in document.pieces():
-            yield tokenizer.encode(piece, "skip")
-
-    if document.size > PIECE:
-        return stream
-    whole = list(stream())
-    return lambda: whole
 
 
 class _SideWriter:

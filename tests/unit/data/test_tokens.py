@@ -9,7 +9,8 @@ from treadle.base.errors import DataError
 from treadle.data import tokens
 from treadle.data.config import DataSettings
 from treadle.data.document import PIECE, Document
-from treadle.data.splits import training_tokens
+from treadle.data.splits import sides
+from treadle.data.tokenizers.bpe import BpeTokenizer
 from treadle.data.tokenizers.bytes import BytesTokenizer
 from treadle.data.tokenizers.char import CharTokenizer
 from treadle.data.tokenizers.tokenizer import Tokenizer, UnknownCharactersError
@@ -63,23 +64,21 @@ def test_no_text_is_on_both_sides_and_none_is_lost(versions: DatasetVersions, ki
     rest = list(held_out)
     remaining = list(trained)
     for document in dataset.documents():
-        ids = tokenizer.encode(document.text)
-        cut = training_tokens(document.id, len(ids), SETTINGS)
-        if cut:
-            assert remaining.pop(0) == tokenizer.decode(ids[:cut])
-        if cut < len(ids):
-            assert rest.pop(0) == tokenizer.decode(ids[cut:])
+        for piece, is_held_out in sides(document, SETTINGS):
+            assert (rest if is_held_out else remaining).pop(0) == piece
     assert (remaining, rest) == ([], [])
     assert not set(trained) & set(held_out)
     assert len(held_out) > 5
     assert streams.train_bytes + streams.held_out_bytes == sum(len(text.encode()) for text in texts)
 
 
-def test_held_out_bytes_do_not_depend_on_the_tokenizer_for_plain_text(versions: DatasetVersions) -> None:
+def test_held_out_text_does_not_depend_on_the_tokenizer(versions: DatasetVersions) -> None:
     dataset = dataset_of(versions, "to be or not to be\n" * 200)
     by_bytes = open_streams(dataset, BytesTokenizer(), SETTINGS)
     by_char = open_streams(dataset, CharTokenizer.train(dataset.texts()), SETTINGS)
-    assert by_bytes.held_out_bytes == by_char.held_out_bytes == 380
+    by_bpe = open_streams(dataset, BpeTokenizer.train(dataset.texts(), 270), SETTINGS)
+    assert by_bytes.held_out_bytes == by_char.held_out_bytes == by_bpe.held_out_bytes == 380
+    assert len(by_bpe.held_out) < len(by_char.held_out)
 
 
 def test_shards_are_made_once_and_shared_by_versions(versions: DatasetVersions) -> None:
@@ -143,9 +142,9 @@ def test_a_document_of_several_pieces_is_encoded_like_a_whole(versions: DatasetV
     dataset = dataset_of(versions, text)
     tokenizer = CharTokenizer("ä€x")
     streams = open_streams(dataset, tokenizer, SETTINGS)
-    cut = training_tokens(dataset.documents().__next__().id, len(text), SETTINGS)
-    assert segments(streams, tokenizer, streams.train) == [text[:cut]]
-    assert segments(streams, tokenizer, streams.held_out) == [text[cut:]]
+    parts = list(sides(next(dataset.documents()), SETTINGS))
+    for held, stream in enumerate((streams.train, streams.held_out)):
+        assert segments(streams, tokenizer, stream) == ["".join(piece for piece, side in parts if side == held)]
     assert streams.train_bytes + streams.held_out_bytes == 6 * PIECE
 
 

@@ -33,7 +33,7 @@ class BytesTokenizer:
         self.byte_lengths[BOUNDARY] = 0
 
     @classmethod
-    def train(cls, texts: Iterable[str]) -> Self:  # noqa: ARG003 - the interface; there is nothing to learn
+    def train(cls, texts: Iterable[str], vocabulary: int = 0) -> Self:  # noqa: ARG003 - the interface; nothing to learn
         """Return the one tokenizer of this kind, reading nothing."""
         return cls()
 
@@ -51,6 +51,11 @@ class BytesTokenizer:
     def unknown_characters(self, text: str) -> dict[str, int]:  # noqa: ARG002 - the interface; every byte is known
         """Every character is known."""
         return {}
+
+    def token_bytes(self, token: int) -> bytes:
+        """The byte that an id stands for."""
+        (checked,) = checked_ids([token], self.vocabulary_size)
+        return b"" if checked == BOUNDARY else bytes([checked])
 
     def encode(self, text: str, unknown: Unknown = "error") -> NDArray[np.uint16]:  # noqa: ARG002 - the interface
         """Turn text into the bytes of its UTF-8, (N,)."""

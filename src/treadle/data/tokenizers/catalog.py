@@ -7,7 +7,10 @@ from treadle.registry.catalogue import Catalogue
 TOKENIZERS = Catalogue(
     "tokenizer",
     {
+        "bpe": "treadle.data.tokenizers.bpe:BpeTokenizer",
         "bytes": "treadle.data.tokenizers.bytes:BytesTokenizer",
         "char": "treadle.data.tokenizers.char:CharTokenizer",
+        "huggingface": "treadle.data.tokenizers.huggingface:HuggingFaceTokenizer",
+        "unigram": "treadle.data.tokenizers.unigram:UnigramTokenizer",
     },
 )

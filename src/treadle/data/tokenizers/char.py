@@ -47,7 +47,7 @@ class CharTokenizer:
         self.byte_lengths: NDArray[np.uint16] = np.array([0, *(len(c.encode()) for c in self.characters)], np.uint16)
 
     @classmethod
-    def train(cls, texts: Iterable[str]) -> Self:
+    def train(cls, texts: Iterable[str], vocabulary: int = 0) -> Self:  # noqa: ARG003 - the interface; all are kept
         """Collect the characters of `texts`."""
         return cls(texts)
 
@@ -70,6 +70,10 @@ class CharTokenizer:
         points = _code_points(text)
         unknown, counts = np.unique(points[self._ids(points) == BOUNDARY], return_counts=True)
         return {chr(point): count for point, count in zip(unknown.tolist(), counts.tolist(), strict=True)}
+
+    def token_bytes(self, token: int) -> bytes:
+        """The bytes of the character that an id stands for."""
+        return self.decode([token]).encode()
 
     def encode(self, text: str, unknown: Unknown = "error") -> TokenIds:
         """Turn text into ids, (N,); raises `UnknownCharactersError` unless unknown characters are to be skipped."""

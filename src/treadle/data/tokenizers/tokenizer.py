@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, Self, cast
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from treadle.base.errors import DataError
 from treadle.base.files import read_json, write_json
 from treadle.base.hashing import hash_json
 from treadle.data.tokenizers.catalog import TOKENIZERS
+from treadle.data.tokenizers.choice import parse_choice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 Unknown = Literal["error", "skip"]
 """What to do with characters that a vocabulary lacks."""
+NO_TEXT: Final = "A vocabulary needs at least one character, and there is no text. Feed some first."
 
 
 class UnknownCharactersError(DataError):
@@ -75,8 +77,8 @@ class Tokenizer(Protocol):
         ...
 
     @classmethod
-    def train(cls, texts: Iterable[str]) -> Self:
-        """Make the vocabulary from texts (pieces of any length, read once)."""
+    def train(cls, texts: Iterable[str], vocabulary: int = 0) -> Self:
+        """Make the vocabulary from texts (pieces of any length, read once), of at most so many ids (0: as it likes)."""
         ...
 
     @classmethod
@@ -92,6 +94,10 @@ class Tokenizer(Protocol):
         """Count the characters that the vocabulary lacks; empty when it knows all."""
         ...
 
+    def token_bytes(self, token: int) -> bytes:
+        """The UTF-8 bytes that one id stands for, perhaps a part of a character; none for the boundary."""
+        ...
+
     def encode(self, text: str, unknown: Unknown = "error") -> TokenIds:
         """Turn text into ids; raises `UnknownCharactersError` unless `unknown` is `skip`."""
         ...
@@ -105,9 +111,10 @@ class Tokenizer(Protocol):
         ...
 
 
-def train_tokenizer(kind: str, texts: Iterable[str]) -> Tokenizer:
-    """Make a tokenizer of a known kind; kinds without a learned vocabulary do not read the texts."""
-    return cast("Tokenizer", TOKENIZERS.get(kind).train(texts))
+def train_tokenizer(choice: str, texts: Iterable[str]) -> Tokenizer:
+    """Make a tokenizer such as `char` or `bpe:512`; kinds without a learned vocabulary do not read the texts."""
+    chosen = parse_choice(choice)
+    return cast("Tokenizer", TOKENIZERS.get(chosen.kind).train(texts, chosen.vocabulary))
 
 
 def tokenizer_from_description(description: Mapping[str, Any]) -> Tokenizer:
@@ -123,22 +130,38 @@ def tokenizer_hash(tokenizer: Tokenizer) -> str:
     return hash_json(tokenizer.describe())
 
 
-def save_tokenizer(tokenizer: Tokenizer, path: Path) -> str:
-    """Write a tokenizer with its hash, atomically; returns the hash."""
+def save_tokenizer(tokenizer: Tokenizer, path: Path, choice: str = "") -> str:
+    """Write a tokenizer with its hash and what it was chosen by, atomically; returns the hash."""
     digest = tokenizer_hash(tokenizer)
-    write_json(path, {"sha256": digest, "tokenizer": tokenizer.describe()})
+    write_json(path, {"sha256": digest, "choice": choice or tokenizer.kind, "tokenizer": tokenizer.describe()})
     return digest
+
+
+def stored_choice(path: Path) -> str:
+    """What a stored tokenizer was chosen by, such as `bpe:512`."""
+    stored = _read(path)
+    return str(stored.get("choice", stored["tokenizer"].get("kind")))
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
     """Read a tokenizer; raises `DataError` naming the file if it is damaged."""
-    stored = read_json(path)
-    if not isinstance(stored, dict) or not isinstance(stored.get("tokenizer"), dict):
-        raise DataError(f"{path} is not a stored tokenizer.")
+    stored = _read(path)
     description = stored["tokenizer"]
     if hash_json(description) != stored.get("sha256"):
         raise DataError(f"{path} is damaged: its content does not have the hash it names. Restore it from a copy.")
     return tokenizer_from_description(description)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    stored = read_json(path)
+    if not isinstance(stored, dict) or not isinstance(stored.get("tokenizer"), dict):
+        raise DataError(f"{path} is not a stored tokenizer.")
+    return stored
+
+
+def id_array(ids: AnyIds, vocabulary_size: int) -> TokenIds:
+    """Give ids as (N,) of the narrower type that holds them all."""
+    return np.asarray(ids, np.uint16) if vocabulary_size <= 65_536 else np.asarray(ids, np.uint32)
 
 
 def checked_ids(ids: AnyIds, vocabulary_size: int) -> NDArray[np.int64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 
 from treadle.base.errors import DataError
 from treadle.data.tokenizers.catalog import TOKENIZERS
+from treadle.data.tokenizers.choice import FILE
+from treadle.data.tokenizers.huggingface import HuggingFaceTokenizer
 from treadle.data.tokenizers.tokenizer import (
     Tokenizer,
     load_tokenizer,
@@ -35,13 +38,45 @@ TEXTS = {
     "scripts": "Ελληνικά русский 日本語 हिन्दी العربية \u202eabc\u202c",
     "highest": "\U0010ffff\ufffd\ufeff",
     "line ends": "a\r\nb\rc\u2028d\n",
-    "looks special": "<|endoftext|> <boundary> \\u0000 256",
+    "looks special": "<|endoftext|> <boundary> <|user|></s><unk><s><0x41> \\u0000 256 Ġ \u2581 ▁▁a",
+    "white space": "  a   b\n\n\n  \t\t c    ",
 }
 
 
-@pytest.fixture(scope="module", params=TOKENIZERS.names())
+CHOICES = ["bytes", "char", "bpe:400", "unigram:400", FILE]
+"""One of each kind, with vocabularies that the texts suffice for."""
+
+
+@cache
+def made(choice: str) -> Tokenizer:
+    return HuggingFaceTokenizer(foreign_definition()) if choice == FILE else train_tokenizer(choice, TEXTS.values())
+
+
+def foreign_definition() -> str:
+    """A tokenizer.json by another maker: learned by its own library, with three special tokens."""
+    from tokenizers import Tokenizer as Foreign
+    from tokenizers import decoders, models, pre_tokenizers, trainers
+
+    foreign = Foreign(models.BPE())
+    foreign.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    foreign.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=["<|endoftext|>", "<|user|>", "<boundary>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    foreign.train_from_iterator(list(TEXTS.values()), trainer)
+    return str(foreign.to_str())
+
+
+@pytest.fixture(scope="module", params=CHOICES)
 def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
-    return train_tokenizer(request.param, TEXTS.values())
+    return made(request.param)
+
+
+def test_every_kind_of_the_catalogue_is_in_this_suite() -> None:
+    assert {choice.partition(":")[0] for choice in CHOICES} == set(TOKENIZERS.names())
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
@@ -53,10 +88,21 @@ def test_decoding_gives_back_what_was_encoded(tokenizer: Tokenizer, text: str) -
 
 
 @settings(deadline=None, max_examples=50)
+@given(text=st.text())
+@pytest.mark.parametrize("choice", [choice for choice in CHOICES if choice != "char"])
+def test_any_text_at_all_comes_back(choice: str, text: str) -> None:
+    tokenizer = made(choice)
+    ids = tokenizer.encode(text)
+    assert tokenizer.decode(ids) == text
+    assert b"".join(map(tokenizer.token_bytes, ids.tolist())) == text.encode()
+    assert tokenizer.boundary not in ids
+
+
+@settings(deadline=None, max_examples=50)
 @given(text=st.text(alphabet=sorted(set("".join(TEXTS.values())))), cuts=st.lists(st.integers(1, 5)))
-@pytest.mark.parametrize("kind", TOKENIZERS.names())
-def test_a_stream_decodes_like_the_whole_wherever_it_is_cut(kind: str, text: str, cuts: list[int]) -> None:
-    tokenizer = train_tokenizer(kind, TEXTS.values())
+@pytest.mark.parametrize("choice", CHOICES)
+def test_a_stream_decodes_like_the_whole_wherever_it_is_cut(choice: str, text: str, cuts: list[int]) -> None:
+    tokenizer = made(choice)
     ids = tokenizer.encode(text)
     decoder = tokenizer.decoder()
     given_out = []
@@ -113,10 +159,41 @@ def test_a_description_with_more_than_its_keys_is_refused(tokenizer: Tokenizer) 
         tokenizer_from_description({**tokenizer.describe(), "surprise": 1})
 
 
+def test_the_bytes_of_an_id_are_those_that_its_length_counts(tokenizer: Tokenizer) -> None:
+    for token in range(tokenizer.vocabulary_size):
+        assert len(tokenizer.token_bytes(token)) == tokenizer.byte_lengths[token]
+    assert tokenizer.token_bytes(tokenizer.boundary) == b""
+
+
+@pytest.mark.parametrize("choice", [choice for choice in CHOICES if choice != "char"])
+def test_every_byte_has_an_id_so_nothing_is_ever_unknown(choice: str) -> None:
+    tokenizer = made(choice)
+    assert {tokenizer.token_bytes(token) for token in range(tokenizer.vocabulary_size)} >= {
+        bytes([byte]) for byte in range(256)
+    }
+    assert tokenizer.unknown_characters("\U0010fffe never seen") == {}
+
+
+@pytest.mark.parametrize("choice", [choice for choice in CHOICES if choice != "char"])
+def test_bytes_that_are_no_text_become_replacement_characters(choice: str) -> None:
+    tokenizer = made(choice)
+    single = {tokenizer.token_bytes(token): token for token in range(tokenizer.vocabulary_size)}
+    invalid = b"a\xff\xc3(\xe2\x82b\xf0\x9f"
+    assert tokenizer.decode([single[bytes([byte])] for byte in invalid]) == invalid.decode(errors="replace")
+    assert tokenizer.decode([single[b"\xc3"], tokenizer.boundary, single[b"\xa9"]]) == "\ufffd\ufffd"
+
+
+@pytest.mark.parametrize("text", [" " * 300_000, "\t " * 150_000 + "x", "a" * 300_000, "!" * 70_000, "\r\n" * 50_000])
+def test_endless_runs_are_encoded_in_little_time(tokenizer: Tokenizer, text: str) -> None:
+    assert tokenizer.decode(tokenizer.encode(text, "skip")) in {text, text.translate({ord(c): "" for c in "!\t"})}
+
+
 @pytest.mark.parametrize("wrong", [-1, 10**6])
 def test_an_id_outside_the_vocabulary_is_named(tokenizer: Tokenizer, wrong: int) -> None:
     with pytest.raises(DataError, match=f"Token id {wrong} is outside the vocabulary"):
         tokenizer.decode([*tokenizer.encode("ab").tolist(), wrong])
+    with pytest.raises(DataError, match=f"Token id {wrong} is outside the vocabulary"):
+        tokenizer.token_bytes(wrong)
 
 
 def test_half_a_surrogate_pair_is_refused_in_words(tokenizer: Tokenizer) -> None:
