@@ -17,7 +17,7 @@ PAGES = sorted(
 )
 each = pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-COMMAND = re.compile(r"(?:^|`|\$ |\./)treadle ([a-z][a-z-]+)(?: ([a-z-]+))?", re.MULTILINE)
+COMMAND = re.compile(r"(?:^|`|\$ |\./)treadle ([a-z][a-z-]+)(?: ([a-z-]+))?(?: ([a-z-]+))?", re.MULTILINE)
 SETTING = re.compile(r"\b((?:family|data|training|generation)\.[a-z_0-9]+(?:\.[a-z_0-9]+)*)=?")
 
 
@@ -41,9 +41,11 @@ def test_links_lead_to_files_and_headings_that_exist(path):
 @each
 def test_commands_that_are_named_exist(path):
     nouns = {entry.noun for entry in operations().values() if entry.noun}
-    for verb, second in COMMAND.findall(path.read_text(encoding="utf-8")):
-        name = f"{verb}.{second}" if verb in nouns else verb
-        assert name in operations(), f"{path.name} names `treadle {verb} {second}`"
+    groups = {noun.split(".")[0] for noun in nouns}
+    for first, second, third in COMMAND.findall(path.read_text(encoding="utf-8")):
+        name = f"{first}.{second}" if first in groups else first
+        name = f"{name}.{third}" if name in nouns else name
+        assert name in operations(), f"{path.name} names `treadle {first} {second} {third}`"
 
 
 @each

@@ -22,8 +22,15 @@ if TYPE_CHECKING:
 
 _ORDER = ("init", "new", "feed", "train", "sample", "evaluate", "show", "list", "delete", "doctor")
 """The verbs as a first hour meets them; others follow."""
-_NOUNS = {"config": "Show and check settings."}
-"""One phrase for each noun that groups verbs."""
+_NOUNS = {
+    "config": "Show and check settings.",
+    "flow": "Keep notes, tasks and logs in plain Markdown.",
+    "flow.ci": "See and start the runs of GitHub Actions.",
+    "flow.guard": "Hold an assistant to the paths, commands and gates of its role.",
+    "jobs": "See and change what is queued, runs, and has ended.",
+    "worker": "See and control the process that carries out jobs.",
+}
+"""One phrase for each noun that groups verbs; one with a dot stands inside the other."""
 _OTHER_WORDS = {
     "rm": "delete",
     "remove": "delete",
@@ -49,13 +56,14 @@ class VerbGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Names in the order of the table, nouns last."""
         verbs = [entry.verb for entry in _entries(self.noun)]
-        return verbs if self.noun else verbs + sorted(_NOUNS)
+        return verbs + sorted(_nouns(self.noun))
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
         """Build one command."""
-        if self.noun is None and name in _NOUNS:
-            return VerbGroup(noun=name, name=name, help=_NOUNS[name])
-        entry = operations().get(name if self.noun is None else f"{self.noun}.{name}")
+        whole = name if self.noun is None else f"{self.noun}.{name}"
+        if whole in _NOUNS:
+            return VerbGroup(noun=whole, name=name, help=_NOUNS[whole])
+        entry = operations().get(whole)
         return None if entry is None else _command(entry)
 
     def resolve_command(
@@ -64,7 +72,7 @@ class VerbGroup(click.Group):
         """Find the command, or say what was probably meant."""
         if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
             names = self.list_commands(ctx)
-            prefix = "treadle" if self.noun is None else f"treadle {self.noun}"
+            prefix = "treadle" if self.noun is None else f"treadle {self.noun.replace('.', ' ')}"
             meant = _OTHER_WORDS.get(args[0])
             near = did_you_mean(args[0], names) if meant is None else f" Did you mean `{meant}`?"
             message = f"Unknown command `{args[0]}`.{near} See `{prefix} --help`."
@@ -74,10 +82,15 @@ class VerbGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
         """List the verbs with their first sentences, without building any of them."""
         rows = [(entry.verb, _first_phrase(entry)) for entry in _entries(self.noun)]
-        if self.noun is None:
-            rows += sorted(_NOUNS.items())
+        rows += sorted(_nouns(self.noun).items())
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+
+def _nouns(noun: str | None) -> dict[str, str]:
+    """The nouns that stand directly inside `noun`, by their last word."""
+    inside = {name.rpartition(".")[2]: name for name in _NOUNS if name.rpartition(".")[0] == (noun or "")}
+    return {word: _NOUNS[name] for word, name in inside.items()}
 
 
 def _entries(noun: str | None) -> list[Operation]:
@@ -184,3 +197,7 @@ def _forget_output() -> None:
             (sys.stdout, sys.stderr)[stream - 1].flush()
         except OSError:
             os.dup2(sink, stream)
+
+
+if __name__ == "__main__":
+    main()

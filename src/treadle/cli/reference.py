@@ -36,11 +36,11 @@ def _commands() -> str:
 def _command(entry: Operation) -> str:
     context = click.Context(application, info_name="treadle", help_option_names=["-h", "--help"])
     group: click.Group = application
-    if entry.noun is not None:
-        found = application.get_command(context, entry.noun)
+    for noun in (entry.noun or "").split("."):
+        found = group.get_command(context, noun) if noun else group
         if not isinstance(found, click.Group):
             raise TypeError(f"{entry.noun} groups no verbs")
-        group, context = found, click.Context(found, info_name=entry.noun, parent=context)
+        group, context = found, click.Context(found, info_name=noun, parent=context) if noun else context
     command = group.get_command(context, entry.verb)
     if command is None:
         raise TypeError(f"{entry.name} has no command")
