@@ -24,7 +24,7 @@ def disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
             raise ResourceError(f"No space left on the disk of {path}. Free some and run the command again.") from error
         if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
             raise ResourceError(f"Cannot write {path}: {error.strerror}. Check its permissions.") from error

@@ -23,7 +23,12 @@ class WorkerIdentity:
     @classmethod
     def current(cls) -> WorkerIdentity:
         """The identity of this process."""
-        return cls(socket.gethostname(), _boot(), os.getpid(), process_start(os.getpid()) or "")
+        return cls.of(os.getpid())
+
+    @classmethod
+    def of(cls, pid: int) -> WorkerIdentity:
+        """The identity of a process of this machine."""
+        return cls(socket.gethostname(), _boot(), pid, process_start(pid) or "")
 
     @classmethod
     def parse(cls, host: str, owner: str) -> WorkerIdentity:

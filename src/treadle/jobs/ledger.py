@@ -19,6 +19,7 @@ from treadle.store.opening import open_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from treadle.jobs.job import Dependency, Job, LedgerEvent, NewJob, Pause, Queue, State
     from treadle.jobs.ledger_changes import Edit, Rewrite, Target
@@ -188,6 +189,10 @@ class Ledger:
         """Forget jobs that ended longer ago than that, and, for all queues, events as old. Returns the jobs' ids."""
         with self.database.transaction() as transaction:
             return ledger_changes.prune(transaction, time.time() - older_than_seconds, queue)
+
+    def backup(self, older_than_seconds: float = 3600.0) -> Path | None:
+        """Copy the database if its newest copy is older than that and something has changed since; for idle moments."""
+        return self.database.backup(older_than_seconds)
 
     def _placed(self, job: Job) -> Job:
         return ledger_changes.placed(self.database, job)

@@ -31,9 +31,10 @@ class ClaimLostError(NotReadyError):
 class Work:
     """What workers do to the ledger. All writes to a claimed job name its fence and are refused once it has moved."""
 
-    def __init__(self, database: Database) -> None:
-        """Work on an open database."""
+    def __init__(self, database: Database, lease_seconds: float = LEASE_SECONDS) -> None:
+        """Work on an open database; workers on other hosts count as dead after `lease_seconds` of silence."""
         self._database = database
+        self._lease_seconds = lease_seconds
 
     def claim(self, worker: WorkerIdentity, limits: Mapping[Lane, int]) -> Claim | None:
         """Take the next job that may start, if any.
@@ -44,7 +45,7 @@ class Work:
             promote_due(transaction)
             for lane, limit in limits.items():
                 busy = transaction.rows("busy_on_host", lane=lane, host=worker.host)[0]["jobs"]
-                if busy < limit and (claim := _claim(transaction, worker, lane)) is not None:
+                if busy < limit and (claim := _claim(transaction, worker, lane, self._lease_seconds)) is not None:
                     return claim
         return None
 
@@ -126,7 +127,7 @@ class Work:
             gone: dict[tuple[str, str], bool] = {}
             for row in transaction.rows("open_workers"):
                 identity = WorkerIdentity.parse(row["host"], row["owner"])
-                gone[row["host"], row["owner"]] = self._gone(identity, worker, row["silent"] > LEASE_SECONDS)
+                gone[row["host"], row["owner"]] = self._gone(identity, worker, row["silent"] > self._lease_seconds)
                 if gone[row["host"], row["owner"]]:
                     transaction.run("end_worker", id=row["id"], outcome="lost")
                     transaction.event("worker_lost", worker=row["id"])
@@ -161,7 +162,7 @@ class Work:
         """Tell that the worker lives, renew the leases of its jobs, and hear what was asked of it."""
         with self._database.transaction() as transaction:
             row = transaction.row("see_worker", id=worker.id)
-            transaction.run("renew_leases", host=worker.host, owner=worker.owner, lease_seconds=LEASE_SECONDS)
+            transaction.run("renew_leases", host=worker.host, owner=worker.owner, lease_seconds=self._lease_seconds)
             return None if row is None else row["command"]
 
     def asked(self, worker: WorkerIdentity) -> Literal["drain", "stop"] | None:
@@ -195,13 +196,13 @@ class Work:
             transaction.run("show_lost_workers")
 
 
-def _claim(transaction: Transaction, worker: WorkerIdentity, lane: Lane) -> Claim | None:
+def _claim(transaction: Transaction, worker: WorkerIdentity, lane: Lane, lease_seconds: float) -> Claim | None:
     chosen = transaction.row("next_queue", lane=lane)
     if chosen is None:
         return None
     queue = chosen["queue"]
     row = transaction.row(
-        "start_head", queue=queue, lane=lane, host=worker.host, owner=worker.owner, lease_seconds=LEASE_SECONDS
+        "start_head", queue=queue, lane=lane, host=worker.host, owner=worker.owner, lease_seconds=lease_seconds
     )
     transaction.run("serve_queue", id=queue)
     job = tell(transaction, row, "started", host=worker.host)

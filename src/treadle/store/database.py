@@ -16,6 +16,7 @@ from treadle.store.statements import migrations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from treadle.store.statements import Dialect
 
@@ -128,6 +129,13 @@ class Database(ABC):
     @abstractmethod
     def wait(self, seconds: float) -> bool:
         """Wait until another connection has committed something, at most `seconds`; tell whether one has."""
+
+    @abstractmethod
+    def backup(self, older_than_seconds: float = 0.0) -> Path | None:
+        """Copy the database if it has changed and its newest copy is older than that; None if nothing was to be done.
+
+        A database on a server is its administrator's to copy.
+        """
 
     @abstractmethod
     def close(self) -> None:

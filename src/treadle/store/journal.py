@@ -49,6 +49,11 @@ class Journal:
                     os.ftruncate(self._handle, size)
                 raise
 
+    def grown(self) -> bool:
+        """Whether the newest file has lines already."""
+        numbers = self.numbers()
+        return bool(numbers) and self._path(numbers[-1]).stat().st_size > 0
+
     def begin_next(self) -> int:
         """Begin a new file and return its number; lines of the older ones are part of the database already."""
         number = max(self.numbers(), default=0) + 1

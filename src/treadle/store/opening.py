@@ -9,6 +9,8 @@ from treadle.base.errors import SettingsError
 from treadle.store.rebuild import open_sqlite
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from treadle.store.database import Database
     from treadle.store.rebuild import Rebuilt
     from treadle.store.workspace import WorkspaceFolder
@@ -17,12 +19,14 @@ URL_VARIABLE = "TREADLE_DATABASE_URL"
 _KEY = "database_url"
 
 
-def open_database(workspace: WorkspaceFolder) -> tuple[Database, Rebuilt | None]:
+def open_database(
+    workspace: WorkspaceFolder, environment: Mapping[str, str] | None = None
+) -> tuple[Database, Rebuilt | None]:
     """Open the database of `workspace`, made, brought up to date or rebuilt if need be.
 
     It is SQLite in the workspace, unless `TREADLE_DATABASE_URL`, or `database_url` in `treadle.yaml`, names a Postgres.
     """
-    url = database_url(workspace)
+    url = database_url(workspace, os.environ if environment is None else environment)
     if url is None:
         return open_sqlite(workspace.database, workspace.ledger)
     from treadle.store.postgres import PostgresDatabase
@@ -30,9 +34,9 @@ def open_database(workspace: WorkspaceFolder) -> tuple[Database, Rebuilt | None]
     return PostgresDatabase(url), None
 
 
-def database_url(workspace: WorkspaceFolder) -> str | None:
+def database_url(workspace: WorkspaceFolder, environment: Mapping[str, str]) -> str | None:
     """The address of the Postgres database that was chosen; None for SQLite."""
-    url, place = os.environ.get(URL_VARIABLE), URL_VARIABLE
+    url, place = environment.get(URL_VARIABLE), URL_VARIABLE
     if not url:
         url, place = _from_settings(workspace), str(workspace.settings_file)
     if url is None:

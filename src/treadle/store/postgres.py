@@ -75,6 +75,9 @@ class PostgresDatabase(Database):
             news, self._news = self._news, False
         return news
 
+    def backup(self, older_than_seconds: float = 0.0) -> None:  # noqa: ARG002 - nothing is ever due
+        return None
+
     def close(self) -> None:
         self._connection.close()
 

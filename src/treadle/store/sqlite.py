@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from treadle.store.backups import Backup
     from treadle.store.statements import Dialect
 
 _OLDEST_SQLITE = (3, 35, 0)  # the first with RETURNING
@@ -84,8 +83,12 @@ class SqliteDatabase(Database):
             os.close(self._lock)
             self._lock = -1
 
-    def backup(self) -> Backup:
-        """Copy the whole database beside the journal; the last three copies are kept."""
+    def backup(self, older_than_seconds: float = 0.0) -> Path | None:
+        """Copy the database beside the journal, which begins a new file; the last three copies are kept."""
+        newest = next(iter(backups(self.folder)), None)
+        fresh = newest is not None and time.time() - newest.time < older_than_seconds
+        if fresh or not self._journal.grown():
+            return None
         self._begin()
         try:
             number = self._journal.begin_next()  # under the writers' lock: no line may miss both copy and journal
@@ -96,11 +99,7 @@ class SqliteDatabase(Database):
         needed = forget_old(self.folder)
         if needed is not None:
             self._journal.forget(needed)
-        return made
-
-    def backups(self) -> list[Backup]:
-        """The copies that there are, newest first."""
-        return backups(self.folder)
+        return made.path
 
     def _open(self) -> None:
         with self._errors():

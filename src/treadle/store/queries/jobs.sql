@@ -33,12 +33,6 @@ SELECT * FROM job WHERE state IN ('done', 'failed', 'cancelled') ORDER BY ended 
 SELECT * FROM job WHERE state IN ('done', 'failed', 'cancelled') AND queue = :queue
 ORDER BY ended DESC, id DESC LIMIT :count;
 
--- name: waiting_counts
-SELECT queue, lane, count(*) AS jobs FROM job WHERE state = 'ready' GROUP BY queue, lane;
-
--- name: blocked_counts
-SELECT queue, count(*) AS jobs FROM job WHERE state = 'blocked' GROUP BY queue;
-
 -- name: promote_due
 UPDATE job SET state = 'ready' WHERE state = 'blocked' AND waits = 0 AND not_before <= :now RETURNING id, queue;
 

@@ -1,0 +1,80 @@
+"""What tests of several rooms share: short-lived background workers, a folder in memory, a Postgres cluster."""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+os.environ["TREADLE_WORKER_IDLE_SECONDS"] = "3"  # workers in the background end soon after the last job
+_USERS = ("postgres", "nobody")  # Postgres refuses to run as root
+
+
+@pytest.fixture
+def quick_folder(tmp_path):
+    """A folder in memory if there is one: syncing to it costs nothing, and most tests need not wait for a disk."""
+    memory = Path("/dev/shm")  # noqa: S108 - only looked at
+    if not os.access(memory, os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(prefix="treadle-test-", dir=memory) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres_server():
+    """URL of a private cluster on loopback, in a temporary folder; it lives as long as the tests of this process."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+    found = shutil.which("initdb")
+    if not programs and found is None:
+        pytest.skip("Postgres is not installed (apt-get install postgresql, or TREADLE_TEST_INSTALL=1 scripts/test)")
+    pytest.importorskip("psycopg", reason="the extra `postgres` is not installed")
+    folder = Path(programs[-1] if programs else Path(found).parent)
+    unprivileged = {}
+    root = Path(tempfile.mkdtemp(prefix="treadle-postgres-"))
+    if os.geteuid() == 0:
+        known = {entry.pw_name for entry in pwd.getpwall()}
+        user = next((name for name in _USERS if name in known), None)
+        if user is None:
+            pytest.skip(f"Postgres does not run as root, and none of the users {', '.join(_USERS)} exists")
+        unprivileged = {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
+        shutil.chown(root, user)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    data, log = root / "data", root / "log"
+    settings = {
+        "listen_addresses": "127.0.0.1",
+        "port": port,
+        "unix_socket_directories": root,
+        "fsync": "off",  # what is tested is what we do, not whether Postgres is durable
+        "max_connections": 40,
+    }
+    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
+    quiet = {"check": True, "stdout": subprocess.DEVNULL, "cwd": root, **unprivileged}
+    try:
+        made = ["-D", data, "-U", "treadle", "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C"]
+        subprocess.run([folder / "initdb", *made], **quiet)
+        subprocess.run([folder / "pg_ctl", "-D", data, "-l", log, "-w", "-o", options, "start"], **quiet)
+        try:
+            yield f"postgresql://treadle@127.0.0.1:{port}/postgres"
+        finally:
+            subprocess.run([folder / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop"], **quiet)
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres_url(postgres_server, request):
+    """URL of an empty ledger in that cluster: a schema of its own."""
+    import psycopg
+
+    schema = f"t{os.getpid()}_{abs(hash(request.node.nodeid)) % 10**12}"
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f"CREATE SCHEMA {schema}")
+        yield f"{postgres_server}?options=-csearch_path%3D{schema}"
+        connection.execute(f"DROP SCHEMA {schema} CASCADE")
