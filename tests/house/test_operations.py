@@ -19,6 +19,7 @@ VERBS_OF_THE_HOUSE = {
     None: "init demo new list show set rename copy delete feed flush train sample chat predict evaluate compare inspect"
     " experiment serve ui mcp export import doctor",
     "config": "show check",
+    "tokenizer": "train inspect compare",
     "flow.guard": "init list run check test-first",
     "flow.ci": "list show run",
     "jobs": "list show follow log stop discard retry pause resume move prioritise edit prune import-queue",

@@ -12,6 +12,7 @@ import click
 
 from treadle.base import units
 from treadle.base.errors import NotFoundError
+from treadle.cli.tokenizer_reports import TOKENIZER_VIEWS
 from treadle.store.workspace import find_workspace
 
 if TYPE_CHECKING:
@@ -235,6 +236,7 @@ def _shape(report: Report) -> str:
 
 
 _VIEWS: dict[str, Callable[[Report, Mapping[str, Any]], list[str]]] = {
+    **TOKENIZER_VIEWS,
     "init": _init,
     "new": _new,
     "list": _list,

@@ -17,7 +17,7 @@ from treadle.data.tokenizers.exchange import read_tokenizer
 from treadle.data.tokenizers.tokenizer import train_tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from treadle.data.config import DataSettings
     from treadle.data.tokenizers.tokenizer import Tokenizer
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MOST_BYTES: Final = 64 << 20
 """About how much text a vocabulary is learned from, at most."""
-_MOST_BYTES: Final = {"unigram": 8 << 20}
+_MOST_OF_KIND: Final = {"unigram": 8 << 20}
 """Where the trainer takes much memory for each byte."""
 _SIZES: Final = ((16 << 20, 8192), (4 << 20, 4096), (1 << 19, 1024))
 """From so many bytes of text on, so many ids; with less, bytes. Measured: docs/decisions/0023."""
@@ -34,6 +34,11 @@ _SIZES: Final = ((16 << 20, 8192), (4 << 20, 4096), (1 << 19, 1024))
 def fitting(size: int) -> TokenizerChoice:
     """What `auto` means for so many bytes of text."""
     return next((TokenizerChoice("bpe", ids) for least, ids in _SIZES if size >= least), TokenizerChoice("bytes"))
+
+
+def most_bytes(kind: str) -> int:
+    """About how much text a vocabulary of this kind is learned from, at most."""
+    return _MOST_OF_KIND.get(kind, MOST_BYTES)
 
 
 def tokenizer_for(dataset: Dataset, settings: DataSettings) -> tuple[Tokenizer, str]:
@@ -47,20 +52,23 @@ def tokenizer_for(dataset: Dataset, settings: DataSettings) -> tuple[Tokenizer, 
     if chosen.kind == AUTO:
         chosen = fitting(dataset.manifest.bytes)
     # Characters are no statistics: one that only the held-out text has must be known all the same.
-    texts = (
-        dataset.texts()
-        if chosen.kind == "char"
-        else training_text(dataset, settings, _MOST_BYTES.get(chosen.kind, MOST_BYTES))
-    )
+    texts = dataset.texts() if chosen.kind == "char" else training_text(dataset, settings, most_bytes(chosen.kind))
     return train_tokenizer(str(chosen), texts), str(chosen)
 
 
 def training_text(dataset: Dataset, settings: DataSettings, most: int = MOST_BYTES) -> Iterator[str]:
     """The text that a vocabulary is learned from, in pieces; about `most` bytes of it."""
-    share = most / max(dataset.manifest.bytes, 1)
-    for document in dataset.documents():
-        for number, (piece, is_held_out) in enumerate(sides(document, settings)):
-            if is_held_out:
-                break
-            if share >= 1 or hash_share(hash_bytes(f"{document.id}:{number}".encode())) < share:
+    trained = (
+        (document.id, (piece for piece, is_held_out in sides(document, settings) if not is_held_out))
+        for document in dataset.documents()
+    )
+    return sampled(trained, dataset.manifest.bytes, most)
+
+
+def sampled(documents: Iterable[tuple[str, Iterable[str]]], size: int, most: int = MOST_BYTES) -> Iterator[str]:
+    """About `most` of the `size` bytes of documents, each an id and its pieces: all, or pieces chosen by hash."""
+    share = most / max(size, 1)
+    for identity, pieces in documents:
+        for number, piece in enumerate(pieces):
+            if share >= 1 or hash_share(hash_bytes(f"{identity}:{number}".encode())) < share:
                 yield piece

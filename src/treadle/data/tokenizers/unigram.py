@@ -48,6 +48,7 @@ _SETTINGS: Final = {
     "bos_id": -1,
     "eos_id": -1,
     "pad_id": -1,
+    "character_coverage": 1.0,
     "hard_vocab_limit": False,
     "max_sentence_length": 4 * _SENTENCE,
     "num_threads": 1,  # more of them add up in another order each time
@@ -79,17 +80,16 @@ class UnigramTokenizer:
     def train(cls, texts: Iterable[str], vocabulary: int = 0) -> Self:
         """Learn at most `vocabulary` ids, the boundary included; the order of the texts makes no difference."""
         trainer = _library().SentencePieceTrainer
-        lines = sorted(_lines(texts))
+        lines = sorted(filter(None, _lines(texts)))
         if not lines:
             raise DataError(NO_TEXT)
         written = io.BytesIO()
         size = vocabulary or VOCABULARIES[cls.kind]
         try:
             trainer.train(
-                sentence_iterator=iter(lines),
+                sentence_iterator=_with_frequent_characters(lines, (size - _BYTES_AND_BOUNDARY) // 2),
                 model_writer=written,
                 vocab_size=size,
-                character_coverage=_coverage(lines, (size - _BYTES_AND_BOUNDARY) // 2),
                 **_SETTINGS,
             )
         except (RuntimeError, OSError) as error:
@@ -160,13 +160,22 @@ def _lines(texts: Iterable[str]) -> Iterator[str]:
                 yield line[start : start + _SENTENCE]
 
 
-def _coverage(lines: Iterable[str], most: int) -> float:
-    """The share of all characters that the `most` frequent ones make up, but no more than is worth it."""
+def _with_frequent_characters(lines: list[str], most: int) -> Iterator[str]:
+    """Lines cut at characters that get no piece of their own: beyond the `most` frequent, or hardly ever there."""
     counts: Counter[str] = Counter()
     for line in lines:
         counts.update(line)
-    kept = sum(count for _, count in counts.most_common(most))
-    return min(_COVERAGE, (kept - 0.5) / max(counts.total(), 1))
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    rest, allowed = counts.total(), (1 - _COVERAGE) * counts.total()
+    kept = set()
+    for character, count in ranked[:most]:
+        if rest <= allowed:
+            break
+        kept.add(character)
+        rest -= count
+    ends = {ord(character): "\n" for character in counts if character not in kept}
+    for line in lines:
+        yield from (part for part in line.translate(ends).split("\n") if part)
 
 
 def _library() -> Any:  # noqa: ANN401 - a module
