@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import math
+import re
 from typing import TYPE_CHECKING, Any
 
 import hydra
@@ -28,6 +30,9 @@ LABELS = {
     "medium": (23e6, 27e6),
     "base": (90e6, 100e6),
 }
+OWN_SIZES = [  # of families that are not gpt
+    (family, name) for family in families().names() for name in options(CONF / "size", family)
+]
 PRESETS = [(group, name) for group in GROUPS for name in options(CONF, group)]
 EXPERIMENTS = options(CONF, EXPERIMENT)
 EVERY = [f"{group}={name}" for group, name in (*PRESETS, *((EXPERIMENT, name) for name in EXPERIMENTS))]
@@ -61,6 +66,22 @@ def test_every_value_of_a_preset_is_in_force_with_its_line(choice: str) -> None:
         for part in dotted.split("."):
             value = value[part]
         assert value == plain(leaf)
+
+
+@pytest.mark.parametrize(("family", "name"), OWN_SIZES)
+def test_a_familys_own_size_has_as_many_parameters_as_its_label_says(family: str, name: str) -> None:
+    settings = compose(Sources(flags=[f"family={family}", f"size={name}"]))
+    count = sum(math.prod(shape) for shape in _shapes(settings).values())
+    label = re.search(r"# ([0-9.]+) M parameters", (CONF / "size" / family / f"{name}.yaml").read_text())
+    assert label is not None
+    assert count / 1e6 == pytest.approx(float(label[1]), rel=0.1)
+
+
+def test_a_familys_own_size_stands_for_the_plain_one() -> None:
+    settings = compose(Sources(flags=["family=rnn", "size=tiny"]))
+    assert settings.choices["size"].name == settings.size == "tiny"
+    assert settings.origins["family.width"].file == "conf/size/rnn/tiny.yaml"
+    assert compose(Sources(flags=["size=tiny"])).origins["family.width"].file == "conf/size/tiny.yaml"
 
 
 def test_all_combinations_of_family_size_and_training_compose() -> None:
@@ -113,7 +134,9 @@ def test_presets_hold_no_interpolation_and_every_file_lies_in_a_known_group() ->
     for path in CONF.rglob("*"):
         if path.is_file():
             assert path.suffix == ".yaml"
-            assert path.parent.name in {*GROUPS, EXPERIMENT} or path == CONF / "settings.yaml"
+            group, *below = path.relative_to(CONF).parts[:-1] or ["", ""]
+            assert group in {*GROUPS, EXPERIMENT} or path == CONF / "settings.yaml"
+            assert not below or group in {"size", ""}
             read_yaml(path, "any")
 
 
@@ -121,9 +144,12 @@ def test_presets_hold_no_interpolation_and_every_file_lies_in_a_known_group() ->
 def test_plain_hydra_composes_the_same_values(choice: str) -> None:
     """The files are ordinary Hydra files; only what another optimizer leaves behind is dropped by our merge."""
     group, _, _name = choice.partition("=")
-    override = f"+{choice}" if group == EXPERIMENT else choice
+    overrides = [f"+{choice}" if group == EXPERIMENT else choice]
+    family = compose(Sources(flags=[choice])).family.name  # type: ignore[attr-defined]
+    if family != "gpt":
+        overrides.append(f"size={family}/small")  # a family's own size; that plain Hydra is to be told
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        composed = OmegaConf.to_container(hydra.compose("settings", overrides=[override]))
+        composed = OmegaConf.to_container(hydra.compose("settings", overrides=overrides))
     settings = compose(Sources(flags=[choice]))
     for key, origin in settings.origins.items():
         if origin.file is not None:

@@ -10,14 +10,16 @@ Precedence, lowest first; a higher layer wins for each single key:
 
 A preset may be chosen in any layer, the highest choice counts, and its values always rank as built-in. A preset sets
 its own section only. `size` is the exception (`# @package _global_`): a size is a shape together with the window, batch
-and rates that fit it, which stand in three sections. No other layer of defaults hides anywhere: `conf/settings.yaml`
-names the presets and sets nothing. Hydra reads the choices and flags and orders the presets (`hydra_reading`; what it
-would say about plain ones is known without it, `plain_reading`); the merging is `tree.merge`, for a value must keep its
-line, and naming another optimizer must not keep the old one's rates.
+and rates that fit it, which stand in three sections; a family may have its own sizes, in `conf/size/FAMILY`. No other
+layer of defaults hides anywhere: `conf/settings.yaml` names the presets and sets nothing. Hydra reads the choices and
+flags and orders the presets (`hydra_reading`; what it would say about plain ones is known without it, `plain_reading`);
+the merging is `tree.merge`, for a value must keep its line, and naming another optimizer must not keep the old one's
+rates.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +30,7 @@ from treadle.base.names import did_you_mean
 from treadle.config import plain_reading
 from treadle.config.layers import Layer, from_tree, read_layer, stacked
 from treadle.config.plain_reading import UnreadableError
-from treadle.config.presets import chosen_presets, laid_over, shown, unknown_preset
+from treadle.config.presets import chosen_presets, files_for_family, laid_over, shown, unknown_preset
 from treadle.config.schema import EXPERIMENT, families, known_keys, section_classes
 from treadle.config.settings import Settings, build
 from treadle.config.tree import (
@@ -96,7 +98,9 @@ def examine(sources: Sources) -> Composition:
     findings = [finding for layer in layers for finding in layer.findings]
     choices, wrong = chosen_presets(layers, sources.conf)
     findings += wrong
-    presets, wrong = _presets(choices, sources.conf)
+    names, wrong = files_for_family(choices, _family_name(layers, choices, sources.conf), sources.conf)
+    findings += wrong
+    presets, wrong = _presets(names, sources.conf)
     findings += wrong
     trees = [presets, *(layer.tree for layer in layers)]
     classes, wrong = _classes(trees)
@@ -194,13 +198,26 @@ def _unreadable(text: str, error: Exception) -> str:
     )
 
 
-def _presets(choices: Mapping[str, Choice], conf: Path) -> tuple[Entry, list[Finding]]:
-    """Lay the chosen presets over each other in Hydra's order; a preset that cannot be read is a finding."""
+def _family_name(layers: Iterable[Layer], choices: Mapping[str, Choice], conf: Path) -> str | None:
+    """The family that these layers will make: the highest `family.name`, else that of the chosen preset."""
+    found = None
+    if "family" in choices:
+        with contextlib.suppress(SourceError):  # found again, and told, when the presets are laid
+            tree = read_yaml(conf / "family" / f"{choices['family'].name}.yaml", BUILT_IN)
+            found = (tree.children or {}).get("name")
+    for layer in layers:
+        keys, named = find(layer.tree, ("family", "name"))
+        found = named if len(keys) == 2 else found
+    return found.value if found is not None and isinstance(found.value, str) else None
+
+
+def _presets(names: Mapping[str, str | None], conf: Path) -> tuple[Entry, list[Finding]]:
+    """Lay the named presets over each other in Hydra's order; a preset that cannot be read is a finding."""
     nothing = Entry({}, Origin(BUILT_IN))
-    names = {group: choice.name for group, choice in choices.items()}
     try:
         for group, name in names.items():  # before Hydra does, whose complaints have no place in our words
-            read_yaml(conf / group / f"{name}.yaml", group, f"conf/{group}/{name}.yaml")
+            if name is not None:
+                read_yaml(conf / group / f"{name}.yaml", group, f"conf/{group}/{name}.yaml")
         order = plain_reading.preset_order(conf, names)
         return laid_over(_hydra().preset_order(conf, names) if order is None else order, conf)
     except SourceError as error:

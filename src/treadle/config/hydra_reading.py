@@ -44,9 +44,9 @@ def read_flag(text: str) -> Flag:
     return Flag(key, value)
 
 
-def preset_order(conf: Path, choices: Mapping[str, str]) -> list[tuple[str, str]]:
+def preset_order(conf: Path, choices: Mapping[str, str | None]) -> list[tuple[str, str]]:
     """The files that the defaults lists name, lowest first, each with the section that it sets."""
-    overrides = [f"{group}={name}" for group, name in choices.items()]
+    overrides = [f"{group}={'null' if name is None else name}" for group, name in choices.items()]
     try:
         with _own_hydra(conf):
             loader = GlobalHydra.instance().config_loader()

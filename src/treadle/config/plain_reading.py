@@ -60,7 +60,7 @@ def read_flag(text: str) -> Flag | None:
     return None
 
 
-def preset_order(conf: Path, choices: Mapping[str, str]) -> list[tuple[str, str]] | None:
+def preset_order(conf: Path, choices: Mapping[str, str | None]) -> list[tuple[str, str]] | None:
     """The files of the chosen presets, lowest first, each with the section that it sets.
 
     None where a preset brings further presets along, or stands in a group that the primary file does not name.

@@ -67,6 +67,26 @@ def unknown_preset(group: str, choice: Choice, conf: Path) -> Finding | None:
     return Finding.at(choice.origin, f"Unknown {group} `{choice.name}` {place}.{near} Known: {', '.join(known)}.")
 
 
+def files_for_family(
+    choices: Mapping[str, Choice], family: str | None, conf: Path
+) -> tuple[dict[str, str | None], list[Finding]]:
+    """Name the file of each chosen preset; a size is a shape, so each family may have its own, in `size/FAMILY/`.
+
+    The plain sizes are those of gpt. A family without sizes gets none; one that lacks the chosen size is a finding.
+    """
+    names: dict[str, str | None] = {group: choice.name for group, choice in choices.items()}
+    size = choices.get("size")
+    if size is None or family in (None, "gpt"):
+        return names, []
+    known = options(conf / "size", family)
+    names["size"] = f"{family}/{size.name}" if size.name in known else None
+    if known and size.name not in known:
+        place = size.origin.place()
+        message = f"The family {family} has no size `{size.name}` {place}. Known: {', '.join(known)}."
+        return names, [Finding.at(size.origin, message)]
+    return names, []
+
+
 def laid_over(files: Iterable[tuple[str, str]], conf: Path) -> tuple[Entry, list[Finding]]:
     """Lay preset files over each other, lowest first; each file comes with the section that it sets.
 

@@ -4,5 +4,11 @@ from __future__ import annotations
 
 from treadle.registry.catalogue import Catalogue
 
-FAMILIES = Catalogue("family", {"gpt": "treadle.models.gpt.family:FAMILY"})
+FAMILIES = Catalogue(
+    "family",
+    {
+        "gpt": "treadle.models.gpt.family:FAMILY",
+        "rnn": "treadle.models.rnn.family:FAMILY",
+    },
+)
 """Names to `Family` objects; listing and getting import neither torch nor numpy."""
