@@ -26,7 +26,26 @@ void ThreadTeam::run(int tasks, Call call, void* context) {
     else bell_.change(prepare);  // Who is asleep need not wake up for this; who is awake does not see it as new.
     take_tasks(0);
     bell_.change([&] { open_ = false; });
-    watch_until([&] { return working_.load(std::memory_order_acquire) == 0; });
+    await_workers();
+}
+
+// A worker may share its core with a busy neighbour: a caller that kept watching would hold the other core, to which the
+// system could move the worker.
+void ThreadTeam::await_workers() {
+    for (int spins = 0; spins < kSpins + kYields; spins++) {
+        if (working_.load(std::memory_order_acquire) == 0) return;
+        pause_briefly(spins);
+    }
+    std::unique_lock<std::mutex> lock(leaving_);
+    left_.wait(lock, [&] { return working_.load(std::memory_order_acquire) == 0; });
+}
+
+void ThreadTeam::leave() {
+    {
+        std::lock_guard<std::mutex> lock(leaving_);
+        if (working_.fetch_sub(1, std::memory_order_release) > 1) return;
+    }
+    left_.notify_one();
 }
 
 void ThreadTeam::take_tasks(int thread) {
@@ -43,7 +62,7 @@ void ThreadTeam::serve(int thread) {
     while (bell_.next(seen, look)) {
         if (!joined) continue;
         take_tasks(thread);
-        working_.fetch_sub(1, std::memory_order_release);
+        leave();
     }
 }
 

@@ -31,11 +31,15 @@ class ThreadTeam {
     void run(int tasks, Call call, void* context);
     void serve(int thread);
     void take_tasks(int thread);
+    void leave();
+    void await_workers();
 
     std::vector<std::thread> workers_;
     JobBell bell_;
     std::atomic<int> next_{0};
     std::atomic<int> working_{0};  // Workers inside the open job.
+    std::mutex leaving_;
+    std::condition_variable left_;
     int tasks_ = 0;
     Call call_ = nullptr;
     void* context_ = nullptr;
