@@ -20,8 +20,10 @@ VERBS_OF_THE_HOUSE = {
     " experiment serve ui mcp export import doctor",
     "config": "show check",
     "tokenizer": "train inspect compare",
+    "flow": "init add edit prioritise reopen remove review-ready start done block pause list show next focus log note"
+    " decide move archive check review board stats import",
     "flow.guard": "init list run check test-first",
-    "flow.ci": "list show run",
+    "flow.ci": "list show run log",
     "jobs": "list show follow log stop discard retry pause resume move prioritise edit prune import-queue",
     "worker": "run status drain stop install",
     "schedule": "add list remove",

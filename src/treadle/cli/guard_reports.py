@@ -57,6 +57,45 @@ def _test_first(report: Report, _: Mapping[str, Any]) -> list[str]:
     return [*lines, *_findings(report), f"{_number(len(report['findings']), 'finding')}."]
 
 
+def _ci_list(report: Report, _: Mapping[str, Any]) -> list[str]:
+    if not report["runs"]:
+        return [f"{report['repository']} has no such runs."]
+    row = "{id:<12} {state:<12} {branch:<16} {commit:<8} {what}"
+    lines = [row.format(id="run", state="state", branch="branch", commit="commit", what="workflow")]
+    for run in report["runs"]:
+        state = run["conclusion"] or run["status"]
+        what = f"{run['workflow']} #{run['number']}  {run['title']}".rstrip()
+        lines.append(row.format(id=run["id"], state=state, branch=run["branch"], commit=run["commit"][:7], what=what))
+    return lines
+
+
+def _ci_show(report: Report, _: Mapping[str, Any]) -> list[str]:
+    run = report["run"]
+    state = run["conclusion"] or run["status"]
+    lines = [f"{run['workflow']} #{run['number']} on {run['branch']} ({run['commit'][:7]}): {state}", f"  {run['url']}"]
+    for job in report["jobs"]:
+        lines.append(f"  {job['conclusion'] or job['status']:<12} {job['name']}")
+        lines += [f"{'':<15}failed: {step}" for step in job["failed_steps"]]
+    return lines
+
+
+def _ci_run(report: Report, _: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{report['workflow']} of {report['repository']} was asked to run on {report['ref']}.",
+        f"Next: treadle flow ci list --workflow {report['workflow']}",
+    ]
+
+
+def _ci_log(report: Report, _: Mapping[str, Any]) -> list[str]:
+    new = _number(len(report["lines"]), "new red run")
+    return [*report["lines"], f"{new} among {_number(report['seen'], 'run')}."]
+
+
+def _nothing(_: Report, __: Mapping[str, Any]) -> list[str]:
+    """A server has said what there was to say, and its output may belong to a protocol."""
+    return []
+
+
 def _findings(report: Report) -> list[str]:
     return [f"{row['path']}: {row['reason']}{_of_commit(row['commit'])}" for row in report["findings"]]
 
@@ -75,4 +114,9 @@ GUARD_VIEWS: dict[str, Callable[[Report, Mapping[str, Any]], list[str]]] = {
     "flow.guard.run": _run,
     "flow.guard.check": _check,
     "flow.guard.test-first": _test_first,
+    "flow.ci.list": _ci_list,
+    "flow.ci.show": _ci_show,
+    "flow.ci.run": _ci_run,
+    "flow.ci.log": _ci_log,
+    "mcp": _nothing,
 }

@@ -76,7 +76,12 @@ def _reasons(node: ast.AST, names: Collection[str]) -> Iterator[str]:
 def _calls(node: ast.Call, names: Collection[str]) -> Iterator[str]:
     called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
     first = node.args[0] if node.args else None
-    if called in _IMPORTERS and isinstance(first, ast.Constant) and is_mocking(str(first.value)):
+    if (
+        called in _IMPORTERS
+        and isinstance(first, ast.Constant)
+        and isinstance(first.value, str)
+        and is_mocking(first.value)
+    ):
         yield f"imports {first.value}"
     if called in {"setattr", "delattr"} and isinstance(node.func, ast.Name) and _root(first) in names:
         yield f"replaces {ast.unparse(node.args[0])} of the product by {called}"

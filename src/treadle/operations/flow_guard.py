@@ -73,7 +73,13 @@ class FirstTestsCheck:
     """Each with `path`, `reason` and `commit`."""
 
 
-@operation("light", noun="flow.guard", needs_workspace=False, examples=("treadle flow guard init",))
+@operation(
+    "light",
+    noun="flow.guard",
+    needs_workspace=False,
+    for_assistants=False,
+    examples=("treadle flow guard init",),
+)
 def init(*, folder: Annotated[Path, "a folder of the tree"] = Path()) -> RoleList:
     """Write a first set of roles to flow/system/roles.toml, to be edited by you. An existing file is left alone."""
     return RoleList(**load("treadle.flow.guard_check:write_roles")(folder))
@@ -84,6 +90,7 @@ def init(*, folder: Annotated[Path, "a folder of the tree"] = Path()) -> RoleLis
     noun="flow.guard",
     verb="list",
     needs_workspace=False,
+    effect="reads",
     examples=("treadle flow guard list", "treadle flow guard list --json"),
 )
 def list_(
@@ -97,6 +104,7 @@ def list_(
     "light",
     noun="flow.guard",
     needs_workspace=False,
+    for_assistants=False,
     examples=(
         "treadle flow guard run --role docs -- make html",
         'treadle flow guard run --role docs --commit "Guide: sampling" -- my-assistant "write the guide"',
@@ -154,6 +162,7 @@ def check(
     noun="flow.guard",
     verb="test-first",
     needs_workspace=False,
+    for_assistants=False,
     examples=(
         "treadle flow guard test-first --range origin/main..HEAD",
         'treadle flow guard test-first --range HEAD --command "python -m pytest -q"',
