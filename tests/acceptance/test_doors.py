@@ -30,27 +30,35 @@ def shown_until(process, text):
     return shown
 
 
-def test_one_interrupt_keeps_the_work_and_shows_the_run_once(fed):
-    process, _, shown = training(fed)
-    time.sleep(0.5)
+def test_an_interrupt_leaves_the_job_running_and_says_how_to_come_back(fed):
+    process, pid, shown = training(fed)
     process.send_signal(signal.SIGINT)
     shown += process.communicate(timeout=60)[0]
     assert process.returncode == 130
-    assert "Stopped at step" in shown
+    assert "Job 2 goes on in the background; nothing is lost." in shown
+    assert "treadle jobs follow 2" in shown
     assert shown.count("Training `bard`") == 1, shown
     assert "Traceback" not in shown
+    assert fed.json("jobs", "show", 2)["job"]["state"] == "running"
+    os.kill(pid, 0)
+    fed.run("jobs", "stop", 2)
+    followed = fed.run("jobs", "follow", 2, code=130)
+    assert "Stopped at step" in followed.stdout
+    assert followed.stderr.count("Training `bard`") == 1, "what was shown before is shown again"
     assert fed.json("show", "bard")["steps"] > 0
 
 
-def test_two_interrupts_end_at_once(fed):
-    process, run, _ = training(fed)
-    os.kill(run, signal.SIGSTOP)  # it cannot answer the first
-    process.send_signal(signal.SIGINT)
-    shown_until(process, "Stopping at the next step")
+def test_with_json_an_interrupt_is_json_too(fed):
+    process = fed.start("train", "bard", "--minutes", "5", *QUICK, "--json")
+    while not list((fed.folder / "models").glob("bard/history/*")):
+        time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     shown = process.communicate(timeout=60)[0]
     assert process.returncode == 130
-    assert shown == "Ended at once; what was kept before stays. The same command goes on from there.\n"
+    answer = json.loads(shown[shown.index("{") :])
+    assert (answer["ok"], answer["kind"], answer["exit_code"]) == (False, "Interrupted", 130)
+    fed.run("jobs", "stop", 2)
+    fed.run("jobs", "follow", 2, code=130)
 
 
 @pytest.mark.parametrize(

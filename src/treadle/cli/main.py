@@ -24,11 +24,11 @@ _ORDER = ("init", "new", "feed", "train", "sample", "evaluate", "show", "list", 
 """The verbs as a first hour meets them; others follow."""
 _NOUNS = {
     "config": "Show and check settings.",
-    "tokenizer": "Learn vocabularies, look into them, compare them.",
     "flow": "Keep notes, tasks and logs in plain Markdown.",
     "flow.ci": "See and start the runs of GitHub Actions.",
     "flow.guard": "Hold an assistant to the paths, commands and gates of its role.",
     "jobs": "See and change what is queued, runs, and has ended.",
+    "tokenizer": "Learn vocabularies, look into them, compare them.",
     "worker": "See and control the process that carries out jobs.",
 }
 """One phrase for each noun that groups verbs; one with a dot stands inside the other."""

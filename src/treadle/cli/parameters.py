@@ -74,6 +74,9 @@ def _option(parameter: Parameter) -> click.Parameter:
     inner = _without_none(parameter.type)
     if inner is bool:
         return click.Option([flag, parameter.name], is_flag=True, default=parameter.default, help=_help(parameter.help))
+    if typing.get_origin(inner) is list:
+        many = _click_type(typing.get_args(inner)[0])
+        return click.Option([flag, parameter.name], type=many, multiple=True, help=_help(parameter.help))
     return click.Option(
         [flag, parameter.name],
         type=_click_type(inner),

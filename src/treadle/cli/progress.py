@@ -24,7 +24,7 @@ _WIDE = 98
 
 
 class Display:
-    """Shows the events of one run. The first Ctrl-C is answered by `note`."""
+    """Shows the events of one job."""
 
     def __init__(self, *, quiet: bool) -> None:
         """Show nothing if `quiet`; what is shown goes to standard error, so that answers can be piped."""
@@ -52,10 +52,6 @@ class Display:
         if view is not None:
             view(event.data)
 
-    def note(self, message: str) -> None:
-        """Print a line that stays."""
-        self._line(message, style="yellow")
-
     def _on_reading(self, data: dict[str, Any]) -> None:
         read, refused = data.get("read", 0), data.get("refused", 0)
         self._live(f"reading  {read:,} documents, {units.size(data.get('bytes', 0))}, {refused:,} refused")
@@ -66,6 +62,9 @@ class Display:
             f"{units.count(data['targets'])} tokens, {units.count(data['held_out_targets'])} held out."
         )
 
+    def _on_queued(self, data: dict[str, Any]) -> None:
+        self._line(f"Job {data['job']} waits: {data['message']}.", style="yellow")
+
     def _on_note(self, data: dict[str, Any]) -> None:
         self._line(data["message"])
 
@@ -74,7 +73,7 @@ class Display:
             self._line(data["message"])
             return
         plan = data["plan"]
-        self._line(f"{data['message']} Ctrl-C stops and keeps what it learned.")
+        self._line(f"{data['message']} Ctrl-C leaves it running in the background.")
         details = ", ".join(f"{key} {value}" for key, value in plan.items() if isinstance(value, str | int))
         self._line(f"  {details}", style="dim")
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import shlex
 import textwrap
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from treadle.base import units
-from treadle.base.errors import NotFoundError
+from treadle.cli.flow_reports import FLOW_VIEWS
+from treadle.cli.guard_reports import GUARD_VIEWS
+from treadle.cli.places import near, place_flag
+from treadle.cli.queue_reports import QUEUE_VIEWS, other
 from treadle.cli.tokenizer_reports import TOKENIZER_VIEWS
-from treadle.store.workspace import find_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +26,7 @@ _VALUE_WIDTH = 18
 
 def show_report(name: str, report: Report, arguments: Mapping[str, Any]) -> None:
     """Print the answer of the operation called `name`."""
-    for line in _VIEWS[name](report, arguments):
+    for line in _VIEWS.get(name, other)(report, arguments):
         click.echo(line)
 
 
@@ -135,7 +135,7 @@ def _demo(report: Report, _: Mapping[str, Any]) -> list[str]:
         grown = f"{first['real_words']:.0%} at step {first['step']:,}, {last['real_words']:.0%} now."
         lines += ["", f"Real words in samples: {grown}"]
     command = os.environ.get("TREADLE_COMMAND", "treadle")
-    place = "" if _is_found(report["folder"]) else f" --workspace {shlex.quote(_near(report['folder'], {}))}"
+    place = place_flag(report["folder"])
     verbs = {
         "another sample": f'sample {report["model"]} --prompt "JULIET:"',
         "make it better": f"train {report['model']} --minutes 5",
@@ -144,14 +144,6 @@ def _demo(report: Report, _: Mapping[str, Any]) -> list[str]:
     }
     lines += [f"Everything lies in {report['folder']}", "Go on:"]
     return lines + [f"  {what:<30} {command} {verb}{place}" for what, verb in verbs.items()]
-
-
-def _is_found(folder: str) -> bool:
-    """Whether a command without `--workspace` comes to this one."""
-    try:
-        return str(find_workspace().root) == folder
-    except NotFoundError:
-        return False
 
 
 def _evaluate(report: Report, _: Mapping[str, Any]) -> list[str]:
@@ -201,20 +193,11 @@ def _settings(rows: Sequence[Mapping[str, Any]], arguments: Mapping[str, Any]) -
 def _origin(origin: str, arguments: Mapping[str, Any]) -> str:
     """An origin with its path shortened: `model, /…/lab/models/m-1/model.yaml:35`."""
     said, comma, path = origin.rpartition(", ")
-    return f"{said}{comma}{_near(path, arguments)}" if path.startswith("/") else origin
+    return f"{said}{comma}{near(path, arguments)}" if path.startswith("/") else origin
 
 
 def _source(source: str, arguments: Mapping[str, Any]) -> str:
-    return _near(source, arguments)
-
-
-def _near(path: str, arguments: Mapping[str, Any]) -> str:
-    """The shortest name of a path: below the current folder, the workspace or the home folder."""
-    names = [path]
-    for base, mark in ((str(Path.cwd()), ""), (arguments.get("root"), ""), (str(Path.home()), "~/")):
-        if base and path.startswith(f"{base.rstrip('/')}/"):
-            names.append(mark + path[len(base.rstrip("/")) + 1 :])
-    return min(names, key=len)
+    return near(source, arguments)
 
 
 def _number(value: int, noun: str) -> str:
@@ -236,6 +219,9 @@ def _shape(report: Report) -> str:
 
 
 _VIEWS: dict[str, Callable[[Report, Mapping[str, Any]], list[str]]] = {
+    **QUEUE_VIEWS,
+    **GUARD_VIEWS,
+    **FLOW_VIEWS,
     **TOKENIZER_VIEWS,
     "init": _init,
     "new": _new,

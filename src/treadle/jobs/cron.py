@@ -83,9 +83,7 @@ def parse_cron(text: str) -> Cron:
             f"`{text}` is not a time for a schedule: give five fields (minute, hour, day, month, weekday) such as "
             "`0 3 * * mon-fri`, or one of " + ", ".join(_NICKNAMES) + "."
         )
-    minutes, hours, days, months, weekdays = (
-        _field(word, *field) for word, field in zip(words, _FIELDS, strict=True)
-    )
+    minutes, hours, days, months, weekdays = (_field(word, *field) for word, field in zip(words, _FIELDS, strict=True))
     return Cron(
         text.strip(),
         minutes,

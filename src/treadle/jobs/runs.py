@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from treadle.store.workspace import WorkspaceFolder
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # twenty times as fast, where PyYAML was built with it
+_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class RunFolder:
     def spec(self) -> dict[str, Any]:
         """What was asked: `kind`, `payload`, `created`, and `settings` once the recipe has resolved them."""
         try:
-            spec = yaml.safe_load((self.path / "spec.yaml").read_text(encoding="utf-8"))
+            spec = yaml.load((self.path / "spec.yaml").read_text(encoding="utf-8"), _Loader)  # noqa: S506 - it is a safe one
         except (OSError, yaml.YAMLError) as error:
             raise DataError(f"The request of run {self.id} cannot be read ({error}).") from error
         if not isinstance(spec, dict) or not isinstance(spec.get("kind"), str):
@@ -62,7 +66,7 @@ class RunFolder:
 
     def write_spec(self, spec: Mapping[str, Any]) -> None:
         """Replace the request, for instance to add the resolved settings with their origins."""
-        write_text(self.path / "spec.yaml", yaml.safe_dump(dict(spec), sort_keys=False, allow_unicode=True))
+        write_text(self.path / "spec.yaml", _yaml(spec))
 
     def result(self) -> dict[str, Any] | None:
         """How it ended (`outcome`, and `value` or `error`), or None while it has not."""
@@ -73,17 +77,39 @@ class RunFolder:
         """Record the end; the last thing a run's process does."""
         write_json(self.path / "result.json", dict(result))
 
+    def forget_result(self, *outcomes: str) -> None:
+        """Remove the result of an earlier attempt, if it has one of `outcomes` or whatever it is, now that it goes on."""
+        result = self.result()
+        if result is not None and (not outcomes or result["outcome"] in outcomes):
+            (self.path / "result.json").unlink()
+
     def process_lives(self) -> bool:
         """Whether the process that carries out this run is there (same pid and same start time)."""
+        return self.process() is not None
+
+    def process(self) -> int | None:
+        """Pid of the process that carries out this run, if it is on this machine and still there."""
         path = self.path / "process.json"
         if not path.exists():
-            return False
+            return None
         facts = read_json(path)
-        return process_start(int(facts["pid"])) == str(facts["started"])
+        pid = int(facts["pid"])
+        here = facts.get("host", socket.gethostname()) == socket.gethostname()
+        return pid if here and process_start(pid) == str(facts["started"]) else None
 
-    def claim(self) -> None:
-        """Write down that this process carries out the run."""
-        write_json(self.path / "process.json", {"pid": os.getpid(), "started": process_start(os.getpid())})
+    def claim(self, fence: int = 0) -> None:
+        """Write down that this process carries out the run, in the attempt of number `fence`.
+
+        The process of an earlier attempt must not keep anything from now on.
+        """
+        write_json(self.path / "fence.json", {"fence": fence})
+        facts = {"host": socket.gethostname(), "pid": os.getpid(), "started": process_start(os.getpid())}
+        write_json(self.path / "process.json", facts)
+
+    def fence(self) -> int:
+        """Number of the attempt that the run belongs to; 0 before the first."""
+        path = self.path / "fence.json"
+        return int(read_json(path)["fence"]) if path.exists() else 0
 
 
 def create_run(workspace: WorkspaceFolder, kind: str, payload: Mapping[str, Any]) -> RunFolder:
@@ -93,8 +119,12 @@ def create_run(workspace: WorkspaceFolder, kind: str, payload: Mapping[str, Any]
     spec = {"kind": kind, "payload": dict(payload)}
     with new_folder(final) as folder:
         (folder / "outputs").mkdir()
-        (folder / "spec.yaml").write_text(yaml.safe_dump(spec, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        (folder / "spec.yaml").write_text(_yaml(spec), encoding="utf-8")
     return RunFolder(final)
+
+
+def _yaml(spec: Mapping[str, Any]) -> str:
+    return str(yaml.dump(dict(spec), Dumper=_Dumper, sort_keys=False, allow_unicode=True))
 
 
 def find_run(workspace: WorkspaceFolder, identity: str) -> RunFolder:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from treadle.base.names import did_you_mean
 from treadle.operations.arguments import python_arguments, python_signature
+from treadle.operations.heavy import call, facts
 from treadle.operations.operation import operations
 from treadle.store.workspace import WorkspaceFolder, create_workspace, find_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from treadle.jobs.executors.subprocess import SubprocessRun
+    from treadle.jobs.handle import QueuedJob
     from treadle.operations.operation import Operation
     from treadle.telemetry.events import Event
 
@@ -22,9 +23,10 @@ class Workspace:
     """A workspace and everything that can be done in it.
 
     Each operation is a method: `Workspace("lab").train("bard", minutes=3)`; an operation of a noun is
-    `noun_verb`, such as `config_show`. Light operations return a report. Heavy ones wait for their run and return
-    what came of it as a dict; `on_event` sees each event meanwhile. Interactive ones (`sample`) return their result;
-    settings may be given as keywords: `sample("bard", prompt="ROMEO:", temperature=0.7)`.
+    `noun_verb`, such as `config_show`. Light operations return a report. Heavy ones queue a job, wait for it and
+    return what came of it as a dict; `on_event` sees each event meanwhile. An interrupted wait loses nothing: the job
+    goes on, and `jobs_follow` comes back to it; with `detach=True` there is no wait. Interactive ones (`sample`) return
+    their result; settings may be given as keywords: `sample("bard", prompt="ROMEO:", temperature=0.7)`.
     """
 
     def __init__(self, folder: str | Path | None = None) -> None:
@@ -59,27 +61,29 @@ def _methods() -> dict[str, Operation]:
 
 
 def _method(entry: Operation, folder: WorkspaceFolder) -> Callable[..., Any]:
-    def call(*positional: Any, **named: Any) -> Any:  # noqa: ANN401 - each operation has its own types
+    def method(*positional: Any, **named: Any) -> Any:  # noqa: ANN401 - each operation has its own types
         on_event = named.pop("on_event", None) if entry.kind != "light" else None
         arguments = python_arguments(entry, positional, named)
-        answer = entry.function(*([folder] if entry.needs_workspace else []), **arguments)
-        if entry.kind == "heavy":
-            return _waited(answer, on_event)
+        answer = call(entry, folder, arguments)
+        if entry.kind in {"heavy", "following"}:
+            return _waited(answer, on_event, detach=arguments.get("detach", False))
         return _gathered(answer, on_event) if entry.kind == "interactive" else answer
 
-    call.__name__ = entry.method
-    call.__doc__ = entry.description
-    setattr(call, "__signature__", python_signature(entry))  # noqa: B010 - what `inspect` and `help` ask for
-    return call
+    method.__name__ = entry.method
+    method.__doc__ = entry.description
+    setattr(method, "__signature__", python_signature(entry))  # noqa: B010 - what `inspect` and `help` ask for
+    return method
 
 
-def _waited(run: SubprocessRun, on_event: Callable[[Event], None] | None) -> dict[str, Any]:
-    """Follow a run to its end. Whatever goes wrong here, an interruption too, the run does not stay behind."""
-    with run:
-        for event in run.events():
+def _waited(job: QueuedJob, on_event: Callable[[Event], None] | None, *, detach: bool) -> dict[str, Any]:
+    """Follow a job to its end. Whatever goes wrong here, an interruption too, the job goes on."""
+    with job:
+        if detach:
+            return facts(job)
+        for event in job.events():
             if event is not None and on_event is not None:
                 on_event(event)
-        return run.wait()
+        return job.answer()
 
 
 def _gathered(events: Iterator[Event], on_event: Callable[[Event], None] | None) -> dict[str, Any]:

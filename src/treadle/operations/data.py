@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import shutil
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from treadle.base.files import disk_errors
-from treadle.jobs.executors.subprocess import PreparedChild, SubprocessRun
-from treadle.jobs.runs import RunFolder, create_run
+from treadle.jobs.presence import announce
+from treadle.jobs.request import JobRequest
+from treadle.operations.heavy import model_job
 from treadle.operations.operation import operation
+from treadle.registry.catalogue import load
 from treadle.store.models import ModelCards
 from treadle.store.workspace import WorkspaceFolder
+
+if TYPE_CHECKING:
+    from treadle.jobs.runs import RunFolder
 
 STDIN_FILE = "stdin.txt"
 """Name of the file, among a run's outputs, that holds what came on standard input."""
@@ -43,28 +48,31 @@ def feed(
     workspace: WorkspaceFolder,
     model: Annotated[str, "name of the model"],
     paths: Annotated[list[Path], "text files, Markdown, zip archives, folders of these; - = standard input"],
-) -> SubprocessRun:
+) -> JobRequest:
     """Give a model something to learn from. Files are read once; what is refused is listed with its reason.
 
     Reading does not train: `treadle train MODEL` does.
     """
     card = ModelCards(workspace).get(model)
-    with PreparedChild("feed") as child:
-        payload = FeedPayload(card.id, tuple(str(path.expanduser().absolute()) for path in paths))
-        run = create_run(workspace, "feed", asdict(payload))
-        if _STDIN in paths:
-            _spool(run, payload, paths.index(_STDIN))
-        return child.carry_out(run)
+    announce(workspace, "feed")
+    payload = FeedPayload(card.id, tuple(str(path.expanduser().absolute()) for path in paths))
+    run: RunFolder | None = None
+    if _STDIN in paths:
+        run = load("treadle.jobs.runs:create_run")(workspace, "feed", asdict(payload))
+        payload = _spool(run, payload, paths.index(_STDIN))
+    return model_job(workspace, "feed", asdict(payload), lane="light", run=run)
 
 
-def _spool(run: RunFolder, payload: FeedPayload, place: int) -> None:
+def _spool(run: RunFolder, payload: FeedPayload, place: int) -> FeedPayload:
     """Keep what comes on standard input as a file of the run, piece by piece; it is read as one document."""
     text = run.outputs / STDIN_FILE
     try:
         with disk_errors(text), text.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
         named = (*payload.paths[:place], str(text), *payload.paths[place + 1 :])
-        run.write_spec({**run.spec(), "payload": {**asdict(payload), "paths": named}})
+        spooled = replace(payload, paths=named)
+        run.write_spec({**run.spec(), "payload": asdict(spooled)})
     except BaseException:
         shutil.rmtree(run.path)  # nothing began
         raise
+    return spooled

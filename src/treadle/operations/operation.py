@@ -13,7 +13,7 @@ import pkgutil
 import typing
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from treadle.registry.catalogue import load
 
@@ -21,8 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
-Kind = Literal["light", "heavy", "interactive"]
-"""`light` answers at once; `heavy` starts a run and returns it; `interactive` yields a stream of events."""
+Kind = Literal["light", "heavy", "following", "interactive"]
+"""`light` returns its report; `heavy` returns a `JobRequest`, which doors put into its queue; `following` returns a
+`QueuedJob` that is there already; `interactive` yields a stream of events."""
+
+Effect = Literal["reads", "changes", "removes"]
+"""What calling it does to the workspace; `removes` takes something away that cannot be had back by another call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,18 @@ class Parameter:
         return self.default is inspect.Parameter.empty
 
 
+JOB_OPTIONS: Final = tuple(
+    Parameter(name, type_, default, help_, positional=False, settings=None)
+    for name, type_, default, help_ in (
+        ("detach", bool, False, "do not wait for the job; it goes on in the background"),
+        ("priority", int, 0, "jobs of a higher priority go first in their queue"),
+        ("attempts", int, 1, "how often the job may fail before it is given up"),
+        ("after", list[int], [], "id of a job that must be done first; may be repeated"),
+    )
+)
+"""What every heavy operation takes besides its own parameters; doors act on it, the operation does not see it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One entry of the table."""
@@ -63,6 +79,9 @@ class Operation:
     function: Callable[..., Any]
     needs_workspace: bool
     examples: tuple[str, ...]
+    effect: Effect = "changes"
+    for_assistants: bool = True
+    """Whether assistants may be offered it; false for what starts servers and programs."""
 
     @property
     def name(self) -> str:
@@ -75,6 +94,11 @@ class Operation:
         return self.name.replace(".", "_").replace("-", "_")
 
     @property
+    def takes_workspace(self) -> bool:
+        """Whether the function has a parameter `workspace`; one that does not need it may be called with None."""
+        return "workspace" in inspect.signature(self.function).parameters
+
+    @property
     def summary(self) -> str:
         """First sentence of the docstring."""
         return (inspect.getdoc(self.function) or "").split("\n\n")[0].replace("\n", " ")
@@ -85,7 +109,7 @@ class Operation:
         return inspect.getdoc(self.function) or ""
 
     def parameters(self) -> list[Parameter]:
-        """The parameters after `workspace`, with their types resolved."""
+        """The parameters after `workspace`, with their types resolved; those of every job at the end."""
         hints = typing.get_type_hints(self.function, include_extras=True)
         found = []
         for name, parameter in inspect.signature(self.function).parameters.items():
@@ -105,7 +129,7 @@ class Operation:
                     settings=next((extra for extra in extras if isinstance(extra, SettingsSection)), None),
                 )
             )
-        return found
+        return [*found, *JOB_OPTIONS] if self.kind == "heavy" else found
 
     def request_schema(self) -> dict[str, Any]:
         """JSON schema of the request, as the HTTP door and assistants see it."""
@@ -130,12 +154,15 @@ def operation(
     verb: str | None = None,
     needs_workspace: bool = True,
     examples: tuple[str, ...] = (),
+    effect: Effect = "changes",
+    for_assistants: bool = True,
 ) -> Callable[[_Function], _Function]:
     """Enter a function in the table. The verb is its name unless given; `examples` are whole command lines."""
 
     def enter(function: _Function) -> _Function:
         name = verb or function.__name__.removesuffix("_").replace("_", "-")
-        setattr(function, "__operation__", Operation(noun, name, kind, function, needs_workspace, examples))  # noqa: B010
+        entry = Operation(noun, name, kind, function, needs_workspace, examples, effect, for_assistants)
+        setattr(function, "__operation__", entry)  # noqa: B010
         return function
 
     return enter

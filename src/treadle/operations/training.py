@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from treadle.base.errors import UsageError
-from treadle.jobs.executors.subprocess import PreparedChild, SubprocessRun
-from treadle.jobs.runs import create_run
+from treadle.jobs.presence import announce
+from treadle.jobs.request import JobRequest
+from treadle.operations.heavy import model_job
 from treadle.operations.operation import operation
 from treadle.registry.catalogue import load
 from treadle.store.models import ModelCards
@@ -57,17 +58,18 @@ def train(
     steps: Annotated[int | None, "train until the model has made this many steps in all"] = None,
     minutes: Annotated[float | None, "train for this long"] = None,
     config: Annotated[Path | None, "YAML file of settings for this run (see the guide, Configuration)"] = None,
-) -> SubprocessRun:
+) -> JobRequest:
     """Train a model on what it was fed. Without a length it trains for one budget that suits its size.
 
-    An interrupted training goes on from its last checkpoint; Ctrl-C keeps what was learned.
+    The training is a job in the model's queue: Ctrl-C leaves it running, and `treadle jobs follow` comes back to it.
+    An interrupted training goes on from its last checkpoint.
     """
     card = ModelCards(workspace).get(model)
     unit, amount = _length(epochs, steps, minutes)
-    with PreparedChild("train") as child:
-        settings = load("treadle.recipes.settings:settings_of_run")(workspace, card, overrides, config)
-        payload = TrainPayload(card.id, unit, amount, settings)
-        return child.carry_out(create_run(workspace, "train", asdict(payload)))
+    announce(workspace, "train")
+    settings = load("treadle.recipes.settings:settings_of_run")(workspace, card, overrides, config)
+    payload = TrainPayload(card.id, unit, amount, settings)
+    return model_job(workspace, "train", asdict(payload), lane="heavy", follows=("feed",))
 
 
 @operation("heavy", examples=("treadle evaluate bard", "treadle evaluate bard --checkpoint latest --json"))
@@ -77,13 +79,13 @@ def evaluate(
     overrides: Annotated[list[str], "settings as key=value, for this run"] = [],  # noqa: B006 - never changed
     *,
     checkpoint: Annotated[str | int, "checkpoint: best, latest, or a step number"] = "best",
-) -> SubprocessRun:
+) -> JobRequest:
     """Measure a model on all of its held-out data: loss in nats per token, perplexity, bits per byte."""
     card = ModelCards(workspace).get(model)
-    with PreparedChild("evaluate") as child:
-        settings = load("treadle.recipes.settings:settings_of_run")(workspace, card, overrides, None)
-        payload = EvaluatePayload(card.id, str(checkpoint), settings)
-        return child.carry_out(create_run(workspace, "evaluate", asdict(payload)))
+    announce(workspace, "evaluate")
+    settings = load("treadle.recipes.settings:settings_of_run")(workspace, card, overrides, None)
+    payload = EvaluatePayload(card.id, str(checkpoint), settings)
+    return model_job(workspace, "evaluate", asdict(payload), lane="light")
 
 
 def _length(

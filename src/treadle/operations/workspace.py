@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from treadle.base.errors import UsageError
-from treadle.jobs.executors.subprocess import SubprocessRun
+from treadle.jobs.request import JobRequest
 from treadle.operations.data import feed
 from treadle.operations.models import new
 from treadle.operations.operation import operation
@@ -60,7 +60,7 @@ def demo(
     folder: Annotated[Path, "workspace to make or to go on in"] = Path("demo"),
     *,
     minutes: Annotated[float, "how long to train"] = 1.0,
-) -> SubprocessRun:
+) -> JobRequest:
     """See it work: make a workspace, feed a model the plays of Shakespeare, train it, read what it writes.
 
     Run again, it goes on with the same model.
@@ -72,7 +72,7 @@ def demo(
     if all(card.name != DEMO_MODEL for card in ModelCards(workspace).all()):
         new(workspace, DEMO_MODEL, list(load("treadle.recipes.demo:SETTINGS")), size="tiny", tokenizer="char")
     text: Path = load("treadle.data.bundled.texts:bundled_text")("shakespeare")
-    with feed(workspace, DEMO_MODEL, [text]) as feeding:
+    with feed(workspace, DEMO_MODEL, [text]).submit() as feeding:
         feeding.wait()
     return train(workspace, DEMO_MODEL, minutes=minutes)
 

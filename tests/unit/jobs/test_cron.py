@@ -17,7 +17,7 @@ def berlin(monkeypatch):
 
 
 def at(text):
-    return time.mktime(dt.datetime.strptime(text, "%Y-%m-%d %H:%M").timetuple()[:8] + (-1,))  # noqa: DTZ007
+    return time.mktime((*dt.datetime.strptime(text, "%Y-%m-%d %H:%M").timetuple()[:8], -1))  # noqa: DTZ007
 
 
 def shown(moment):
@@ -71,4 +71,3 @@ def test_text_that_is_no_time_is_refused_with_an_example(text):
 def test_a_day_that_does_not_exist_is_said_to_be_none():
     with pytest.raises(UsageError, match="no day that exists"):
         parse_cron("0 0 31 2 *").next_after(at("2026-11-22 00:00"))
-

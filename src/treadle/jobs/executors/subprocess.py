@@ -1,41 +1,34 @@
-"""A run in a child process of its own group, on this machine."""
+"""One attempt of a job in a process of its own group, seen from the worker that started it."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any, Self
-
-from treadle.base.errors import TreadleError
-from treadle.telemetry.events import EventFollower
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from treadle.jobs.job import Claim
     from treadle.jobs.runs import RunFolder
-    from treadle.telemetry.events import Event
+
+GRACE_SECONDS = 60.0
+"""How long a process that was asked to stop may take to reach its next step boundary and keep its work."""
+SPARE_SECONDS = 15.0
+"""How long a process that was started ahead waits for its job."""
 
 
-class RunFailedError(TreadleError):
-    """A run ended without doing what was asked."""
-
-    def __init__(self, message: str, exit_code: int = 1, kind: str = "RunFailed") -> None:
-        """Carry the run's own message, exit code and kind of error."""
-        super().__init__(message)
-        self.exit_code = exit_code
-        self.kind = kind
-
-
-class PreparedChild:
-    """A child process that imports what a kind of job needs while the request is still being worked out.
-
-    Use it as a context: a child that was given no run by the end goes away without a trace.
-    """
+class Spare:
+    """A process that imports what a kind of job needs before the job is there."""
 
     def __init__(self, kind: str) -> None:
-        """Start the process; it waits for a run."""
+        """Start the process; it waits for its orders."""
+        self.kind = kind
+        self.began = time.monotonic()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "treadle.jobs.child", kind, str(os.getpid())],
             stdin=subprocess.PIPE,
@@ -43,82 +36,102 @@ class PreparedChild:
             start_new_session=True,
         )
 
-    def __enter__(self) -> Self:
-        return self
+    @property
+    def stale(self) -> bool:
+        """Whether it has waited for too long, or died."""
+        return time.monotonic() - self.began > SPARE_SECONDS or self._process.poll() is not None
 
-    def __exit__(self, *_: object) -> None:
+    def dismiss(self) -> None:
+        """Send it away without orders."""
         if self._process.stdin is not None:
             self._process.stdin.close()
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        self._process.wait()
 
-    def carry_out(self, run: RunFolder) -> SubprocessRun:
-        """Let the child carry out `run`; from now on what it prints goes to the run's log."""
+    @property
+    def pid(self) -> int:
+        """The process, which leads its own group."""
+        return self._process.pid
+
+    def carry_out(self, claim: Claim, run: RunFolder, grace_seconds: float = GRACE_SECONDS) -> Attempt:
+        """Let it carry out a claimed job in `run`'s folder; asked to stop, it has `grace_seconds` to do so."""
+        job = claim.job
+        order = {"run": str(run.path), "kind": job.kind, "payload": job.payload, "fence": claim.fence}
         if self._process.stdin is None:
-            raise AssertionError("the child was started without a pipe")
-        try:
-            self._process.stdin.write(os.fsencode(run.path) + b"\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            pass  # the child has died; `wait` says so
-        return SubprocessRun(run, self._process)
+            raise AssertionError("the process was started without a pipe")
+        with contextlib.suppress(BrokenPipeError), self._process.stdin as pipe:  # it has died; `poll` says so
+            pipe.write(json.dumps(order).encode() + b"\n")
+        return Attempt(claim, run, self._process, grace_seconds)
 
 
-class SubprocessRun:
-    """A run in progress, seen from the process that started it.
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an attempt ended."""
 
-    As a context it does not outlive an exception: the run is asked to stop, and is waited for.
-    """
+    outcome: Literal["done", "failed", "stopped", "died"]
+    value: dict[str, Any]
+    """What the recipe returned; for a failure `error`, `kind`, `exit_code`; for a death `error`."""
 
-    def __init__(self, run: RunFolder, process: subprocess.Popen[bytes]) -> None:
-        """Follow `run`, which `process` carries out."""
+
+class Attempt:
+    """A process at work on a job."""
+
+    def __init__(self, claim: Claim, run: RunFolder, process: subprocess.Popen[bytes], grace_seconds: float) -> None:
+        """Watch `process`, which carries out `claim`'s job in `run`'s folder."""
+        self.claim = claim
         self.run = run
+        self.asked: float | None = None
         self._process = process
-        self._follower = EventFollower(run.events)
+        self._grace_seconds = grace_seconds
+        self._ending: Ending | None = None
 
-    def __enter__(self) -> Self:
-        return self
+    @property
+    def pid(self) -> int:
+        """The process, which leads its own group."""
+        return self._process.pid
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            return
-        self.stop()
-        try:
-            with contextlib.suppress(TreadleError):  # what is already on its way to the caller matters more
-                self.wait()
-        except KeyboardInterrupt:
-            self.kill()
-
-    def events(self) -> Iterator[Event | None]:
-        """Yield the run's events until its process ends; None whenever nothing is new.
-
-        Called again after an interruption, it goes on behind the last event that was yielded.
-        """
-        yield from self._follower.follow(lambda: self._process.poll() is None)
-
-    def stop(self) -> None:
-        """Ask the run to keep what it has and stop at its next step boundary."""
-        if self._process.poll() is None:
-            self._process.terminate()
+    def ask_to_stop(self) -> None:
+        """Ask the process to keep what it has and end at its next step boundary."""
+        if self.asked is None:
+            self.asked = time.monotonic()
+            if self._process.poll() is None:
+                self._process.terminate()
 
     def kill(self) -> None:
-        """End the run's process at once; its last checkpoint stays."""
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
+        """End the process and all that it has started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
 
-    def wait(self) -> dict[str, Any]:
-        """Wait for the end; return what the recipe returned, with `run` and `outcome` added.
-
-        Raises `RunFailedError` with the run's message; a process that vanished is said to have died, not to have
-        failed.
-        """
+    def poll(self) -> Ending | None:
+        """How it has ended, or None while it works; one that does not stop in time is killed."""
+        if self._ending is not None:
+            return self._ending
+        if os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            if self.asked is not None and time.monotonic() - self.asked > self._grace_seconds:
+                self.kill()
+            return None
+        self.kill()  # what it may have left behind in its group, whose number is not free before the next line
         code = self._process.wait()
-        result = self.run.result()
-        if result is None:
-            reason = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-            raise RunFailedError(
-                f"Run {self.run.id} {reason} before it could finish. Its log is {self.run.log}; "
-                "run the command again to go on from the last checkpoint."
-            )
-        if result["outcome"] == "failed":
-            raise RunFailedError(result["error"], result["exit_code"], result.get("kind", "RunFailed"))
-        return {"run": self.run.id, "outcome": result["outcome"], **result["value"]}
+        self._ending = ending_of(self.run) or Ending("died", {"error": _death(code)})
+        return self._ending
+
+
+def ending_of(run: RunFolder) -> Ending | None:
+    """What the run's result file says, if there is one."""
+    result = run.result()
+    if result is None:
+        return None
+    if result["outcome"] == "failed":
+        return Ending("failed", {key: result[key] for key in ("error", "kind", "exit_code") if key in result})
+    return Ending("done" if result["outcome"] == "done" else "stopped", result["value"])
+
+
+def _death(code: int) -> str:
+    if code >= 0:
+        return f"Its process ended with exit code {code} before it could finish."
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return f"Its process was ended by {name} before it could finish."

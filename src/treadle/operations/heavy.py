@@ -1,0 +1,69 @@
+"""From a heavy operation to a job in a queue; what doors need to call operations of every kind alike."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from treadle.operations.operation import JOB_OPTIONS
+from treadle.registry.catalogue import load
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from treadle.jobs.handle import QueuedJob
+    from treadle.jobs.job import Lane
+    from treadle.jobs.request import JobRequest
+    from treadle.jobs.runs import RunFolder
+    from treadle.operations.operation import Operation
+    from treadle.store.workspace import WorkspaceFolder
+
+
+def model_job(
+    workspace: WorkspaceFolder,
+    kind: str,
+    payload: dict[str, Any],
+    *,
+    lane: Lane,
+    run: RunFolder | None = None,
+    follows: tuple[str, ...] = (),
+) -> JobRequest:
+    """A request for the queue of the model that `payload` names by its id."""
+    request: JobRequest = load("treadle.jobs.request:JobRequest")(
+        workspace, f"model:{payload['model']}", kind, payload, lane, run, follows
+    )
+    return request
+
+
+def call(entry: Operation, workspace: WorkspaceFolder | None, arguments: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    """Call an operation as its kind demands.
+
+    A light one returns its report, an interactive one its stream of events, a heavy or following one a `QueuedJob`,
+    whose `events` and `answer` tell the rest. Of a job that is to be left alone (`detach`) return `facts`.
+    """
+    options = {parameter.name for parameter in JOB_OPTIONS} if entry.kind == "heavy" else set()
+    own = {name: value for name, value in arguments.items() if name not in options}
+    answer = entry.function(*([workspace] if entry.takes_workspace else []), **own)
+    if entry.kind != "heavy":
+        return answer
+    chosen = load("treadle.jobs.request:JobOptions")(
+        priority=arguments.get("priority", 0),
+        attempts=arguments.get("attempts", 1),
+        after=tuple(arguments.get("after", ())),
+    )
+    request: JobRequest = answer
+    return request.submit(chosen)
+
+
+def facts(job: QueuedJob) -> dict[str, Any]:
+    """What to tell of a job that goes on by itself, after seeing that there is a worker for it."""
+    job.ensure_worker()
+    now = job.job
+    return {
+        "job": now.id,
+        "kind": now.kind,
+        "queue": now.queue,
+        "state": now.state,
+        "place": now.place,
+        "run": now.run,
+        "detached": True,
+    }
