@@ -159,6 +159,8 @@ class Draft:
     bias: Mapping[int, float]
     log_probabilities: bool = False
     """Whether each token's is wanted."""
+    alternatives: int = 0
+    """With them, those of so many likeliest tokens in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +173,8 @@ class Written:
     """Why it goes on no more; empty while it does."""
     log_probabilities: Sequence[float] = ()
     """One for each token, where they are wanted."""
+    alternatives: Sequence[Sequence[tuple[int, float]]] = ()
+    """For each token the likeliest ids and their log-probabilities, where they are wanted."""
 
 
 @runtime_checkable

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from treadle.base.errors import UsageError, WeightsError
-from treadle.generation.engine import Draft, Rows, WritingEngine
-from treadle.generation.sampling import Sampler, log_probability
+from treadle.generation.engine import Draft, Rows, WritingEngine, Written
+from treadle.generation.sampling import Sampler, likeliest, log_probability
 from treadle.generation.stops import StopFilter
 
 if TYPE_CHECKING:
@@ -31,10 +31,13 @@ if TYPE_CHECKING:
 
     from treadle.data.tokenizers.tokenizer import Tokenizer, Unknown
     from treadle.generation.config import GenerationSettings
-    from treadle.generation.engine import Engine, Written
+    from treadle.generation.engine import Engine
 
 Reason = Literal["length", "stop", "boundary"]
 """Why a text ended: `tokens` were written, a stop string came, or the model ended the document."""
+
+Alternatives = tuple[tuple[int, float], ...]
+"""Ids with their log-probabilities, likeliest first."""
 
 _SECONDS_OF_A_BURST = 0.02
 
@@ -52,6 +55,8 @@ class GenerationRequest:
     """Added to the logits of these ids."""
     log_probabilities: bool = False
     """Whether bursts and completion tell each token's."""
+    alternatives: int = 0
+    """With them, those of so many likeliest tokens in each token's place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,8 @@ class Burst:
     """Text that is now certain; may be empty while a character or a stop string may still become whole."""
     log_probabilities: tuple[float, ...] = ()
     """Of each token in nats, as the model sees it: before penalties, bias and temperature. Empty unless asked for."""
+    alternatives: tuple[Alternatives, ...] = ()
+    """For each token the likeliest ids in its place with their log-probabilities. Empty unless asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,8 @@ class Completion:
     precision: str
     log_probabilities: tuple[float, ...] = ()
     """Of each token, as in `Burst`; empty unless asked for."""
+    alternatives: tuple[Alternatives, ...] = ()
+    """For each token, as in `Burst`; empty unless asked for."""
 
 
 def generate(
@@ -182,7 +191,9 @@ class _Text:
         self._bias = dict(request.logit_bias)
         self._sampler: Sampler | None = None
         self._wants_logs = request.log_probabilities
+        self._wanted_alternatives = request.alternatives if request.log_probabilities else 0
         self._logs: list[float] = []
+        self._alternatives: list[Alternatives] = []
         self._decoder = tokenizer.decoder()
         self._filter = StopFilter(settings.stop)
         self._text: list[str] = []
@@ -203,15 +214,18 @@ class _Text:
             self._sampler = Sampler(self._settings, self._seed, self._vocabulary, self._boundary, self._ids, self._bias)
         token = self._sampler.pick(logits)
         if token == self._boundary:
-            return self._burst((), self._end("boundary"))
+            return self._burst(Written(0, (), ""), 0, self._end("boundary"))
         text = self._take(token)
         if self.reason is None and len(self._ids) - self._prompt_length == self._settings.tokens:
             text += self._end("length")
-        return self._burst((token,), text, [log_probability(logits, token)] if self._wants_logs else ())
+        logs = [log_probability(logits, token)] if self._wants_logs else []
+        likely = [likeliest(logits, self._wanted_alternatives)] if self._wanted_alternatives else []
+        return self._burst(Written(0, (token,), "", logs, likely), 1, text)
 
     def draft(self) -> Draft:
         """The text as an engine needs it that draws tokens itself."""
-        return Draft(self._ids, self._settings, self._seed, self._boundary, self._bias, self._wants_logs)
+        bias, logs, likely = self._bias, self._wants_logs, self._wanted_alternatives
+        return Draft(self._ids, self._settings, self._seed, self._boundary, bias, logs, likely)
 
     def accept_written(self, written: Written) -> Burst:
         """Take tokens that the engine drew; those after a stop string were never written."""
@@ -223,7 +237,7 @@ class _Text:
                 break
         if written.ending and self.reason is None:
             text += self._end(written.ending)
-        return self._burst(tuple(written.tokens[:taken]), text, written.log_probabilities[:taken])
+        return self._burst(written, taken, text)
 
     def _take(self, token: int) -> str:
         """Add a token and give the text that it makes certain."""
@@ -246,6 +260,7 @@ class _Text:
             engine=engine.name,
             precision=engine.precision,
             log_probabilities=tuple(self._logs),
+            alternatives=tuple(self._alternatives),
         )
 
     def _end(self, reason: Reason) -> str:
@@ -254,10 +269,14 @@ class _Text:
         self.reason = "stop" if self._filter.stopped else reason
         return text + self._filter.finish()
 
-    def _burst(self, ids: tuple[int, ...], text: str, logs: Sequence[float] = ()) -> Burst:
+    def _burst(self, written: Written, taken: int, text: str) -> Burst:
+        """The first `taken` tokens of what was written, which made `text` certain."""
+        logs = tuple(written.log_probabilities[:taken])
+        likely = tuple(tuple(one) for one in written.alternatives[:taken])
         self._text.append(text)
-        self._logs.extend(logs)
-        return Burst(self._index, ids, text, tuple(logs))
+        self._logs += logs
+        self._alternatives += likely
+        return Burst(self._index, tuple(written.tokens[:taken]), text, logs, likely)
 
 
 def _check_engine(engine: Engine, settings: GenerationSettings) -> None:

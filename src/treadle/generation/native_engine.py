@@ -88,6 +88,7 @@ class NativeEngine:
             presence_penalty=settings.presence_penalty,
             bias=draft.bias,
             log_probabilities=draft.log_probabilities,
+            alternatives=min(draft.alternatives, self.vocabulary),
         )
         self._engine.begin(slot, text)
 
@@ -96,7 +97,10 @@ class NativeEngine:
         bursts = self._engine.write(seconds)
         if any(burst.ending is Ending.NOT_A_NUMBER for burst in bursts):
             raise WeightsError(DIVERGED)
-        return [Written(burst.slot, burst.tokens, _ENDINGS[burst.ending], burst.log_probabilities) for burst in bursts]
+        return [
+            Written(burst.slot, burst.tokens, _ENDINGS[burst.ending], burst.log_probabilities, burst.alternatives)
+            for burst in bursts
+        ]
 
     def forget(self, slot: int) -> None:
         """Free a slot; its text, ended or not, is written no more."""

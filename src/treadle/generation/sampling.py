@@ -127,9 +127,21 @@ class Sampler:
 
 def log_probability(logits: NDArray[np.float32], token: int) -> float:
     """Natural logarithm of the token's probability as the model sees it: before penalties, bias and temperature."""
+    return log_probabilities(logits, [token])[0]
+
+
+def log_probabilities(logits: NDArray[np.float32], tokens: Sequence[int]) -> list[float]:
+    """The same for several tokens in one place."""
     x = logits.astype(np.float64)
-    x -= x.max()
-    return float(x[token]) - math.log(float(exponential(x).cumsum()[-1]))
+    greatest = float(x.max())
+    log_sum = math.log(float(exponential(x - greatest).cumsum()[-1]))
+    return [float(x[token]) - greatest - log_sum for token in tokens]
+
+
+def likeliest(logits: NDArray[np.float32], count: int) -> list[tuple[int, float]]:
+    """The `count` likeliest ids with their log-probabilities, likeliest first, equal ones by rising id."""
+    ids = np.argsort(-logits, kind="stable")[:count].tolist()
+    return list(zip(ids, log_probabilities(logits, ids), strict=True))
 
 
 def top_k_ids(x: Doubles, k: int) -> NDArray[np.int64]:

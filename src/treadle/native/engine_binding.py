@@ -76,6 +76,8 @@ class Text:
     bias: Mapping[int, float]
     log_probabilities: bool = False
     """Whether each token's is wanted."""
+    alternatives: int = 0
+    """With them, those of so many likeliest tokens in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,8 @@ class Burst:
     ending: Ending
     log_probabilities: list[float]
     """One for each token, where they are wanted; else empty."""
+    alternatives: list[list[tuple[int, float]]]
+    """For each token the likeliest ids and their log-probabilities, where they are wanted; else empty."""
 
 
 class _Plan(Structure):
@@ -116,11 +120,12 @@ class _Text(Structure):
         ("bias", c_void_p),
         ("bias_count", c_int32),
         ("log_probabilities", c_int32),
+        ("alternatives", c_int32),
     ]
 
 
 class _Burst(Structure):
-    _fields_ = [(name, c_int32) for name in ("slot", "count", "ending", "log_probabilities")]
+    _fields_ = [(name, c_int32) for name in ("slot", "count", "ending", "log_probabilities", "alternatives")]
 
 
 _SIGNATURES: Signatures = {
@@ -139,6 +144,7 @@ _SIGNATURES: Signatures = {
     "engine_use_threads": (c_int32, [c_void_p, c_int32]),
     "engine_begin": (c_int32, [c_void_p, c_int32, POINTER(_Text)]),
     "engine_forget": (c_int32, [c_void_p, c_int32]),
+    "engine_alternatives": (c_int32, [c_void_p, c_int32, c_void_p, c_void_p]),
     "engine_write": (c_int32, [c_void_p, c_double, c_int32, POINTER(_Burst), POINTER(c_int32), c_void_p, c_void_p]),
 }
 
@@ -274,9 +280,17 @@ class Engine:
         for one in self._bursts[: count.value]:
             end = start + one.count
             logs = self._logs[start:end].tolist() if one.log_probabilities else []
-            found.append(Burst(one.slot, self._tokens[start:end].tolist(), Ending(one.ending), logs))
+            likely = self._alternatives(one) if one.alternatives and one.log_probabilities else []
+            found.append(Burst(one.slot, self._tokens[start:end].tolist(), Ending(one.ending), logs, likely))
             start = end
         return found
+
+    def _alternatives(self, burst: _Burst) -> list[list[tuple[int, float]]]:
+        ids = np.empty((burst.count, burst.alternatives), np.int32)
+        logs = np.empty(ids.shape, np.float64)
+        self._library.call("engine_alternatives", self._handle, burst.slot, ids.ctypes.data, logs.ctypes.data)
+        rows = zip(ids.tolist(), logs.tolist(), strict=True)
+        return [list(zip(row_ids, row_logs, strict=True)) for row_ids, row_logs in rows]
 
     def use_threads(self, threads: int) -> None:
         """Compute with so many of the plan's threads; 0, as at the beginning, with as many as prove worth it."""
@@ -303,7 +317,7 @@ class Engine:
 
 _PLAIN_FIELDS = (
     *("boundary", "seed", "temperature", "top_k", "top_p", "min_p"),
-    *("repetition_penalty", "frequency_penalty", "presence_penalty", "log_probabilities"),
+    *("repetition_penalty", "frequency_penalty", "presence_penalty", "log_probabilities", "alternatives"),
 )
 
 

@@ -2,17 +2,49 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from treadle.data.tokenizers.tokenizer import tokenizer_from_description
 from treadle.generation.engine import EngineModel, LazyWeights, PackedPlace, open_engine
 from treadle.models.catalog import FAMILIES
-from treadle.training.checkpoints import MODEL_FILE
+from treadle.recipes.settings import settings_of_model
+from treadle.store.models import ModelCards
+from treadle.training.checkpoints import MODEL_FILE, CheckpointFolder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from treadle.data.tokenizers.tokenizer import Tokenizer
     from treadle.generation.config import GenerationSettings
     from treadle.generation.engine import Engine
-    from treadle.generation.generate import Completion
+    from treadle.generation.generate import Completion, GenerationRequest
+    from treadle.store.models import ModelCard
+    from treadle.store.workspace import WorkspaceFolder
     from treadle.training.checkpoints import Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedSampling:
+    """A model ready to write: all that belongs to one of its checkpoints."""
+
+    card: ModelCard
+    settings: GenerationSettings
+    checkpoint: Checkpoint
+    tokenizer: Tokenizer
+    engine: Engine
+
+
+def open_sampling(
+    workspace: WorkspaceFolder, model: str, checkpoint: str, overrides: Sequence[str], slots: int = 1
+) -> OpenedSampling:
+    """Open a model's checkpoint for writing, by name or id, with its settings as they are now."""
+    cards = ModelCards(workspace)
+    card = cards.get(model)
+    settings = settings_of_model(workspace, card, overrides).generation
+    found = CheckpointFolder(cards.folder(card) / "checkpoints").find(checkpoint)
+    tokenizer = tokenizer_from_description(found.record.tokenizer)
+    return OpenedSampling(card, settings, found, tokenizer, open_checkpoint(found, settings, slots))
 
 
 def open_checkpoint(checkpoint: Checkpoint, settings: GenerationSettings, slots: int = 1) -> Engine:
@@ -27,10 +59,22 @@ def open_checkpoint(checkpoint: Checkpoint, settings: GenerationSettings, slots:
     return open_engine(model, settings.engine, settings.precision, slots)
 
 
-def result(done: Completion, prompt: str, checkpoint: Checkpoint, settings: GenerationSettings) -> dict[str, Any]:
+def result(done: Completion, request: GenerationRequest, opened: OpenedSampling) -> dict[str, Any]:
     """What a sample records of itself: enough to make it again."""
+    facts = {
+        **record(done, opened.checkpoint, request.settings),
+        "prompt": request.prompt,
+        "logit_bias": {str(id_): value for id_, value in request.logit_bias.items()},
+    }
+    if request.log_probabilities:
+        facts["logprobs"] = list(_log_probabilities(done, opened.tokenizer))
+    return facts
+
+
+def record(done: Completion, checkpoint: Checkpoint, settings: GenerationSettings) -> dict[str, Any]:
+    """What every text that was written says of where it came from."""
     return {
-        "prompt": prompt,
+        "prompt": "",
         "prompt_ids": list(done.prompt_ids),
         "ids": list(done.ids),
         "text": done.text,
@@ -43,3 +87,11 @@ def result(done: Completion, prompt: str, checkpoint: Checkpoint, settings: Gene
         "precision": done.precision,
         "unread": done.unread,
     }
+
+
+def _log_probabilities(done: Completion, tokenizer: Tokenizer) -> Iterator[dict[str, Any]]:
+    """One entry for each token: itself, its log-probability, and the likeliest ones in its place."""
+    likely = done.alternatives or [()] * len(done.ids)
+    for id_, log, others in zip(done.ids, done.log_probabilities, likely, strict=True):
+        top = [{"id": other, "token": tokenizer.decode([other]), "logprob": one} for other, one in others]
+        yield {"id": id_, "token": tokenizer.decode([id_]), "logprob": log, "top": top}

@@ -172,14 +172,14 @@ def _sampler(
         # Imported by the first sample: the first step need not wait for what generates.
         from treadle.data.words import real_word_share
         from treadle.generation.generate import GenerationRequest, complete
-        from treadle.recipes.opened_engine import open_checkpoint, result
+        from treadle.recipes.opened_engine import open_checkpoint, record
 
         engine = open_checkpoint(checkpoint, drawing)
         try:
             (done,) = complete(engine, tokenizer, [GenerationRequest("", drawing)])
         finally:
             engine.close()
-        facts = result(done, "", checkpoint, drawing)
+        facts = record(done, checkpoint, drawing)
         share = real_word_share(done.text, known_words())
         seen.append({"step": checkpoint.step, "real_words": share})
         return {**facts, "real_words": share}

@@ -164,18 +164,25 @@ def test_the_first_token_comes_alone_and_bursts_joined_are_the_text() -> None:
 def test_log_probabilities_are_those_of_the_logits_and_say_what_python_says() -> None:
     engine = NativeEngine(model(), "fp32", 2, threads=1)
     drawing = GenerationSettings(tokens=20, temperature=2, repetition_penalty=1.5, seed=9)
-    asked = GenerationRequest("RO", drawing, logit_bias={65: 3.0}, log_probabilities=True)
+    asked = GenerationRequest("RO", drawing, logit_bias={65: 3.0}, log_probabilities=True, alternatives=5)
     below = complete(engine, TOKENIZER, [asked, request("x", temperature=1)])
     [above] = complete(StepsOnly(NativeEngine(model(), "fp32", 1)), TOKENIZER, [asked])
     assert below[0].ids == above.ids
     assert below[0].log_probabilities == pytest.approx(above.log_probabilities, rel=1e-14)
     assert below[1].log_probabilities == ()
+    assert [[id_ for id_, _ in one] for one in below[0].alternatives] == [
+        [id_ for id_, _ in one] for one in above.alternatives
+    ]
+    for one, other in zip(below[0].alternatives, above.alternatives, strict=True):
+        assert [log for _, log in one] == pytest.approx([log for _, log in other], rel=1e-14)
     ids = [*below[0].prompt_ids, *below[0].ids]
     rows = Rows.of((token, 0, place, place > 0) for place, token in enumerate(ids[:-1]))
     logits = NativeEngine(model(), "fp32", 1).step(rows).astype(np.float64)
     shares = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
     expected = np.log(shares[np.arange(20), ids[2:]])
     assert below[0].log_probabilities == pytest.approx(expected.tolist(), rel=1e-10)
+    for one, row in zip(below[0].alternatives, np.log(shares)[:20], strict=True):
+        assert [log for _, log in one] == pytest.approx(sorted(row, reverse=True)[:5], rel=1e-10)
 
 
 def test_a_stop_ends_a_text_inside_a_burst_and_leaves_its_neighbours_alone() -> None:

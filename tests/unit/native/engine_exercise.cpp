@@ -54,7 +54,7 @@ void write(TreadleEngine* engine, const TreadleShape& shape) {
         const double temperature = slot == 0 ? 0.0 : 0.5 * slot;
         const TreadleText text = {prompt.data(), static_cast<int32_t>(prompt.size()) - slot, 0, 2 * shape.context,
                                   7u, temperature, slot == 1 ? 0.8 : 1.0, slot == 2 ? 0.05 : 0.0, 1.1, 0.1, 0.2,
-                                  slot == 3 ? 5 : 0, ids, bias, 2, slot % 2};
+                                  slot == 3 ? 5 : 0, ids, bias, 2, slot % 2, slot};
         require(treadle_engine_begin(engine, slot, &text));
     }
     std::vector<TreadleBurst> bursts(4);
@@ -63,6 +63,10 @@ void write(TreadleEngine* engine, const TreadleShape& shape) {
     for (int32_t left = 4, count = 0; left > 0;) {
         require(treadle_engine_write(engine, 0.001, 8, bursts.data(), &count, tokens.data(), logs.data()));
         for (int32_t i = 0; i < count; i++) {
+            const TreadleBurst& burst = bursts[static_cast<size_t>(i)];
+            std::vector<int32_t> likely(static_cast<size_t>(burst.count * burst.alternatives + 1));
+            std::vector<double> likely_logs(likely.size());
+            require(treadle_engine_alternatives(engine, burst.slot, likely.data(), likely_logs.data()));
             if (bursts[static_cast<size_t>(i)].ending == TREADLE_GOING) continue;
             require(treadle_engine_forget(engine, bursts[static_cast<size_t>(i)].slot));
             left--;

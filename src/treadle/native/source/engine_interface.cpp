@@ -195,6 +195,7 @@ int32_t treadle_engine_begin(TreadleEngine* engine, int32_t slot, const TreadleT
                                 {"prompt tokens", text->prompt_count, 1, INT32_MAX},
                                 {"the boundary", text->boundary, 0, last_id},
                                 {"tokens to write", text->most, 1, INT32_MAX},
+                                {"alternatives", text->alternatives, 0, last_id + 1},
                                 {"top_k", text->top_k, 0, INT64_MAX}};
         if (int32_t code = check_ranges(ranges)) return code;
         std::vector<int32_t> prompt(text->prompt, text->prompt + text->prompt_count);
@@ -214,7 +215,7 @@ int32_t treadle_engine_begin(TreadleEngine* engine, int32_t slot, const TreadleT
         treadle::Sampler sampler(settings, engine->engine->shape().vocabulary, prompt, std::move(bias));
         const int64_t most = static_cast<int64_t>(prompt.size()) + text->most;
         engine->writer.begin(slot, treadle::Text{std::move(prompt), most, 0, 0, std::move(sampler), {}, {},
-                                                 text->log_probabilities != 0, {}});
+                                                 text->log_probabilities != 0, text->alternatives, {}, {}});
         return TREADLE_OK;
     });
 }
@@ -239,11 +240,24 @@ int32_t treadle_engine_write(TreadleEngine* engine, double seconds, int32_t most
             const treadle::Text* text = engine->writer.text(slot);
             if (!text) continue;
             bursts[(*burst_count)++] = {slot, static_cast<int32_t>(text->fresh.size()),
-                                        static_cast<int32_t>(text->ending), text->with_logs};
+                                        static_cast<int32_t>(text->ending), text->with_logs, text->alternatives};
             std::copy(text->logs.begin(), text->logs.end(), logs);
             logs += text->fresh.size();
             tokens = std::copy(text->fresh.begin(), text->fresh.end(), tokens);
         }
         return TREADLE_OK;
     });
+}
+
+int32_t treadle_engine_alternatives(const TreadleEngine* engine, int32_t slot, int32_t* ids, double* logs) {
+    if (!engine || !ids || !logs) return fail(TREADLE_INVALID, "all arrays must be given");
+    const Range range = {"slot", slot, 0, engine->engine->plan().slots - 1};
+    if (int32_t code = check_range(range)) return code;
+    const treadle::Text* text = engine->writer.text(slot);
+    if (!text) return fail(TREADLE_INVALID, "the slot has no text");
+    for (const treadle::Likely& one : text->likely) {
+        *ids++ = one.id;
+        *logs++ = one.log_probability;
+    }
+    return TREADLE_OK;
 }

@@ -37,6 +37,7 @@ typedef struct {
     const double* bias;
     int32_t bias_count;
     int32_t log_probabilities; /* 1: they are wanted */
+    int32_t alternatives;      /* with them, those of so many likeliest tokens in its place; at most the vocabulary */
 } TreadleText;
 
 enum { TREADLE_GOING = 0, TREADLE_LENGTH = 1, TREADLE_BOUNDARY = 2, TREADLE_NOT_A_NUMBER = 3 };
@@ -47,6 +48,7 @@ typedef struct {
     int32_t count;
     int32_t ending;
     int32_t log_probabilities; /* 1: each of its tokens has one */
+    int32_t alternatives;      /* and so many alternatives */
 } TreadleBurst;
 
 typedef struct TreadleEngine TreadleEngine;
@@ -81,9 +83,12 @@ TREADLE_EXPORT int32_t treadle_engine_use_threads(TreadleEngine*, int32_t thread
 TREADLE_EXPORT int32_t treadle_engine_begin(TreadleEngine*, int32_t slot, const TreadleText*);
 TREADLE_EXPORT int32_t treadle_engine_forget(TreadleEngine*, int32_t slot);
 /* Writes until a text ends, each has `most` new tokens, or `seconds` have passed, but at least one token each. `bursts`
-   has room for one of each slot and `tokens` for `most` of each slot: those of burst i follow those of burst i - 1. `logs` is like `tokens`. */
+   has room for one of each slot and `tokens` for `most` of each slot: those of burst i follow those of burst i - 1. `logs`
+   is like `tokens`; alternatives are asked for afterwards. */
 TREADLE_EXPORT int32_t treadle_engine_write(TreadleEngine*, double seconds, int32_t most, TreadleBurst* bursts,
                                             int32_t* burst_count, int32_t* tokens, double* logs);
+/* Of the slot's last burst: `ids` and `logs` have room for its tokens times its alternatives. */
+TREADLE_EXPORT int32_t treadle_engine_alternatives(const TreadleEngine*, int32_t slot, int32_t* ids, double* logs);
 
 #ifdef __cplusplus
 }

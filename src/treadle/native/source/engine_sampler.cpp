@@ -83,14 +83,26 @@ int Sampler::pick(const float* logits) {
 }
 
 double Sampler::log_probability(const float* logits, int token) {
-    const double greatest = static_cast<double>(*std::max_element(logits, logits + x_.size()));
+    greatest_ = static_cast<double>(*std::max_element(logits, logits + x_.size()));
     scratch_.resize(x_.size());
-    for (size_t i = 0; i < x_.size(); i++) scratch_[i] = static_cast<double>(logits[i]) - greatest;
-    const double chosen = scratch_[static_cast<size_t>(token)];
+    for (size_t i = 0; i < x_.size(); i++) scratch_[i] = static_cast<double>(logits[i]) - greatest_;
     exponential(scratch_.data(), scratch_.size());
     double sum = 0;
     for (double weight : scratch_) sum += weight;
-    return chosen - std::log(sum);
+    log_sum_ = std::log(sum);
+    return static_cast<double>(logits[token]) - greatest_ - log_sum_;
+}
+
+void Sampler::likeliest(const float* logits, int count, std::vector<Likely>& into) {
+    kept_.resize(x_.size());
+    for (size_t i = 0; i < kept_.size(); i++) kept_[i] = static_cast<int32_t>(i);
+    const auto end = kept_.begin() + std::min<int64_t>(count, static_cast<int64_t>(kept_.size()));
+    std::partial_sort(kept_.begin(), end, kept_.end(), [&](int32_t a, int32_t b) {
+        return logits[a] > logits[b] || (logits[a] == logits[b] && a < b);
+    });
+    for (auto id = kept_.begin(); id != end; ++id) {
+        into.push_back({*id, static_cast<double>(logits[*id]) - greatest_ - log_sum_});
+    }
 }
 
 bool Sampler::widen(const float* logits) {

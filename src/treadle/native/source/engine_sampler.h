@@ -19,6 +19,12 @@ struct LogitBias {
     double value;
 };
 
+// A token that might have stood in another's place.
+struct Likely {
+    int32_t id;
+    double log_probability;
+};
+
 // The rules for one text, with what they remember of it.
 class Sampler {
   public:
@@ -31,6 +37,9 @@ class Sampler {
     int pick(const float* logits);
     // Natural logarithm of the token's probability as the model sees it: before penalties, bias and temperature.
     double log_probability(const float* logits, int token);
+    // The same of the `count` likeliest tokens (fewer if there are not so many), likeliest first, equal ones by rising
+    // id; for the logits that `log_probability` was last asked about.
+    void likeliest(const float* logits, int count, std::vector<Likely>& into);
 
     int32_t boundary() const { return settings_.boundary; }
 
@@ -55,6 +64,7 @@ class Sampler {
     std::vector<double> weights_;        // Of `kept_`.
     std::vector<int32_t> kept_;          // Ids, rising.
     std::vector<double> scratch_;
+    double greatest_ = 0, log_sum_ = 0;  // Of the logits whose probabilities were asked for last.
     struct Ranked { uint64_t key; int32_t place; };
     std::vector<Ranked> ranked_, other_;
 };

@@ -14,6 +14,11 @@ int64_t window_start(int64_t length, int64_t context) {
     return (beyond + stride - 1) / stride * stride;
 }
 
+void tell_logs(Text& text, const float* logits, int token) {
+    text.logs.push_back(text.sampler.log_probability(logits, token));
+    text.sampler.likeliest(logits, text.alternatives, text.likely);
+}
+
 }  // namespace
 
 void Writer::step(const StepRows& rows) {
@@ -77,7 +82,7 @@ bool Writer::advance() {
         else {
             text.ids.push_back(token);
             text.fresh.push_back(token);
-            if (text.with_logs) text.logs.push_back(text.sampler.log_probability(logits_.data() + i * vocabulary, token));
+            if (text.with_logs) tell_logs(text, logits_.data() + i * vocabulary, token);
             if (static_cast<int64_t>(text.ids.size()) == text.most) text.ending = Ending::kLength;
         }
         going = going && text.ending == Ending::kNone;
@@ -91,6 +96,7 @@ void Writer::write(double seconds, int64_t most) {
         if (!text) continue;
         text->fresh.clear();
         text->logs.clear();
+        text->likely.clear();
     }
     for (int64_t written = 0; written < most; written++) {
         if (!advance()) return;

@@ -21,7 +21,9 @@ struct Text {
     Ending ending = Ending::kNone;
     std::vector<int32_t> fresh;  // Written in this burst.
     bool with_logs = false;
+    int alternatives = 0;        // Likeliest tokens to tell beside each written one.
     std::vector<double> logs;    // Log-probabilities of `fresh`, if they are wanted.
+    std::vector<Likely> likely;  // Alternatives of `fresh`, so many for each.
 };
 
 // Writes all its texts together, one token of each at a time.
