@@ -177,13 +177,24 @@ def new_visible_id(pages: Iterable[Page]) -> str:
             return made
 
 
-def dependency(tasks: Sequence[Found], words: str) -> Found | None:
-    """The task that a dependency names: by id or title, with or without brackets; None if there is none."""
-    visible = _VISIBLE.match(words.strip())
-    wanted, short = normalised(words), bare(words)
-    for one in tasks:
-        if visible and one.task.identity == visible[1]:
-            return one
-        if wanted and (normalised(one.task.title) == wanted or bare(one.task.title) == short):
-            return one
-    return None
+class Titles:
+    """Tasks by what a dependency may call them: id, title, title without brackets. The first of a name counts."""
+
+    def __init__(self, tasks: Iterable[Found]) -> None:
+        """Index the tasks."""
+        self._known: dict[str, Found] = {}
+        short: dict[str, Found] = {}
+        for one in tasks:
+            if one.task.identity:
+                self._known.setdefault(one.task.identity, one)
+            self._known.setdefault(normalised(one.task.title), one)
+            short.setdefault(bare(one.task.title), one)
+        for name, one in short.items():
+            self._known.setdefault(name, one)
+
+    def get(self, words: str) -> Found | None:
+        """The task that the words name, or None."""
+        visible = _VISIBLE.match(words.strip())
+        if visible:
+            return self._known.get(visible[1])
+        return self._known.get(normalised(words)) or self._known.get(bare(words))
