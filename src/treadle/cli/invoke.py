@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +13,21 @@ import click
 from treadle.base.errors import UsageError
 from treadle.cli.interrupts import Interrupts
 from treadle.cli.parameters import collect
-from treadle.jobs.executors.subprocess import RunFailedError
+from treadle.cli.places import place_flag
+from treadle.jobs.handle import RunFailedError
+from treadle.operations.heavy import call, facts
 from treadle.store.workspace import find_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from treadle.jobs.executors.subprocess import SubprocessRun
+    from treadle.jobs.handle import QueuedJob
     from treadle.operations.operation import Operation
     from treadle.telemetry.events import Event
+
+
+_STOPPED = 130
+"""Exit code when somebody stopped the work, or stopped waiting for it."""
 
 
 def invoke(entry: Operation, values: dict[str, Any]) -> int:
@@ -29,22 +36,36 @@ def invoke(entry: Operation, values: dict[str, Any]) -> int:
     if arguments.get("prompt") == "-":
         arguments["prompt"] = _standard_input()
     folder = find_workspace(values["workspace"]) if entry.needs_workspace else None
-    answer = entry.function(*([] if folder is None else [folder]), **arguments)
     as_json = bool(values["as_json"])
+    answer = call(entry, folder, arguments)
     if entry.name == "chat":
         from treadle.cli.chat import converse
 
         return converse(answer, arguments["message"], as_json=as_json)
     if entry.kind == "interactive":
         return _stream(answer, arguments, as_json=as_json)
-    value, code = _follow(answer, quiet=as_json) if entry.kind == "heavy" else (dataclasses.asdict(answer), None)
+    view = entry.name
+    if entry.kind in {"heavy", "following"}:
+        value = _followed(answer, arguments, quiet=as_json)
+        view = _view_of(entry, answer, detached=value.get("detached", False))
+    else:
+        value = dataclasses.asdict(answer)
     if as_json:
         click.echo(to_json(value))
     else:
         from treadle.cli.reports import show_report
 
-        show_report(entry.name, value, {**arguments, "root": None if folder is None else str(folder.root)})
-    return code or (0 if value.get("ok", True) else 1)
+        show_report(view, value, {**arguments, "root": None if folder is None else str(folder.root)})
+    if value.get("outcome") == "stopped":
+        return _STOPPED
+    return int(value.get("exit_code", 0 if value.get("ok", True) else 1))
+
+
+def _view_of(entry: Operation, job: QueuedJob, *, detached: bool) -> str:
+    """Name of the view: what came of a job that is followed looks as it does after the command that queued it."""
+    if detached:
+        return "detached"
+    return entry.name if entry.kind == "heavy" else job.job.kind
 
 
 def _standard_input() -> str:
@@ -56,38 +77,31 @@ def _standard_input() -> str:
     return text.removesuffix("\n").removesuffix("\r")
 
 
-def _follow(run: SubprocessRun, *, quiet: bool) -> tuple[dict[str, Any], int | None]:
-    """Show a run's progress until it ends; returns its answer, and an exit code if it was interrupted.
-
-    The first Ctrl-C asks the run to stop and keep its work, the second ends it.
-    """
+def _followed(job: QueuedJob, arguments: Mapping[str, Any], *, quiet: bool) -> dict[str, Any]:
+    """Show a job's progress until it ends; returns its answer. Ctrl-C leaves it running and says how to come back."""
     from treadle.cli.progress import progress_display
 
-    with run, Interrupts() as interrupts, progress_display(quiet=quiet) as display:
-        answered = 0
-        for event in run.events():
-            while answered < interrupts.number:
-                answered += 1
-                if answered == 1:
-                    display.note("Stopping at the next step; what was learned is kept. Ctrl-C again ends it at once.")
-                    run.stop()
-                else:
-                    run.kill()
-            display.show(event)
-        try:
-            value = run.wait()
-        except RunFailedError as error:
-            if interrupts.number:
-                raise _interrupted(error, killed=answered > 1) from error
-            raise
-    return value, 130 if interrupts.number else None
+    with job:
+        if arguments.get("detach"):
+            return facts(job)
+        with Interrupts() as interrupts, progress_display(quiet=quiet) as display:
+            for event in job.events():
+                if interrupts.number:
+                    job.ensure_worker()
+                    raise RunFailedError(_how_to_come_back(job), _STOPPED, "Interrupted")
+                display.show(event)
+        return job.answer()
 
 
-def _interrupted(error: RunFailedError, *, killed: bool) -> RunFailedError:
-    message = (
-        "Ended at once; what was kept before stays. The same command goes on from there." if killed else str(error)
+def _how_to_come_back(job: QueuedJob) -> str:
+    place = place_flag(str(job.workspace.root))
+    command = os.environ.get("TREADLE_COMMAND", "treadle")
+    state = "goes on in the background" if job.job.active else "stays in its queue"
+    return (
+        f"Job {job.id} {state}; nothing is lost.\n"
+        f"  come back to it   {command} jobs follow {job.id}{place}\n"
+        f"  stop it           {command} jobs stop {job.id}{place}"
     )
-    return RunFailedError(message, 130, "Interrupted")
 
 
 def _stream(events: Iterator[Event], arguments: dict[str, Any], *, as_json: bool) -> int:
