@@ -56,12 +56,12 @@ def _inspected(report: Report, _: Mapping[str, Any]) -> list[str]:
 def _compared(report: Report, _: Mapping[str, Any]) -> list[str]:
     """One row per tokenizer, and one row per text with the bytes per token of each."""
     names = [row["name"] for row in report["tokenizers"]]
-    wide = max(12, *(len(name) for name in names))
+    wide = max(12, *(len(_label(name)) for name in names))
     lines = [
         f"{'tokenizer':<{wide}} {'kind':<12} {'ids':>7} {'tokens':>12} {'bytes/token':>11} {'unknown':>8} {'MB/s':>7}"
     ]
     lines += [
-        f"{row['name']:<{wide}} {row['kind']:<12} {row['vocabulary']:>7,} {row['tokens']:>12,} "
+        f"{_label(row['name']):<{wide}} {row['kind']:<12} {row['vocabulary']:>7,} {row['tokens']:>12,} "
         f"{row['bytes_per_token']:>11.2f} {row['unknown']:>8,} {row['megabytes_per_second']:>7.1f}"
         for row in report["tokenizers"]
     ]
@@ -80,8 +80,14 @@ def _figure(figures: Mapping[str, Any]) -> str:
     return f"{figures['bytes_per_token']:.2f}{lacking}"
 
 
+def _label(name: str) -> str:
+    """A model's name, or a file's without its folders."""
+    return name.rpartition("/")[2]
+
+
 def _cut(name: str) -> str:
-    return name if len(name) <= 12 else f"…{name[-11:]}"
+    label = _label(name)
+    return label if len(label) <= 12 else f"{label[:11]}…"
 
 
 def _token(piece: Mapping[str, Any]) -> str:

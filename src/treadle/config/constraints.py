@@ -33,7 +33,11 @@ FREE = ("family.dropout",)
 
 RULES = (
     Rule("family", "the shape of the weights is fixed once they exist"),
-    Rule("data.tokenizer", "the weights were trained on its token ids"),
+    Rule(
+        "data.tokenizer",
+        "the weights were trained on its token ids",
+        lambda old, new, _settings: "auto" in {old, new},  # the data room holds it against what was decided
+    ),
     Rule(
         "data.held_out",
         "text that the model has trained on would count as held out; only a smaller share is possible",

@@ -82,6 +82,7 @@ class DeleteReport:
     examples=(
         "treadle new bard",
         "treadle new bard --size small --tokenizer char",
+        "treadle new novelist --tokenizer bpe:8192",
         "treadle new lab training.batch_size=8 data.sequence_length=128",
     ),
 )
@@ -95,7 +96,10 @@ def new(
         "size: nano (0.7 M parameters), tiny (1 M), small (10 M), medium (26 M) or base (92 M); small unless set",
     ] = None,
     family: Annotated[str | None, "preset of the kind of network, such as gpt or gpt2; gpt unless set"] = None,
-    tokenizer: Annotated[str | None, "kind of token: bytes or char; bytes unless set"] = None,
+    tokenizer: Annotated[
+        str | None,
+        "auto, bytes, char, bpe:SIZE, unigram:SIZE or the file of a tokenizer; auto, by the amount of text, unless set",
+    ] = None,
 ) -> ModelReport:
     """Make a named model, which then learns from what it is fed."""
     settings = load("treadle.recipes.settings:settings_of_new_model")(workspace, size, family, tokenizer, overrides)
