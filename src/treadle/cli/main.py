@@ -29,6 +29,7 @@ _NOUNS = {
     "flow.guard": "Hold an assistant to the paths, commands and gates of its role.",
     "jobs": "See and change what is queued, runs, and has ended.",
     "tokenizer": "Learn vocabularies, look into them, compare them.",
+    "schedule": "Queue a job again and again.",
     "worker": "See and control the process that carries out jobs.",
 }
 """One phrase for each noun that groups verbs; one with a dot stands inside the other."""

@@ -59,9 +59,8 @@ def _line(row: Report) -> str:
 def _show(report: Report, _: Mapping[str, Any]) -> list[str]:
     job = report["job"]
     lines = [f"Job {job['id']} · {job['kind']} · {job['model'] or job['queue']} · {job['state']}"]
-    for label in ("waits_for", "error", "priority", "attempts", "recoveries"):
-        if job[label]:
-            lines.append(_row(label.replace("_", " "), job[label]))
+    labels = ("waits_for", "error", "priority", "attempts", "recoveries")
+    lines += [_row(label.replace("_", " "), job[label]) for label in labels if job[label]]
     lines += [_row(event["type"], _moment(event["time"])) for event in report["events"]]
     if report["folder"]:
         lines.append(_row("folder", report["folder"]))
@@ -87,8 +86,8 @@ def _status(report: Report, _: Mapping[str, Any]) -> list[str]:
         lines.append(f"worker {row['host']} pid {row['facts'].get('pid')}, since {_moment(row['started'])}{command}")
     running = ", ".join(map(str, report["running"])) or "none"
     lines.append(f"jobs running: {running}; waiting: {report['waiting']}")
-    for row in report["lost"]:
-        lines.append(f"A worker on {row['host']} ended without notice; its jobs went back into their queues.")
+    gone = "ended without notice; its jobs went back into their queues."
+    lines += [f"A worker on {row['host']} {gone}" for row in report["lost"]]
     if report["lost"]:
         lines.append("To look before anything starts: treadle worker stop, then treadle worker run --paused")
     return lines
@@ -96,6 +95,15 @@ def _status(report: Report, _: Mapping[str, Any]) -> list[str]:
 
 def _install(report: Report, _: Mapping[str, Any]) -> list[str]:
     return [f"Written: {report['path']}", "To enable it:", *(f"  {command}" for command in report["commands"])]
+
+
+def _schedules(report: Report, _: Mapping[str, Any]) -> list[str]:
+    lines = [
+        f"{row['name']:<16} {row['cron']:<18} {row['kind']:<9} {row['model'] or '-':<16} "
+        f"next {_moment(row['next_fire'])}"
+        for row in report["schedules"]
+    ] or ["No schedules."]
+    return [*lines, report["warning"]] if report["warning"] else lines
 
 
 def _moment(seconds: float) -> str:
@@ -120,6 +128,10 @@ QUEUE_VIEWS: dict[str, Callable[[Report, Mapping[str, Any]], list[str]]] = {
     "jobs.prioritise": _said,
     "jobs.prune": _said,
     "jobs.import-queue": _said,
+    "jobs.edit": _said,
+    "schedule.add": _schedules,
+    "schedule.list": _schedules,
+    "schedule.remove": _schedules,
     "worker.run": _said,
     "worker.status": _status,
     "worker.drain": _said,

@@ -59,6 +59,10 @@ class RunContext:
         if self.run.fence() != self.fence:
             raise FencedOffError(f"Run {self.run.id} was given to another process; this one keeps nothing more.")
 
+    def kept(self) -> None:
+        """Tell that something was kept which a next attempt goes on from: the job makes progress."""
+        self.run.kept.touch()
+
     def stop_requested(self) -> bool:
         """Whether the run was asked to stop at the next step boundary."""
         return self.stop.requested

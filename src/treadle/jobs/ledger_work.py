@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import os
 from typing import TYPE_CHECKING, Any, Literal
 
 from treadle.base.errors import NotReadyError
@@ -76,6 +76,11 @@ class Work:
             job = _held(transaction, claim)
             tell(transaction, transaction.row("set_run", id=job.id, run=run), "run", run=run)
 
+    def progressed(self, claim: Claim) -> None:
+        """The job kept something before it died last: it is no job that only takes its workers down."""
+        with self._database.transaction() as transaction:
+            transaction.run("forgive_recoveries", id=_held(transaction, claim).id)
+
     def mark_stopping(self, claim: Claim) -> None:
         """Tell that the job's process was asked to end. It keeps its slot."""
         with self._database.transaction() as transaction:
@@ -95,7 +100,7 @@ class Work:
             attempts = job.attempts + 1
             if not again or attempts >= job.max_attempts or job.cancel in {"stop", "discard"}:
                 return end(transaction, job, "failed", error=error)
-            wait = min(_LONGEST_BACKOFF_SECONDS, _BACKOFF_SECONDS * 2**job.attempts) * random.uniform(0.5, 1.5)  # noqa: S311
+            wait = min(_LONGEST_BACKOFF_SECONDS, _BACKOFF_SECONDS * 2**job.attempts) * _jitter()
             return _requeue(transaction, job, "retrying", error=error, attempts=attempts, wait=wait)
 
     def cancelled(self, claim: Claim, result: Mapping[str, Any] | None = None) -> Job:
@@ -207,6 +212,11 @@ def _claim(transaction: Transaction, worker: WorkerIdentity, lane: Lane, lease_s
     transaction.run("serve_queue", id=queue)
     job = tell(transaction, row, "started", host=worker.host)
     return Claim(job, job.fence, worker.owner)
+
+
+def _jitter() -> float:
+    """Between a half and one and a half, so that jobs that failed together do not come back together."""
+    return 0.5 + int.from_bytes(os.urandom(2)) / 65536
 
 
 def _held(transaction: Transaction, claim: Claim) -> Job:

@@ -2,7 +2,7 @@
 
 A worker holds a lock that the kernel frees however it dies, so its presence needs no database and cannot be stale. Its
 bell is a socket: whoever is about to queue work rings it with the kind of job, and the worker starts the process for
-it while the request is still being worked out. The bell saves time and nothing else; the ledger says what is to be done.
+it while the request is still being worked out. The bell only saves time; the ledger says what is to be done.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Bell:
         self._folder = worker_folder(workspace)
         self._name = f"{_BELL}{os.getpid()}"
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.socket.setblocking(False)
+        self.socket.settimeout(0)
         with contextlib.suppress(OSError), _short(self._folder) as folder:
             (self._folder / self._name).unlink(missing_ok=True)
             self.socket.bind(f"{folder}/{self._name}")
@@ -162,7 +162,7 @@ def _ring(workspace: WorkspaceFolder, kind: str) -> bool:
     """Ring the first bell that somebody hears; bells of the dead are taken down."""
     for path in sorted((workspace.root / FOLDER).glob(f"{_BELL}*")):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as hand, _short(path.parent) as folder:
-            hand.setblocking(False)
+            hand.settimeout(0)
             try:
                 hand.sendto(kind.encode(), f"{folder}/{path.name}")
             except ConnectionRefusedError:

@@ -50,6 +50,16 @@ class RunFolder:
         return self.path / "log.txt"
 
     @property
+    def kept(self) -> Path:
+        """A mark whose time tells when something was kept last that a next attempt goes on from."""
+        return self.path / "kept"
+
+    def made_progress(self) -> bool:
+        """Whether the last attempt kept something."""
+        process = self.path / "process.json"
+        return self.kept.exists() and process.exists() and self.kept.stat().st_mtime >= process.stat().st_mtime
+
+    @property
     def outputs(self) -> Path:
         """Files that the run made, other than checkpoints."""
         return self.path / "outputs"
@@ -78,7 +88,7 @@ class RunFolder:
         write_json(self.path / "result.json", dict(result))
 
     def forget_result(self, *outcomes: str) -> None:
-        """Remove the result of an earlier attempt, if it has one of `outcomes` or whatever it is, now that it goes on."""
+        """Remove the result of an earlier attempt, if it is one of `outcomes` (or whatever it is): the run goes on."""
         result = self.result()
         if result is not None and (not outcomes or result["outcome"] in outcomes):
             (self.path / "result.json").unlink()

@@ -1,4 +1,4 @@
-"""The worker: takes jobs from the ledger, has each carried out by a process of its own, and writes down how it ended."""
+"""The worker: takes jobs from the ledger, has a process carry out each, and writes down how it ended."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import treadle
 from treadle.base.errors import ResourceError, TreadleError
-from treadle.jobs.executors.subprocess import Ending, Spare, ending_of
 from treadle.jobs.cron import parse_cron
+from treadle.jobs.executors.subprocess import Ending, Spare, ending_of
 from treadle.jobs.identity import WorkerIdentity
 from treadle.jobs.ledger import Ledger
 from treadle.jobs.ledger_work import ClaimLostError
 from treadle.jobs.presence import Bell, Presence
 from treadle.jobs.runs import RunFolder, create_run
+from treadle.registry.catalogue import load
 from treadle.store.database import DatabaseBusyError
 
 if TYPE_CHECKING:
@@ -159,6 +160,9 @@ class Worker:
             job = work.held(claim)
             if ending.outcome == "done":
                 work.finish(claim, ending.value)
+            elif job.cancel == "discard":
+                self._discard(claim, run)
+                work.cancelled(claim)
             elif ending.outcome == "failed":
                 again = ending.value.get("exit_code", 1) == 1 and ending.value.get("kind") not in _PERMANENT
                 if again and job.attempts + 1 < job.max_attempts and job.cancel is None:
@@ -172,6 +176,15 @@ class Worker:
                 work.cancelled(claim)
             else:
                 work.release(claim, "The worker ended; what was done so far is kept.")
+
+    def _discard(self, claim: Claim, run: RunFolder) -> None:
+        """Move what the run has made, and its folder, to the trash."""
+        kind = load("treadle.recipes.catalog:KINDS").get(claim.job.kind)
+        if kind.discard is not None:
+            load(kind.discard)(self._workspace, run.id, claim.job.payload)
+        self._workspace.trash.mkdir(parents=True, exist_ok=True)
+        if run.path.is_dir():
+            run.path.rename(self._workspace.trash / run.id)
 
     def _hear(self) -> None:
         """Pass on what people asked of running jobs and of this worker."""
@@ -229,6 +242,8 @@ class Worker:
                 run = create_run(self._workspace, job.kind, job.payload)
                 self._ledger.work.set_run(claim, run.id)
             known = ending_of(run)
+            if job.recoveries and run.made_progress():
+                self._ledger.work.progressed(claim)
         except TreadleError as error:  # a full or broken disk is a failure of this attempt, not of the worker
             self._ledger.work.fail(claim, str(error))
             return

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from treadle.jobs.handle import QueuedJob
-    from treadle.jobs.job import Lane
-    from treadle.jobs.request import JobRequest
+    from treadle.jobs.job import Lane, NewJob
+    from treadle.jobs.request import JobOptions, JobRequest
     from treadle.jobs.runs import RunFolder
     from treadle.operations.operation import Operation
     from treadle.store.workspace import WorkspaceFolder
@@ -40,18 +40,28 @@ def call(entry: Operation, workspace: WorkspaceFolder | None, arguments: Mapping
     A light one returns its report, an interactive one its stream of events, a heavy or following one a `QueuedJob`,
     whose `events` and `answer` tell the rest. Of a job that is to be left alone (`detach`) return `facts`.
     """
+    own, options = _split(entry, arguments)
+    answer = entry.function(*([] if workspace is None else [workspace]), **own)
+    return answer.submit(options) if entry.kind == "heavy" else answer
+
+
+def request(entry: Operation, workspace: WorkspaceFolder, arguments: Mapping[str, Any]) -> NewJob:
+    """What a heavy operation would put into its queue, without putting it there."""
+    own, options = _split(entry, arguments)
+    asked: JobRequest = entry.function(workspace, **own)
+    return asked.new_job(options)
+
+
+def _split(entry: Operation, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], JobOptions]:
+    """The operation's own arguments, and what concerns the job whatever it does."""
     options = {parameter.name for parameter in JOB_OPTIONS} if entry.kind == "heavy" else set()
     own = {name: value for name, value in arguments.items() if name not in options}
-    answer = entry.function(*([workspace] if entry.takes_workspace else []), **own)
-    if entry.kind != "heavy":
-        return answer
-    chosen = load("treadle.jobs.request:JobOptions")(
+    chosen: JobOptions = load("treadle.jobs.request:JobOptions")(
         priority=arguments.get("priority", 0),
         attempts=arguments.get("attempts", 1),
         after=tuple(arguments.get("after", ())),
     )
-    request: JobRequest = answer
-    return request.submit(chosen)
+    return own, chosen
 
 
 def facts(job: QueuedJob) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from treadle.jobs.job import PAST, WAITING
 from treadle.jobs.presence import announce, worker_lives
 from treadle.jobs.runs import RunFolder
 from treadle.operations.operation import operation
+from treadle.operations.training import length
 from treadle.registry.catalogue import load
 from treadle.store.models import ModelCards
 from treadle.store.workspace import WorkspaceFolder
@@ -248,6 +249,47 @@ def prioritise(
     with _ledger(workspace) as ledger:
         changed = ledger.prioritise(job, priority)
         return JobChange(_summary(changed, _names(workspace)), f"Job {job} has priority {priority}.")
+
+
+@operation(
+    "light",
+    noun="jobs",
+    examples=(
+        "treadle jobs edit 12 training.batch_size=8",
+        "treadle jobs edit 12 --minutes 20",
+        "treadle jobs edit 12 --attempts 3",
+    ),
+)
+def edit(
+    workspace: WorkspaceFolder,
+    job: Annotated[int, "id of the job"],
+    overrides: Annotated[list[str], "settings as key=value"] = [],  # noqa: B006 - never changed
+    *,
+    epochs: Annotated[float | None, "train until the model has seen its data this many times in all"] = None,
+    steps: Annotated[int | None, "train until the model has made this many steps in all"] = None,
+    minutes: Annotated[float | None, "train for this long"] = None,
+    attempts: Annotated[int | None, "how often the job may fail before it is given up"] = None,
+) -> JobChange:
+    """Change a job that still waits. One that runs works on the snapshot of settings that it began with."""
+    with _ledger(workspace) as ledger:
+        found = ledger.get(job)
+        unit, amount = length(epochs, steps, minutes)
+        payload = dict(found.payload)
+        if unit != "default":
+            if "unit" not in payload:
+                raise UsageError(f"Job {job} is a {found.kind}, which has no length.")
+            payload |= {"unit": unit, "amount": amount}
+        if overrides:
+            if "settings" not in payload:
+                raise UsageError(f"Job {job} is a {found.kind}, which has no settings.")
+            card = ModelCards(workspace).get(payload["model"])
+            edited = load("treadle.recipes.settings:edited_settings")
+            payload["settings"] = edited(workspace, card, payload["settings"], overrides)
+        change = load("treadle.jobs.ledger_changes:Edit")(
+            payload=None if payload == found.payload else payload, max_attempts=attempts
+        )
+        changed = ledger.edit(job, change)
+        return JobChange(_summary(changed, _names(workspace)), f"Job {job} is changed.")
 
 
 @operation("light", noun="jobs", examples=("treadle jobs prune", "treadle jobs prune --days 7"))

@@ -65,7 +65,7 @@ def train(
     An interrupted training goes on from its last checkpoint.
     """
     card = ModelCards(workspace).get(model)
-    unit, amount = _length(epochs, steps, minutes)
+    unit, amount = length(epochs, steps, minutes)
     announce(workspace, "train")
     settings = load("treadle.recipes.settings:settings_of_run")(workspace, card, overrides, config)
     payload = TrainPayload(card.id, unit, amount, settings)
@@ -88,9 +88,10 @@ def evaluate(
     return model_job(workspace, "evaluate", asdict(payload), lane="light")
 
 
-def _length(
+def length(
     epochs: float | None, steps: int | None, minutes: float | None
 ) -> tuple[Literal["epochs", "steps", "minutes", "default"], float]:
+    """The one length that was given as a unit and a number; `default` if none was."""
     lengths: list[tuple[Literal["epochs", "steps", "minutes"], float | None]] = [
         ("epochs", epochs),
         ("steps", steps),

@@ -21,6 +21,8 @@ class Kind:
     """A function `run(context, payload) -> dict`."""
     payload: str
     """The frozen dataclass that stands beside the operation."""
+    discard: str | None = None
+    """A function `discard(workspace, run_id, payload)` that moves partial work to the trash; it imports little."""
 
     def validate(self, payload: Mapping[str, Any]) -> Any:  # noqa: ANN401 - the payload's class is the kind's own
         """Turn stored JSON into the payload object, refusing unknown and mistyped fields."""
@@ -39,7 +41,9 @@ class Kind:
 
 
 FEED = Kind("treadle.recipes.feed:run", "treadle.operations.data:FeedPayload")
-TRAIN = Kind("treadle.recipes.train:run", "treadle.operations.training:TrainPayload")
+TRAIN = Kind(
+    "treadle.recipes.train:run", "treadle.operations.training:TrainPayload", "treadle.recipes.discarded:checkpoints"
+)
 EVALUATE = Kind("treadle.recipes.evaluate:run", "treadle.operations.training:EvaluatePayload")
 
 KINDS = Catalogue(

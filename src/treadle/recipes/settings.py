@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 import json
 import tempfile
 from pathlib import Path
@@ -21,7 +20,7 @@ from treadle.store.models import CARD_FILE, ModelCards
 from treadle.training.checkpoints import CheckpointFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from treadle.store.models import ModelCard
     from treadle.store.workspace import WorkspaceFolder

@@ -22,6 +22,7 @@ from treadle.training.callbacks.history import History
 from treadle.training.callbacks.progress import Progress
 from treadle.training.callbacks.sampling import Sampling
 from treadle.training.callbacks.tensorboard import TensorBoard
+from treadle.training.checkpoints import CheckpointFolder
 from treadle.training.learners import open_learner
 from treadle.training.loop import Training
 from treadle.training.schedules import Budget
@@ -29,6 +30,7 @@ from treadle.training.start import Subject, find_start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from treadle.data.prepared import Prepared
     from treadle.data.versions import Dataset
@@ -36,10 +38,28 @@ if TYPE_CHECKING:
     from treadle.operations.training import TrainPayload
     from treadle.recipes.opened import OpenedModel
     from treadle.training.callbacks.callback import Callback
-    from treadle.training.checkpoints import Checkpoint
+    from treadle.training.checkpoints import Checkpoint, Snapshot
     from treadle.training.loop import Outcome
 
 _SAMPLE_SEED = 1  # the same for all samples of a training, so that what changes between them is the model
+
+_PATIENCE_SECONDS = 30.0  # a process that has lost its worker keeps its work before it lets go of the model
+
+
+class FencedCheckpoints(CheckpointFolder):
+    """The checkpoints of a model, written only while the run still belongs to this process."""
+
+    def __init__(self, path: Path, context: RunContext) -> None:
+        """Ask `context` before each write whether the run still belongs to it, and tell it afterwards."""
+        super().__init__(path)
+        self._context = context
+
+    def write(self, snapshot: Snapshot) -> Checkpoint:
+        """Write one checkpoint, if it is still this process's to write."""
+        self._context.require_claim()
+        written = super().write(snapshot)
+        self._context.kept()
+        return written
 
 
 def run(context: RunContext, payload: TrainPayload) -> dict[str, Any]:
@@ -47,7 +67,7 @@ def run(context: RunContext, payload: TrainPayload) -> dict[str, Any]:
     settings = Settings.from_dict(payload.settings, "the request")
     _check_threads(settings.training.threads)
     model = open_model(context.workspace, payload.model)
-    with ModelCards(context.workspace).writing(model.card):
+    with ModelCards(context.workspace).writing(model.card, _PATIENCE_SECONDS):
         dataset = model.dataset()
         latest = model.checkpoints.latest()
         prepared = model.prepared(dataset, settings, fix=True)
@@ -56,7 +76,7 @@ def run(context: RunContext, payload: TrainPayload) -> dict[str, Any]:
         network = network_of(settings, prepared)
         subject = Subject(
             record=record_of(settings, prepared),
-            checkpoints=model.checkpoints,
+            checkpoints=FencedCheckpoints(model.checkpoints.path, context),
             initial_weights=lambda: network.family.initial_weights(
                 network.config, network.vocabulary, network.context, settings.training.seed
             ),

@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 import os
 import secrets
+import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -114,15 +115,24 @@ class ModelCards:
         _write(self.folder(card) / CARD_FILE, card)
 
     @contextlib.contextmanager
-    def writing(self, card: ModelCard) -> Iterator[None]:
-        """Be the one writer of a model's weights; raises `NotReadyError` if there is one already."""
+    def writing(self, card: ModelCard, patience_seconds: float = 0.0) -> Iterator[None]:
+        """Be the one writer of a model's weights; raises `NotReadyError` if there is one already.
+
+        `patience_seconds` is how long to wait for one that is about to end.
+        """
+        deadline = time.monotonic() + patience_seconds
         with contextlib.ExitStack() as stack:
-            try:
-                stack.enter_context(locked(self.folder(card) / ".writer", wait=False))
-            except BlockingIOError as error:
-                raise NotReadyError(
-                    f"`{card.name}` is being trained by another process. Wait for it, or stop it there with Ctrl-C."
-                ) from error
+            while True:
+                try:
+                    stack.enter_context(locked(self.folder(card) / ".writer", wait=False))
+                    break
+                except BlockingIOError as error:
+                    if time.monotonic() >= deadline:
+                        raise NotReadyError(
+                            f"`{card.name}` is being trained by another process. Wait for it, or stop it: "
+                            "`treadle jobs list` shows it."
+                        ) from error
+                    time.sleep(0.05)
             yield
 
     def delete(self, card: ModelCard) -> Path:

@@ -100,6 +100,9 @@ SELECT * FROM job WHERE state IN ('running', 'stopping') AND host = :host AND ow
 -- name: set_run
 UPDATE job SET run = :run WHERE id = :id RETURNING *;
 
+-- name: forgive_recoveries
+UPDATE job SET recoveries = 0 WHERE id = :id;
+
 -- name: mark_stopping
 UPDATE job SET state = 'stopping' WHERE id = :id RETURNING *;
 
