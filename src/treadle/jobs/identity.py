@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from treadle.jobs.runs import process_start
+from treadle.jobs.processes import process_start
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,7 @@ class WorkerIdentity:
     @classmethod
     def of(cls, pid: int) -> WorkerIdentity:
         """The identity of a process of this machine."""
-        return cls(socket.gethostname(), _boot(), pid, process_start(pid) or "")
+        return cls(os.uname().nodename, _boot(), pid, process_start(pid) or "")
 
     @classmethod
     def parse(cls, host: str, owner: str) -> WorkerIdentity:
@@ -48,13 +47,13 @@ class WorkerIdentity:
 
     def gone(self) -> bool | None:
         """Whether the process has ended; None if that cannot be seen from here (another host or container)."""
-        if self.host != socket.gethostname() or self.boot != _boot():
+        if self.host != os.uname().nodename or self.boot != _boot():
             return None
         return process_start(self.pid) != self.started
 
     def rebooted(self) -> bool:
         """Whether its machine, if it is this one, has been started anew since; all its processes are gone then."""
-        return self.host == socket.gethostname() and self.boot[:13] != _boot()[:13]
+        return self.host == os.uname().nodename and self.boot[:13] != _boot()[:13]
 
 
 def _boot() -> str:

@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 
 _CHANNEL = "treadle_ledger"
 _CONNECT_SECONDS = 10
+_NO_RIGHTS = (
+    psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.InvalidSchemaName,
+    psycopg.errors.ReadOnlySqlTransaction,
+)
 _SESSION = (
     "SET lock_timeout = '30s'; SET idle_in_transaction_session_timeout = '30s'; SET client_min_messages = warning; "
     f"LISTEN {_CHANNEL}"
@@ -53,7 +58,11 @@ class PostgresDatabase(Database):
         self._news = False
         with self._errors():
             self._connection = self._connect()
-            self._migrate()
+            try:
+                self._migrate()
+            except BaseException:
+                self._connection.close()
+                raise
 
     def execute(self, name: str, values: Mapping[str, Any]) -> list[Row]:
         with self._errors():
@@ -99,8 +108,12 @@ class PostgresDatabase(Database):
         return self._connection
 
     def _begin(self) -> None:
-        with self._errors():
-            self._live().execute(f"BEGIN; {_LOCK}")
+        try:
+            with self._errors():
+                self._live().execute(f"BEGIN; {_LOCK}")
+        except BaseException:
+            self._roll_back()
+            raise
 
     def _begin_reading(self) -> None:
         with self._errors():
@@ -159,18 +172,15 @@ class PostgresDatabase(Database):
             raise self._explained(error) from error
 
     def _explained(self, error: psycopg.Error) -> Exception:
-        said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        said = str(error).strip().partition("\n")[0] or type(error).__name__
+        where = self._shown()
         if isinstance(error, psycopg.errors.IntegrityError):
-            return ConflictError(f"{self._shown()} refuses a change that would break one of its rules: {said}.")
+            return ConflictError(f"{where} refuses a change that would break one of its rules: {said}.")
         if isinstance(error, psycopg.errors.LockNotAvailable):
-            return DatabaseBusyError(f"{self._shown()} was held by another process for 30 s. Run the command again.")
-        if isinstance(error, psycopg.errors.InsufficientResources | psycopg.OperationalError | psycopg.InterfaceError):
-            return DatabaseUnreachableError(
-                f"{self._shown()} does not answer as it should: {said}. Check the server and `database_url`, "
-                "then run the command again."
-            )
-        if isinstance(error, psycopg.errors.InsufficientPrivilege | psycopg.errors.ReadOnlySqlTransaction):
-            return DatabaseUnreachableError(
-                f"{self._shown()} does not let us write: {said}. Check the rights of the user."
-            )
-        return TreadleError(f"{self._shown()}: {said}.")
+            return DatabaseBusyError(f"{where} was held by another process for 30 s. Run the command again.")
+        if isinstance(error, _NO_RIGHTS):
+            return DatabaseUnreachableError(f"{where} does not let us work: {said}. Check the rights of the user.")
+        if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+            advice = "Check the server and `database_url`, then run the command again."
+            return DatabaseUnreachableError(f"{where} does not answer as it should: {said}. {advice}")
+        return TreadleError(f"{where}: {said}.")

@@ -104,25 +104,31 @@ class SqliteDatabase(Database):
     def _open(self) -> None:
         with self._errors():
             try:
-                self._connection = self._connect(f"file:{_quoted(self.path)}?mode=rwc")
-                self._migrate()
+                self._connect("mode=rwc")
             except sqlite3.OperationalError as error:
-                if _code(error) not in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN} or not self.path.exists():
+                if _code(error) not in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN} or not self.path.is_file():
                     raise
                 self.read_only = True
-                self._connection = self._connect(f"file:{_quoted(self.path)}?mode=ro&immutable=1")
+                self._connect("mode=ro&immutable=1")
+
+    def _connect(self, how: str) -> None:
+        """Open the file, and make or check what is in it; on an error nothing stays open."""
+        uri = f"file:{_quoted(self.path)}?{how}"
+        self._connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+        try:
+            self._connection.row_factory = _as_dict
+            if self.read_only:
                 self._check_version(self._version(), str(self.path))
+            else:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                self._connection.execute("PRAGMA synchronous = FULL")
+                self._connection.execute("PRAGMA foreign_keys = ON")
+                self._migrate()
             self._inode = self.path.stat().st_ino
             self._seen = self._data_version()
-
-    def _connect(self, uri: str) -> sqlite3.Connection:
-        connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
-        connection.row_factory = _as_dict
-        if not self.read_only:
-            connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
-        return connection
+        except BaseException:
+            self._connection.close()
+            raise
 
     def _replaced(self) -> bool:
         try:
