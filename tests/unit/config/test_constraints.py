@@ -41,6 +41,11 @@ def test_what_does_not_touch_the_weights_may_change(flag: str) -> None:
     assert _refused(flag) == []
 
 
+@pytest.mark.parametrize(("was", "becomes"), [("auto", "bytes"), ("bpe:512", "auto")])
+def test_a_tokenizer_that_was_decided_for_the_model_may_be_named_or_not(was: str, becomes: str) -> None:
+    assert _refused(f"data.tokenizer={becomes}", trained=(f"data.tokenizer={was}",)) == []
+
+
 @pytest.mark.parametrize(
     ("flag", "key"),
     [
@@ -54,7 +59,7 @@ def test_what_does_not_touch_the_weights_may_change(flag: str) -> None:
     ],
 )
 def test_what_the_weights_fix_is_refused_with_key_reason_and_remedy(flag: str, key: str) -> None:
-    (message,) = _refused(flag)
+    (message,) = _refused(flag, trained=("data.tokenizer=bytes",))
     value = flag.partition("=")[2]
     assert message.startswith(f"`{key}` cannot change from ")
     assert "(command line)" in message

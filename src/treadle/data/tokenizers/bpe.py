@@ -33,8 +33,10 @@ PATTERN: Final = (
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 """What text is cut into before pairs are merged: that of Qwen2 and 3, which transformers and llama.cpp know."""
-_PIECE = 1 << 16  # characters; a run of a million spaces is more than the engines of the pattern can look through
-_PIECES_AT_ONCE = 64
+_PIECE = 1 << 13
+"""Characters that are looked at together while learning. So no token is longer, and no run of a million spaces is more
+than the pattern's engine can look through."""
+_PIECES_AT_ONCE = 512
 
 
 class BpeTokenizer:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from treadle.base.errors import DataError
 from treadle.data.tokenizers.tokenizer import checked_ids
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from treadle.data.tokenizers.tokenizer import AnyIds
 
+_LONGEST = 65_535
+
 
 class ByteTokens:
     """The bytes of each id; none for the boundary and for other ids that no text encodes to."""
@@ -27,6 +30,8 @@ class ByteTokens:
         """Take the bytes of each id in order, the boundary's (nothing) included."""
         self._tokens = list(tokens)
         self._boundary = boundary
+        if max(map(len, self._tokens), default=0) > _LONGEST:
+            raise DataError(f"A token of this vocabulary stands for more than {_LONGEST:,} bytes. Train another one.")
         self.lengths: NDArray[np.uint16] = np.array([len(token) for token in self._tokens], np.uint16)
 
     def __len__(self) -> int:

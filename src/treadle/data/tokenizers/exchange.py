@@ -126,7 +126,10 @@ def _as_bpe(definition: Mapping[str, Any]) -> BpeTokenizer | None:
     model = definition["model"]
     plain = not any(model.get(key) for key in ("dropout", "continuing_subword_prefix", "end_of_word_suffix"))
     pattern = _pattern(definition.get("pre_tokenizer") or {})
-    if model.get("type") != "BPE" or not plain or definition.get("normalizer") or pattern is None:
+    decoder = (definition.get("decoder") or {}).get("type")
+    if model.get("type") != "BPE" or decoder != "ByteLevel" or not plain:
+        return None
+    if definition.get("normalizer") or pattern is None:
         return None
     vocabulary: dict[str, int] = model.get("vocab", {})
     added = definition.get("added_tokens") or []
