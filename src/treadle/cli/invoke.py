@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from treadle.base.errors import UsageError
+from treadle.base.errors import NotFoundError, UsageError
 from treadle.cli.interrupts import Interrupts
 from treadle.cli.parameters import collect
 from treadle.cli.places import place_flag
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from treadle.jobs.handle import QueuedJob
     from treadle.operations.operation import Operation
+    from treadle.store.workspace import WorkspaceFolder
     from treadle.telemetry.events import Event
 
 
@@ -35,7 +36,7 @@ def invoke(entry: Operation, values: dict[str, Any]) -> int:
     arguments = collect(entry, values)
     if arguments.get("prompt") == "-":
         arguments["prompt"] = _standard_input()
-    folder = find_workspace(values["workspace"]) if entry.needs_workspace else None
+    folder = _workspace(entry, values)
     as_json = bool(values["as_json"])
     answer = call(entry, folder, arguments)
     if entry.name == "chat":
@@ -59,6 +60,18 @@ def invoke(entry: Operation, values: dict[str, Any]) -> int:
     if value.get("outcome") == "stopped":
         return _STOPPED
     return int(value.get("exit_code", 0 if value.get("ok", True) else 1))
+
+
+def _workspace(entry: Operation, values: dict[str, Any]) -> WorkspaceFolder | None:
+    """The workspace, which an operation may do without if none is named and none is found."""
+    if not entry.takes_workspace:
+        return None
+    try:
+        return find_workspace(values["workspace"])
+    except NotFoundError:
+        if entry.needs_workspace or values["workspace"] is not None:
+            raise
+        return None
 
 
 def _view_of(entry: Operation, job: QueuedJob, *, detached: bool) -> str:

@@ -34,7 +34,7 @@ def operation_parameters(entry: Operation) -> list[click.Parameter]:
             found.append(_argument(parameter))
         else:
             found.append(_option(parameter))
-    if entry.needs_workspace:
+    if entry.takes_workspace:
         found.append(
             click.Option(
                 ["--workspace"],

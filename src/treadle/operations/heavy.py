@@ -41,7 +41,7 @@ def call(entry: Operation, workspace: WorkspaceFolder | None, arguments: Mapping
     whose `events` and `answer` tell the rest. Of a job that is to be left alone (`detach`) return `facts`.
     """
     own, options = _split(entry, arguments)
-    answer = entry.function(*([] if workspace is None else [workspace]), **own)
+    answer = entry.function(*([workspace] if entry.takes_workspace else []), **own)
     return answer.submit(options) if entry.kind == "heavy" else answer
 
 
