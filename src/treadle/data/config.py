@@ -27,6 +27,20 @@ class DataSettings(Spec):
         "error", description="characters that the vocabulary lacks: refuse the text (error) or leave them out (skip)"
     )
 
+    image_size: int | None = Field(
+        None,
+        ge=4,
+        le=512,
+        description="edge of the pictures as the network sees them, in pixels; none = the larger edge of the first"
+        " picture at the first training, at most 64",
+    )
+    image_shift: float = Field(
+        0.07,
+        ge=0,
+        le=0.5,
+        description="training pictures are shifted at random by up to this share of their edge; 0 = not shifted",
+    )
+
     @field_validator("tokenizer")
     @classmethod
     def _tokenizer_is_known(cls, choice: str) -> str:

@@ -27,6 +27,7 @@ Reason = Literal[
     "missing",
     "too_large",
     "unknown_format",
+    "unlabelled",
     "unreadable",
 ]
 REASONS: tuple[Reason, ...] = get_args(Reason)

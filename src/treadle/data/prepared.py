@@ -14,8 +14,23 @@ if TYPE_CHECKING:
     from treadle.data.loader import Loader
     from treadle.data.versions import Dataset
 
-KINDS_OF_DATA: Final = Catalogue("kind of data", {"tokens": "treadle.data.token_data:prepare_tokens"})
+KINDS_OF_DATA: Final = Catalogue(
+    "kind of data",
+    {
+        "tokens": "treadle.data.token_data:prepare_tokens",
+        "labelled_images": "treadle.data.image_data:prepare_images",
+    },
+)
 """What families need -> `prepare(dataset, folder, settings, seed, fix) -> Prepared`."""
+
+WAYS_OF_READING: Final = Catalogue(
+    "way of reading",
+    {
+        "tokens": "treadle.data.readers.walk:read_paths",
+        "labelled_images": "treadle.data.readers.labelled_images:read_paths",
+    },
+)
+"""What families need -> `read(paths) -> Iterator[Document | Refusal]`: how what a person feeds becomes documents."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,11 +34,19 @@ class Evaluation:
         size = self.extra.get("bytes", 0.0)
         return self.loss * self.targets / math.log(2) / size if size else None
 
+    @property
+    def accuracy(self) -> float | None:
+        """Share of right answers; None where answers are not right or wrong."""
+        correct = self.extra.get("correct")
+        return None if correct is None else correct / self.targets
+
     def metrics(self) -> dict[str, float]:
         """The figures as checkpoints store them."""
         found = {"held_out_loss": self.loss, "held_out_targets": float(self.targets), "perplexity": self.perplexity}
         if self.bits_per_byte is not None:
             found["bits_per_byte"] = self.bits_per_byte
+        if self.accuracy is not None:
+            found["accuracy"] = self.accuracy
         return found
 
 

@@ -37,6 +37,8 @@ def make(network: Network, settings: TrainingSettings, stored: Mapping[str, Any]
 class TorchLearner:
     """Trains a torch module whose `forward(inputs, targets)` gives the summed loss and the number of targets.
 
+    Where the module has `measure(inputs, targets)`, evaluation takes the summed loss and further sums from that.
+
     Weights and moments stay fp32; with precision `bf16` the products run under autocast. Dropout is seeded by
     the number of the step, so there is no random state to keep.
     """
@@ -76,7 +78,11 @@ class TorchLearner:
         """Sum the loss over a batch, without dropout, changing nothing."""
         self._module.eval()
         with torch.inference_mode():
-            return Tally(self._loss(batch).item(), batch.count)
+            if not hasattr(self._module, "measure"):
+                return Tally(self._loss(batch).item(), batch.count)
+            with torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
+                loss, extra = self._module.measure(torch.tensor(batch.inputs), torch.tensor(batch.targets))
+            return Tally(loss.item(), batch.count, extra)
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
         """Copy out all weights."""

@@ -31,11 +31,15 @@ SMALL: dict[str, list[dict[str, Any]]] = {
         {"layers": 2, "width": 32, "cell": "lstm"},
         {"layers": 1, "width": 32, "cell": "gru", "tied_embeddings": True},
     ],
+    "image_classifier": [
+        {"layers": 2, "width": 16, "network": "cnn", "channels": 3},
+        {"layers": 2, "width": 32, "network": "vit", "heads": 2, "patch": 3},
+    ],
 }
 CASES = [(name, changes) for name in FAMILIES.names() for changes in SMALL[name]]
 TOKENS = [case for case in CASES if FAMILIES.get(case[0]).needs == "tokens"]
-each = pytest.mark.parametrize(("name", "changes"), CASES, ids=lambda value: str(value))
-each_of_tokens = pytest.mark.parametrize(("name", "changes"), TOKENS, ids=lambda value: str(value))
+each = pytest.mark.parametrize(("name", "changes"), CASES, ids=str)
+each_of_tokens = pytest.mark.parametrize(("name", "changes"), TOKENS, ids=str)
 ANSWERS, CONTEXT = 11, 8
 PLAN = {"learner": "torch", "threads": 1, "precision": "fp32", "attention": "plain"}
 
@@ -47,6 +51,9 @@ def network(name: str, changes: dict[str, Any]) -> Network:
 
 def examples(net: Network, seed: int = 0) -> Batch:
     generator = np.random.default_rng(seed)
+    if net.family.needs == "labelled_images":
+        pictures = generator.integers(256, size=(6, CONTEXT, CONTEXT, 1), dtype=np.uint8)
+        return Batch(pictures, generator.integers(ANSWERS, size=6, dtype=np.int32))
     ids = generator.integers(ANSWERS, size=(6, CONTEXT + 1), dtype=np.int32)
     return Batch(ids[:, :-1].copy(), ids[:, 1:].copy())
 

@@ -1,4 +1,4 @@
-"""Find the texts that come with Treadle."""
+"""Find the texts and pictures that come with Treadle."""
 
 from __future__ import annotations
 
@@ -19,3 +19,21 @@ def bundled_text(name: str) -> Path:
     if name not in names:
         raise NotFoundError(f"No bundled text `{name}`.{did_you_mean(name, names)} Known: {', '.join(names)}.")
     return Path(__file__).parent / f"{name}.txt"
+
+
+BUNDLED = "bundled:"
+"""What the name of something bundled begins with where a path is expected: `treadle feed NAME bundled:digits`."""
+_DIGITS = ("digits-images-idx3-ubyte.gz", "digits-labels-idx1-ubyte.gz")
+
+
+def bundled_files(name: str) -> list[Path]:
+    """The files behind `bundled:NAME`; raises `NotFoundError` with the known names."""
+    wanted = name.removeprefix(BUNDLED)
+    if wanted == "digits":
+        return [Path(__file__).parent / file for file in _DIGITS]
+    names = ["digits", *bundled_names()]
+    if wanted not in names:
+        raise NotFoundError(
+            f"Nothing bundled is called `{wanted}`.{did_you_mean(wanted, names)} Known: {', '.join(names)}."
+        )
+    return [bundled_text(wanted)]

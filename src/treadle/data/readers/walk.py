@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from treadle.data.bundled.texts import BUNDLED, bundled_files
 from treadle.data.document import Document, Refusal, RefusedError
 from treadle.data.readers import text
 from treadle.data.readers.catalog import READERS
@@ -23,14 +24,25 @@ _OF_A_WORKSPACE = frozenset({SETTINGS_FILE, "datasets", "models", "objects", "ru
 def read_paths(paths: Iterable[Path]) -> Iterator[Document | Refusal]:
     """Read files and folders; a folder's files come in the order of their paths.
 
-    Inside folders, hidden files and what a workspace keeps for itself are skipped; links to files are followed,
-    links to folders are refused. Every other file gives documents or a refusal.
+    Every file gives documents or a refusal.
     """
     for path in paths:
-        yield from _read_given(Path(os.path.abspath(path)))  # noqa: PTH100 - Path.absolute keeps `..`
+        for item in files_below(Path(os.path.abspath(path))):  # noqa: PTH100 - Path.absolute keeps `..`
+            if isinstance(item, Refusal):
+                yield item
+            else:
+                yield from _read_file(item)
 
 
-def _read_given(path: Path) -> Iterator[Document | Refusal]:
+def files_below(path: Path) -> Iterator[Path | Refusal]:
+    """The file at `path`, or all files of the folder there, in the order of their paths; `bundled:NAME` is one, too.
+
+    Inside folders, hidden files and what a workspace keeps for itself are skipped; links to files are followed,
+    links to folders are refused, and so is what is no file.
+    """
+    if path.name.startswith(BUNDLED) and not path.exists():
+        yield from bundled_files(path.name)
+        return
     try:
         with reading_errors():
             is_folder = stat.S_ISDIR(path.stat().st_mode)
@@ -38,17 +50,17 @@ def _read_given(path: Path) -> Iterator[Document | Refusal]:
         yield error.refusal(source_of(path))
         return
     if not is_folder:
-        yield from _read_file(path)
+        yield _file(path)
         return
     found = False
-    for item in _read_folder(path):
+    for item in _folder(path):
         found = True
         yield item
     if not found:
         yield Refusal(source_of(path), "empty", "The folder holds no files (hidden ones are skipped).")
 
 
-def _read_folder(folder: Path) -> Iterator[Document | Refusal]:
+def _folder(folder: Path) -> Iterator[Path | Refusal]:
     try:
         with reading_errors():
             children = sorted(folder.iterdir())
@@ -61,24 +73,27 @@ def _read_folder(folder: Path) -> Iterator[Document | Refusal]:
         if child.name.startswith(".") or child.name in skipped:
             continue
         if not child.is_dir():
-            yield from _read_file(child)
+            yield _file(child)
         elif child.is_symlink():
             yield Refusal(source_of(child), "unreadable", "It is a link to a folder. Give the folder itself.")
         else:
-            yield from _read_folder(child)
+            yield from _folder(child)
 
 
-def _read_file(path: Path) -> Iterator[Document | Refusal]:
+def _file(path: Path) -> Path | Refusal:
     try:
         with reading_errors():
             mode = path.stat().st_mode
     except RefusedError as error:
-        yield error.refusal(source_of(path))
-        return
-    extension = path.suffix.lower()
+        return error.refusal(source_of(path))
     if not stat.S_ISREG(mode):
-        yield Refusal(source_of(path), "unreadable", "It is a pipe, socket or device, not a file.")
-    elif not extension:
+        return Refusal(source_of(path), "unreadable", "It is a pipe, socket or device, not a file.")
+    return path
+
+
+def _read_file(path: Path) -> Iterator[Document | Refusal]:
+    extension = path.suffix.lower()
+    if not extension:
         yield from text.read(path)
     elif extension in READERS:
         yield from READERS.get(extension)(path)

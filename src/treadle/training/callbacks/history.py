@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 COLUMNS: Final = (
     *("run", "step", "epoch", "examples", "seconds", "loss", "gradient_norm", "rate_scale"),
-    *("held_out_loss", "perplexity", "bits_per_byte"),
+    *("held_out_loss", "perplexity", "bits_per_byte", "accuracy"),
 )
 
 
