@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from treadle.base.errors import DataError
 from treadle.data.document import Document, Refusal
-from treadle.data.readers.walk import read_paths
+from treadle.data.prepared import WAYS_OF_READING
 from treadle.data.tokenizers.tokenizer import load_tokenizer
 from treadle.data.versions import DatasetVersions
+from treadle.models.catalog import FAMILIES
+from treadle.recipes.settings import settings_of_model
 from treadle.store.models import ModelCards
 from treadle.store.objects import ObjectStore
 
@@ -34,6 +36,8 @@ def run(context: RunContext, payload: FeedPayload) -> dict[str, Any]:
     workspace = context.workspace
     card = ModelCards(workspace).get(payload.model)
     versions = DatasetVersions(workspace.datasets / card.id, ObjectStore(workspace.objects))
+    family = FAMILIES.get(settings_of_model(workspace, card).values()["family"]["name"])
+    read_paths = WAYS_OF_READING.get(family.needs)
     items = _reported(context, _named(read_paths(Path(path) for path in payload.paths), context.run.outputs))
     dataset = versions.add(items)
     manifest, refusals = dataset.manifest, dataset.refusals()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from treadle.config.settings import Settings
     from treadle.data.prepared import Prepare, Prepared
     from treadle.data.versions import Dataset
+    from treadle.models.family import Family
     from treadle.store.models import ModelCard
     from treadle.store.workspace import WorkspaceFolder
 
@@ -62,6 +64,18 @@ def network_of(settings: Settings, prepared: Prepared) -> Network:
     """The network that these settings make of these data."""
     family = FAMILIES.get(settings.values()["family"]["name"])
     return Network(family, settings.family, prepared.vocabulary, prepared.context)
+
+
+def writes_text(settings: Settings) -> bool:
+    """Whether models of this family continue text."""
+    family: Family = FAMILIES.get(settings.values()["family"]["name"])
+    return family.needs == "tokens"
+
+
+def use_of(settings: Settings, name: str) -> str:
+    """A command that uses a trained model."""
+    quoted = shlex.quote(name)
+    return f"treadle sample {quoted}" if writes_text(settings) else f"treadle predict {quoted} FILES"
 
 
 def record_of(settings: Settings, prepared: Prepared) -> ModelRecord:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from treadle.config.settings import Settings
 from treadle.data.tokenizers.tokenizer import tokenizer_from_description
 from treadle.native.build import existing_library
 from treadle.native.instruction_sets import choose
-from treadle.recipes.opened import network_of, open_model, record_of
+from treadle.recipes.opened import network_of, open_model, record_of, use_of, writes_text
 from treadle.store.models import ModelCards
 from treadle.telemetry.hardware import usable_cores
 from treadle.training.callbacks.checkpointing import Checkpointing
@@ -115,9 +114,10 @@ def run(context: RunContext, payload: TrainPayload) -> dict[str, Any]:
         "checkpoint": None if outcome.checkpoint is None else str(outcome.checkpoint.path),
         "held_out": measured.get("held_out_loss"),
         "bits_per_byte": measured.get("bits_per_byte"),
+        "accuracy": measured.get("accuracy"),
         "samples": seen,
         "folder": str(context.workspace.root),
-        "next_step": f"treadle sample {shlex.quote(model.card.name)}",
+        "next_step": use_of(settings, model.card.name),
     }
 
 
@@ -158,13 +158,10 @@ def _callbacks(
         Checkpointing(chosen),
         History(model.folder / "history"),
         Progress(context.emit),
-        Sampling(
-            chosen.sample_every,
-            _sampler(settings, prepared, dataset, seen),
-            context.emit,
-            minutes=chosen.sample_minutes,
-        ),
     ]
+    if writes_text(settings):
+        sample = _sampler(settings, prepared, dataset, seen)
+        callbacks.append(Sampling(chosen.sample_every, sample, context.emit, minutes=chosen.sample_minutes))
     if chosen.tensorboard:
         callbacks.append(TensorBoard(model.folder / "history" / "tensorboard"))
     return callbacks
