@@ -26,15 +26,16 @@ struct MuonScratch {
 
     Value* matrix[2];
     Value* gram_rounded;
+    Value* total;
     Value* mixed;
     float* gram;
-    float* gram_squared;
+    float* square;
     Word* packs;
     Word* gram_packs;
     Word* transposed;
 };
 
-// Moves one matrix: Nesterov momentum, orthogonalised by five Newton-Schulz rounds.
+// Moves one matrix: Nesterov momentum, orthogonalised by Newton-Schulz rounds.
 template <class E>
 void muon(const Parameter& parameter, const State& state, const TreadleUpdate& update, const TreadleRule& rule,
           const MuonScratch<E>& scratch);
