@@ -41,6 +41,7 @@ class SettingsCheck:
 
 @operation(
     "light",
+    effect="reads",
     noun="config",
     examples=(
         "treadle config show",
@@ -62,7 +63,7 @@ def show(
     return SettingsReport([Setting(**row) for row in rows])
 
 
-@operation("light", noun="config", examples=("treadle config check",))
+@operation("light", effect="reads", noun="config", examples=("treadle config check",))
 def check(workspace: WorkspaceFolder) -> SettingsCheck:
     """Check all files of settings of this workspace: unknown keys, wrong values, duplicates. Exit code 1 if any."""
     findings = load("treadle.recipes.settings:check")(workspace)

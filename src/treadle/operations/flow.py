@@ -176,6 +176,7 @@ def init(
 
 @operation(
     "light",
+    effect="reads",
     noun="flow",
     needs_workspace=False,
     examples=("treadle flow list", "treadle flow list --state blocked", "treadle flow list --owner ada --json"),
@@ -208,7 +209,9 @@ def list_(
     return TaskList([FlowTask(**dataclasses.asdict(row)) for row in by_priority(rows)])
 
 
-@operation("light", noun="flow", needs_workspace=False, examples=('treadle flow show "write the guide"',))
+@operation(
+    "light", effect="reads", noun="flow", needs_workspace=False, examples=('treadle flow show "write the guide"',)
+)
 def show(
     workspace: WorkspaceFolder | None,
     task: Annotated[str, TASK_HELP],
@@ -246,7 +249,9 @@ def finding_row(one: Any) -> dict[str, Any]:  # noqa: ANN401 - a Finding, whose 
     return {name: getattr(one, name) for name in names}
 
 
-@operation("light", noun="flow", needs_workspace=False, examples=("treadle flow next", "treadle flow next 3"))
+@operation(
+    "light", effect="reads", noun="flow", needs_workspace=False, examples=("treadle flow next", "treadle flow next 3")
+)
 def next_(
     workspace: WorkspaceFolder | None,
     number: Annotated[int, "how many tasks"] = 5,
@@ -275,7 +280,7 @@ def next_(
     )
 
 
-@operation("light", noun="flow", needs_workspace=False, examples=("treadle flow focus",))
+@operation("light", effect="reads", noun="flow", needs_workspace=False, examples=("treadle flow focus",))
 def focus(workspace: WorkspaceFolder | None, *, flow: Annotated[Path | None, FLOW_HELP] = None) -> FocusReport:
     """Show the task being worked on, its open parts, and the tasks that it interrupted."""
     from treadle.flow.board import row_of
@@ -291,7 +296,7 @@ def focus(workspace: WorkspaceFolder | None, *, flow: Annotated[Path | None, FLO
     return FocusReport(rows[0], rows[1:], [FlowTask(**dataclasses.asdict(row_of(one))) for one in parts])
 
 
-@operation("light", noun="flow", needs_workspace=False, examples=("treadle flow board",))
+@operation("light", effect="reads", noun="flow", needs_workspace=False, examples=("treadle flow board",))
 def board(workspace: WorkspaceFolder | None, *, flow: Annotated[Path | None, FLOW_HELP] = None) -> BoardReport:
     """Show the tasks in columns: to do, in progress, waiting, done in the last two weeks."""
     from treadle.flow import clock
@@ -303,7 +308,13 @@ def board(workspace: WorkspaceFolder | None, *, flow: Annotated[Path | None, FLO
     return BoardReport(rows, str(clock.today()))
 
 
-@operation("light", noun="flow", needs_workspace=False, examples=("treadle flow stats", "treadle flow stats --json"))
+@operation(
+    "light",
+    effect="reads",
+    noun="flow",
+    needs_workspace=False,
+    examples=("treadle flow stats", "treadle flow stats --json"),
+)
 def stats(workspace: WorkspaceFolder | None, *, flow: Annotated[Path | None, FLOW_HELP] = None) -> StatsReport:
     """Count tasks by state, priority and owner, and what was done in each of the last eight weeks."""
     from treadle.flow import clock

@@ -255,7 +255,9 @@ def reopen(
     return carried_out(workspace, flow, lambda draft: verbs.reopen(draft, task), dry_run=dry_run)
 
 
-@operation("light", noun="flow", needs_workspace=False, examples=('treadle flow remove "write the guide"',))
+@operation(
+    "light", effect="removes", noun="flow", needs_workspace=False, examples=('treadle flow remove "write the guide"',)
+)
 def remove(
     workspace: WorkspaceFolder | None,
     task: Annotated[str, TASK_HELP],

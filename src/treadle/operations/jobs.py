@@ -96,7 +96,13 @@ class QueueChange:
     said: str
 
 
-@operation("light", noun="jobs", verb="list", examples=("treadle jobs list", "treadle jobs list bard --state failed"))
+@operation(
+    "light",
+    effect="reads",
+    noun="jobs",
+    verb="list",
+    examples=("treadle jobs list", "treadle jobs list bard --state failed"),
+)
 def list_(
     workspace: WorkspaceFolder,
     model: Annotated[str | None, "only jobs of this model"] = None,
@@ -124,7 +130,7 @@ def list_(
     return JobList(shown, paused, worker_lives(workspace))
 
 
-@operation("light", noun="jobs", examples=("treadle jobs show 12", "treadle jobs show 12 --json"))
+@operation("light", effect="reads", noun="jobs", examples=("treadle jobs show 12", "treadle jobs show 12 --json"))
 def show(workspace: WorkspaceFolder, job: Annotated[int, "id of the job"]) -> JobReport:
     """Show a job: what was asked, what happened to it, where its results are."""
     with _ledger(workspace) as ledger:
@@ -135,7 +141,7 @@ def show(workspace: WorkspaceFolder, job: Annotated[int, "id of the job"]) -> Jo
     return JobReport(summary, found.payload, found.result, folder, events)
 
 
-@operation("following", noun="jobs", examples=("treadle jobs follow 12",))
+@operation("following", effect="reads", noun="jobs", examples=("treadle jobs follow 12",))
 def follow(workspace: WorkspaceFolder, job: Annotated[int, "id of the job"]) -> QueuedJob:
     """Come back to a job: show its progress until it ends, as the command that queued it does."""
     ledger = _ledger(workspace)
@@ -146,7 +152,7 @@ def follow(workspace: WorkspaceFolder, job: Annotated[int, "id of the job"]) -> 
         raise
 
 
-@operation("light", noun="jobs", examples=("treadle jobs log 12",))
+@operation("light", effect="reads", noun="jobs", examples=("treadle jobs log 12",))
 def log(workspace: WorkspaceFolder, job: Annotated[int, "id of the job"]) -> JobLog:
     """Show what the processes of a job printed: warnings, and the traceback of a defect."""
     with _ledger(workspace) as ledger:
@@ -167,7 +173,7 @@ def stop(workspace: WorkspaceFolder, job: Annotated[int, "id of the job"]) -> Jo
         return _asked(workspace, ledger.stop(job), "stops at its next step; what it has done is kept")
 
 
-@operation("light", noun="jobs", examples=("treadle jobs discard 12",))
+@operation("light", effect="removes", noun="jobs", examples=("treadle jobs discard 12",))
 def discard(workspace: WorkspaceFolder, job: Annotated[int, "id of the job"]) -> JobChange:
     """Drop a job and its partial work: the checkpoints that it has written go to the trash."""
     with _ledger(workspace) as ledger:
@@ -292,7 +298,7 @@ def edit(
         return JobChange(_summary(changed, _names(workspace)), f"Job {job} is changed.")
 
 
-@operation("light", noun="jobs", examples=("treadle jobs prune", "treadle jobs prune --days 7"))
+@operation("light", effect="removes", noun="jobs", examples=("treadle jobs prune", "treadle jobs prune --days 7"))
 def prune(
     workspace: WorkspaceFolder, *, days: Annotated[float, "forget jobs that ended longer ago than this"] = 30.0
 ) -> QueueChange:

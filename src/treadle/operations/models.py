@@ -107,7 +107,7 @@ def new(
     return show(workspace, card.name)
 
 
-@operation("light", verb="list", examples=("treadle list", "treadle list --json"))
+@operation("light", effect="reads", verb="list", examples=("treadle list", "treadle list --json"))
 def list_(workspace: WorkspaceFolder) -> ModelList:
     """List the models of this workspace."""
     cards = ModelCards(workspace)
@@ -118,7 +118,9 @@ def list_(workspace: WorkspaceFolder) -> ModelList:
     return ModelList(str(workspace.root), models, [str(error) for error in cards.damaged()])
 
 
-@operation("light", examples=("treadle show bard", "treadle show bard --origins", "treadle show bard --json"))
+@operation(
+    "light", effect="reads", examples=("treadle show bard", "treadle show bard --origins", "treadle show bard --json")
+)
 def show(
     workspace: WorkspaceFolder,
     model: Annotated[str, "name of the model"],
@@ -129,7 +131,7 @@ def show(
     return ModelReport(**load("treadle.recipes.describe:describe")(workspace, ModelCards(workspace).get(model)))
 
 
-@operation("light", examples=("treadle delete bard",))
+@operation("light", effect="removes", examples=("treadle delete bard",))
 def delete(workspace: WorkspaceFolder, model: Annotated[str, "name of the model"]) -> DeleteReport:
     """Move a model to the workspace's trash; nothing is erased. Refused while the model is training."""
     cards = ModelCards(workspace)

@@ -73,7 +73,7 @@ def add(
     return list_(workspace)
 
 
-@operation("light", noun="schedule", verb="list", examples=("treadle schedule list",))
+@operation("light", effect="reads", noun="schedule", verb="list", examples=("treadle schedule list",))
 def list_(workspace: WorkspaceFolder) -> ScheduleList:
     """List the schedules with the next time of each."""
     with _ledger(workspace) as ledger:
@@ -83,7 +83,7 @@ def list_(workspace: WorkspaceFolder) -> ScheduleList:
     return ScheduleList(rows, None if alive else _WARNING)
 
 
-@operation("light", noun="schedule", examples=("treadle schedule remove nightly",))
+@operation("light", effect="removes", noun="schedule", examples=("treadle schedule remove nightly",))
 def remove(workspace: WorkspaceFolder, name: Annotated[str, "name of the schedule"]) -> ScheduleList:
     """Forget a schedule; jobs that it has queued stay."""
     with _ledger(workspace) as ledger:

@@ -92,6 +92,7 @@ def train(
 
 @operation(
     "light",
+    effect="reads",
     noun="tokenizer",
     examples=(
         "treadle tokenizer inspect bard",
@@ -110,6 +111,7 @@ def inspect(
 
 @operation(
     "light",
+    effect="reads",
     noun="tokenizer",
     examples=(
         "treadle tokenizer compare bytes english.json my-texts/",

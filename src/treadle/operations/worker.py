@@ -56,6 +56,7 @@ class ServiceReport:
 
 @operation(
     "light",
+    for_assistants=False,
     noun="worker",
     examples=("treadle worker run", "treadle worker run --heavy 2", "treadle worker run --paused"),
 )
@@ -82,7 +83,7 @@ def run(
     return WorkerChange([worker.id], "The worker has ended; jobs that it held wait in their queues.")
 
 
-@operation("light", noun="worker", examples=("treadle worker status",))
+@operation("light", effect="reads", noun="worker", examples=("treadle worker status",))
 def status(workspace: WorkspaceFolder) -> WorkerList:
     """Show the workers, those that died without notice too, and how much there is to do."""
     with _ledger(workspace) as ledger:
@@ -113,7 +114,12 @@ def stop(workspace: WorkspaceFolder) -> WorkerChange:
     return _command(workspace, "stop")
 
 
-@operation("light", noun="worker", examples=("treadle worker install", "treadle worker install --heavy 2"))
+@operation(
+    "light",
+    for_assistants=False,
+    noun="worker",
+    examples=("treadle worker install", "treadle worker install --heavy 2"),
+)
 def install(
     workspace: WorkspaceFolder, *, heavy: Annotated[int, "how many trainings this machine carries out at a time"] = 1
 ) -> ServiceReport:

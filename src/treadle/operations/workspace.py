@@ -49,13 +49,15 @@ class DoctorReport:
     checks: list[Check]
 
 
-@operation("light", needs_workspace=False, examples=("treadle init", "treadle init ~/workshop"))
+@operation("light", for_assistants=False, needs_workspace=False, examples=("treadle init", "treadle init ~/workshop"))
 def init(folder: Annotated[Path, "folder to make a workspace; created if need be"] = Path()) -> InitReport:
     """Make a folder a workspace, which holds all that you own: data, models, runs, notes."""
     return InitReport(str(create_workspace(folder).root))
 
 
-@operation("heavy", needs_workspace=False, examples=("treadle demo", "treadle demo my-demo --minutes 3"))
+@operation(
+    "heavy", for_assistants=False, needs_workspace=False, examples=("treadle demo", "treadle demo my-demo --minutes 3")
+)
 def demo(
     folder: Annotated[Path, "workspace to make or to go on in"] = Path("demo"),
     *,
@@ -77,7 +79,7 @@ def demo(
     return train(workspace, DEMO_MODEL, minutes=minutes)
 
 
-@operation("light", needs_workspace=False, examples=("treadle doctor", "treadle doctor --json"))
+@operation("light", effect="reads", needs_workspace=False, examples=("treadle doctor", "treadle doctor --json"))
 def doctor() -> DoctorReport:
     """Look at this machine: processor, memory, disk, compiler, the native core, optional parts.
 
