@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from treadle.base.errors import NotFoundError, NotReadyError, UsageError
 from treadle.jobs.job import NewJob
-from treadle.jobs.ledger_rows import end, find, job_of, tell, to_json
+from treadle.jobs.ledger_rows import end, find, job_of, tell
 from treadle.jobs.ledger_submit import extend_queue, submit
+from treadle.store.journal import to_json
 
 if TYPE_CHECKING:
     from treadle.jobs.job import Job, Pause

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from treadle.base.errors import NotFoundError, UsageError
 from treadle.jobs.job import Dependency, IfFailed, Job, Lane, LedgerEvent, NewJob, Queue, Schedule, WorkerRecord
+from treadle.store.journal import to_json
 
 if TYPE_CHECKING:
     from treadle.store.database import Reader, Row, Transaction
@@ -55,11 +56,6 @@ def new_job_of(fields: dict[str, Any]) -> NewJob:
 def plain(job: NewJob) -> dict[str, Any]:
     """A request as plain JSON."""
     return {field.name: getattr(job, field.name) for field in dataclasses.fields(job)}
-
-
-def to_json(value: Any) -> str:  # noqa: ANN401 - any JSON value
-    """Compact JSON; raises `ValueError` for what JSON cannot say."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def find(reader: Reader, identity: int) -> Job:

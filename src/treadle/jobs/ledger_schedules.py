@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from treadle.base.errors import NotFoundError, UsageError
 from treadle.base.names import check_name
-from treadle.jobs.ledger_rows import check, plain, schedule_of, to_json
+from treadle.jobs.ledger_rows import check, plain, schedule_of
 from treadle.jobs.ledger_submit import submit
+from treadle.store.journal import to_json
 
 if TYPE_CHECKING:
     from treadle.jobs.job import Job, NewJob, Schedule

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from treadle.base.errors import NotReadyError
 from treadle.jobs.identity import WorkerIdentity
 from treadle.jobs.job import Claim
-from treadle.jobs.ledger_rows import end, job_of, promote_due, reason, tell, to_json, worker_of
+from treadle.jobs.ledger_rows import end, job_of, promote_due, reason, tell, worker_of
+from treadle.store.journal import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,16 +6,16 @@ belongs to one thread; another thread or process opens its own.
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from treadle.base.errors import DataError, NotReadyError, ResourceError, TreadleError
+from treadle.store.journal import to_json
 from treadle.store.statements import migrations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from treadle.store.statements import Dialect
@@ -72,9 +72,13 @@ class Transaction:
         """Run a statement; return how many rows it changed."""
         return self._database.change(statement, values)
 
+    def many(self, statement: str, values: Sequence[Row]) -> None:
+        """Run a statement once for each of `values`."""
+        self._database.change_many(statement, values)
+
     def event(self, type_: str, /, job: int | None = None, queue: str | None = None, **data: Any) -> None:  # noqa: ANN401
         """Tell, at the end of this transaction, that something happened."""
-        self.events.append({"type": type_, "job": job, "queue": queue, "data": json.dumps(data, ensure_ascii=False)})
+        self.events.append({"type": type_, "job": job, "queue": queue, "data": to_json(data)})
 
     def keep(self, table: str, /, *, sync: bool = False, **fields: Any) -> None:  # noqa: ANN401 - values of columns
         """Write down outside the database what a row has become, in case the database is damaged one day."""
@@ -125,6 +129,10 @@ class Database(ABC):
     @abstractmethod
     def change(self, name: str, values: Mapping[str, Any]) -> int:
         """Run a named statement and count the rows that it changed."""
+
+    @abstractmethod
+    def change_many(self, name: str, values: Sequence[Row]) -> None:
+        """Run a named statement once for each of `values`."""
 
     @abstractmethod
     def wait(self, seconds: float) -> bool:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 
+to_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+"""Compact JSON of plain values; raises `ValueError` for what JSON cannot say."""
+
 
 class Journal:
     """The lines of one database, in files `journal-NNNNNN.jsonl`; a new one is begun at each backup."""
@@ -31,7 +34,7 @@ class Journal:
 
     def append(self, records: Iterable[Mapping[str, Any]], *, sync: bool) -> None:
         """Add lines at the end; the caller is the only writer at this moment. After an error nothing was added."""
-        lines = "".join(json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n" for record in records)
+        lines = "".join(to_json(record) + "\n" for record in records)
         with disk_errors(self.folder):
             self._open_newest()
             size = os.fstat(self._handle).st_size

@@ -24,7 +24,7 @@ except ImportError as error:
     ) from error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from treadle.store.statements import Dialect
 
@@ -72,6 +72,10 @@ class PostgresDatabase(Database):
     def change(self, name: str, values: Mapping[str, Any]) -> int:
         with self._errors():
             return self._live().execute(self._statements[name], values).rowcount
+
+    def change_many(self, name: str, values: Sequence[Row]) -> None:
+        with self._errors(), self._live().cursor() as cursor:
+            cursor.executemany(self._statements[name], values)
 
     def wait(self, seconds: float) -> bool:
         end = time.monotonic() + seconds

@@ -1,7 +1,7 @@
 """The ledger in one SQLite file: write-ahead log, synced at every commit, one writer at a time.
 
-Beside the file lies the folder `ledger/`: the journal, the last three backups, and a lock that keeps writers away while
-a damaged file is moved aside and rebuilt. A connection notices that its file was replaced and opens the new one.
+Beside the file lies the folder `ledger/`: the journal, the last three backups, and the lock of whoever writes, or moves
+a damaged file aside and rebuilds it. A connection notices that its file was replaced and opens the new one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from treadle.store.journal import Journal
 from treadle.store.statements import migrations, statements
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from treadle.store.statements import Dialect
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _OLDEST_SQLITE = (3, 35, 0)  # the first with RETURNING
 _BUSY_SECONDS = 30.0
 _POLL_SECONDS = 0.005
+_TURN_SECONDS = 0.0002
 
 
 class SqliteDatabase(Database):
@@ -61,6 +62,10 @@ class SqliteDatabase(Database):
     def change(self, name: str, values: Mapping[str, Any]) -> int:
         with self._errors():
             return self._run(name, values).rowcount
+
+    def change_many(self, name: str, values: Sequence[Row]) -> None:
+        with self._errors():
+            self._connection.executemany(self._statements[name], values)
 
     def wait(self, seconds: float) -> bool:
         end = time.monotonic() + seconds
@@ -147,7 +152,7 @@ class SqliteDatabase(Database):
             if self._lock < 0:
                 self.folder.mkdir(exist_ok=True)
                 self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            fcntl.flock(self._lock, fcntl.LOCK_SH)
+        self._lock_writers()
         try:
             with self._errors():
                 if self._replaced():
@@ -156,6 +161,25 @@ class SqliteDatabase(Database):
         except BaseException:
             fcntl.flock(self._lock, fcntl.LOCK_UN)
             raise
+
+    def _lock_writers(self) -> None:
+        """Wait for our turn to write, in short steps: SQLite's own waiting takes steps of up to a tenth of a second."""
+        end = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise self._busy() from None
+                time.sleep(_TURN_SECONDS)
+            else:
+                return
+
+    def _busy(self) -> DatabaseBusyError:
+        return DatabaseBusyError(
+            f"{self.path} was held by another process for {_BUSY_SECONDS:.0f} s. Run the command again; if it stays "
+            "so, look which process has the file open."
+        )
 
     def _begin_reading(self) -> None:
         with self._errors():
@@ -219,7 +243,8 @@ class SqliteDatabase(Database):
         try:
             yield
         except sqlite3.Error as error:
-            explained = _explained(error, self.path)
+            busy = _code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+            explained = self._busy() if busy else _explained(error, self.path)
             if isinstance(explained, DatabaseDamagedError):
                 with contextlib.suppress(OSError):
                     self.folder.mkdir(exist_ok=True)
@@ -249,11 +274,6 @@ def _explained(error: sqlite3.Error, path: Path) -> Exception:
         return ResourceError(f"Cannot open or write {path}: {error}. Check the permissions of its folder.")
     if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
         return DatabaseDamagedError(f"{path} is damaged ({error}). Run the command again: it is rebuilt when it opens.")
-    if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-        return DatabaseBusyError(
-            f"{path} was held by another process for {_BUSY_SECONDS:.0f} s. Run the command again; if it stays so, "
-            "look which process has the file open."
-        )
     if code == sqlite3.SQLITE_IOERR:
         return ResourceError(f"The disk of {path} fails or is full ({error}). Check it, then run the command again.")
     return TreadleError(f"{path}: {error}.") if isinstance(error, sqlite3.OperationalError) else error

@@ -32,6 +32,11 @@ def test_a_second_job_with_the_same_key_is_the_first_one(ledger):
     first = ledger.submit(NewJob(A, "train", {"n": 1}, dedup_key="key"))
     assert ledger.submit(NewJob(A, "train", {"n": 2}, dedup_key="key")) == first
     assert len(ledger.jobs()) == 1
+    keys = ["a", None, "key", "a", None, "b"]
+    made = ledger.submit_many([NewJob(A, "train", {"n": n}, dedup_key=key) for n, key in enumerate(keys)])
+    assert [job.payload["n"] for job in made] == [0, 1, 1, 0, 4, 5]
+    assert len({job.id for job in made}) == 5
+    assert [job.payload["n"] for job in ledger.jobs(A)] == [1, 0, 1, 4, 5]
 
 
 def test_many_jobs_are_submitted_wholly_or_not_at_all(ledger):

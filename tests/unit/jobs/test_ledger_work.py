@@ -315,7 +315,7 @@ def test_two_racing_workers_claim_every_job_exactly_once(ledgers):
             worker.stdin.flush()
         claimed = [[int(line) for line in worker.communicate()[0].split()] for worker in workers]
         assert sorted(claimed[0] + claimed[1]) == [job.id for job in made]
-        assert min(len(ids) for ids in claimed) > 100
+        assert min(len(ids) for ids in claimed) > 10
         assert {job.state for job in ledger.jobs(count=2000)} == {"done"}
         assert {job.fence for job in ledger.jobs(count=2000)} == {2}
 

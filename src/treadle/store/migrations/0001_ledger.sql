@@ -37,11 +37,12 @@ CREATE TABLE job (
     result TEXT,
     error TEXT,
     run TEXT,
-    dedup_key TEXT UNIQUE
+    dedup_key TEXT
 );
 
 -- The database itself enforces one writer of weights per queue, a stopping one included.
 CREATE UNIQUE INDEX one_writer ON job (queue) WHERE state IN ('running', 'stopping') AND lane = 'heavy';
+CREATE UNIQUE INDEX dedup ON job (dedup_key) WHERE dedup_key IS NOT NULL;
 CREATE INDEX head ON job (queue, lane, priority DESC, pos, id) WHERE state = 'ready';
 CREATE INDEX due ON job (not_before) WHERE state = 'blocked' AND waits = 0;
 CREATE INDEX blocked ON job (queue, id) WHERE state = 'blocked';
@@ -67,7 +68,6 @@ CREATE TABLE event (
     data TEXT NOT NULL
 );
 CREATE INDEX event_job ON event (job, seq);
-CREATE INDEX event_time ON event (time);
 
 CREATE TABLE worker (
     id TEXT PRIMARY KEY,                             -- HOST and process: one row for each time a worker ran

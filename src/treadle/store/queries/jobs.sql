@@ -6,10 +6,18 @@ SELECT * FROM job WHERE id = :id;
 -- name: job_by_key
 SELECT * FROM job WHERE dedup_key = :dedup_key;
 
+-- name: reserve_ids [sqlite]
+SELECT coalesce(max(seq), 0) AS last, :now AS clock, :count AS ids FROM sqlite_sequence WHERE name = 'job';
+
+-- name: reserve_ids [postgres]
+SELECT setval(name, nextval(name) + :count - 1) - :count AS last, :now AS clock
+FROM (SELECT pg_get_serial_sequence('job', 'id') AS name) AS sequence;
+
 -- name: insert_job
-INSERT INTO job (queue, lane, kind, payload, state, priority, pos, not_before, waits, max_attempts, created, run, dedup_key)
-VALUES (:queue, :lane, :kind, :payload, :state, :priority, :pos, :not_before, :waits, :max_attempts, :now, :run, :dedup_key)
-RETURNING *;
+INSERT INTO job (id, queue, lane, kind, payload, state, priority, pos, not_before, waits, max_attempts, created, run,
+                 dedup_key)
+VALUES (:id, :queue, :lane, :kind, :payload, :state, :priority, :pos, :not_before, :waits, :max_attempts, :created, :run,
+        :dedup_key);
 
 -- name: place
 SELECT count(*) AS ahead FROM job
