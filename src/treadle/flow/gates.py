@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from treadle.flow.gates_identity import Identities, ask_before_setting, files_outward, is_code
-from treadle.flow.gates_reading import is_mocking, mocks_in, products_of
+from treadle.flow.gates_reading import is_mocking, mocks_in, products_of, tests_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -58,7 +58,7 @@ class NoMocks:
         self.breaches: list[str] = []
         self._pending: list[str] = []
         self._undo: list[Callable[[], None]] = []
-        self._read: dict[Path, str] = {}
+        self._read: dict[Path, tuple[list[tuple[int, str]], list[range]]] = {}
         self._place()
 
     def _place(self) -> None:
@@ -92,9 +92,12 @@ class NoMocks:
 
     def breach(self, what: str) -> None:
         """Fail what is going on now, in a way that neither `except Exception` nor a skip can swallow."""
+        self._note(what)
+        raise pytest.fail.Exception(_said([what]), pytrace=False)
+
+    def _note(self, what: str) -> None:
         self._pending.append(what)
         self.breaches.append(what)
-        raise pytest.fail.Exception(_said([what]), pytrace=False)
 
     def _own(self, file: str) -> bool:
         return file.startswith(f"{self.root}/") and not any(mark in file for mark in _SITE)
@@ -155,7 +158,8 @@ class NoMocks:
         """Refuse the fixtures of mocking libraries, also when they are asked for by name."""
         module = fixturedef.func.__module__ or ""
         if is_mocking(module):
-            self.breach(f"the fixture `{fixturedef.argname}` comes from {module.split('.')[0]}")
+            # Not raised, since pytest counts on the fixture's function to do that; this phase fails all the same.
+            self._note(f"the fixture `{fixturedef.argname}` comes from {module.split('.')[0]}")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -164,15 +168,19 @@ class NoMocks:
         for folder in [item.path.parent, *item.path.parent.parents]:
             conftest = folder / "conftest.py"
             if folder.is_relative_to(self.root) and conftest.exists():
-                self._refuse_mocks_in(conftest)
-        self._refuse_mocks_in(item.path)
+                self._refuse(conftest, 0)
+        self._refuse(item.path, (item.location[1] or 0) + 1)
 
-    def _refuse_mocks_in(self, path: Path) -> None:
+    def _refuse(self, path: Path, line: int) -> None:
+        """Refuse what a file says outside of its tests, and in the test that begins at `line`."""
         if path not in self._read:
-            rows = mocks_in(path.read_bytes(), self.identities.products) if path.suffix == ".py" else []
-            self._read[path] = "; ".join(f"{self._near(str(path))}:{line} {reason}" for line, reason in rows)
-        if self._read[path]:
-            self.breach(self._read[path])
+            text = path.read_bytes() if path.suffix == ".py" else b""
+            self._read[path] = (mocks_in(text, self.identities.products), tests_in(text))
+        findings, tests = self._read[path]
+        others = [test for test in tests if line not in test]
+        rows = [(place, reason) for place, reason in findings if not any(place in test for test in others)]
+        if rows:
+            self.breach("; ".join(f"{self._near(str(path))}:{place} {reason}" for place, reason in rows))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(

@@ -48,6 +48,20 @@ def mocks_in(text: bytes, products: Collection[str] = ()) -> list[tuple[int, str
     return sorted(found)
 
 
+def tests_in(text: bytes) -> list[range]:
+    """The lines of each test function of a Python file, its decorators included."""
+    try:
+        nodes = list(ast.walk(ast.parse(text)))
+    except (SyntaxError, ValueError):
+        return []
+    functions = [node for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return [
+        range(min([node.lineno, *(one.lineno for one in node.decorator_list)]), (node.end_lineno or node.lineno) + 1)
+        for node in functions
+        if node.name.startswith("test")
+    ]
+
+
 def _bound_to(node: ast.AST, products: Collection[str]) -> Iterator[str]:
     """Names that an import statement binds to modules, classes and functions of the product."""
     if isinstance(node, ast.Import):

@@ -55,7 +55,7 @@ def judge_test_first(tree: Tree, roles: Roles, commits: list[str], command: str)
             if outcome != "failed":
                 reason = f"the new test {name} {outcome} on the tree before its commit; it must fail there"
                 findings.append(PathFinding(path, reason, commit))
-        findings += _changed_later(tree, commit, commits[-1], new)
+        findings += changed_later(tree, commit, commits[-1], new)
     return tests, findings
 
 
@@ -102,7 +102,7 @@ def _defined(body: list[ast.stmt], prefix: str) -> Iterator[tuple[str, str]]:
             yield f"{prefix}{', '.join(ast.unparse(target) for target in targets)} = ", ast.dump(node)
 
 
-def _changed_later(tree: Tree, commit: str, last: str, new: dict[str, list[str]]) -> list[PathFinding]:
+def changed_later(tree: Tree, commit: str, last: str, new: dict[str, list[str]]) -> list[PathFinding]:
     """What a commit's test files defined and what is different, or gone, at the end."""
     found = []
     supports = [path for folder in {Path(path).parent for path in new} for path in _conftests(folder)]
