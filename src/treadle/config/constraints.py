@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from treadle.config.tree import CALL, COMMAND_LINE, Origin, entry, leaves, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from treadle.config.settings import Settings
 
@@ -22,6 +22,10 @@ class Rule:
     because: str
     allows: Callable[[Any, Any, Settings], bool] = lambda _old, _new, _settings: False
     """Whether this change (old value, new value, old settings) is possible all the same."""
+    possible: str = "no"
+    """Which changes are possible, in a few words."""
+    way_out: str = ""
+    """What to do instead, beside making another model."""
 
 
 def _within_learned_positions(old: int, new: int, settings: Settings) -> bool:
@@ -32,6 +36,12 @@ FREE = ("family.dropout",)
 """Keys below a fixed section that may change: they shape the training, not the weights."""
 
 RULES = (
+    Rule(
+        "family.layers",
+        "fewer would lose what the others have learned",
+        possible="more, by `treadle set`",
+        way_out="Layers are added without loss by `treadle set NAME family.layers=+N`.",
+    ),
     Rule("family", "the shape of the weights is fixed once they exist"),
     Rule(
         "data.tokenizer",
@@ -42,12 +52,15 @@ RULES = (
         "data.held_out",
         "text that the model has trained on would count as held out; only a smaller share is possible",
         lambda old, new, _settings: bool(new <= old),
+        possible="a smaller share",
     ),
     Rule(
         "data.sequence_length",
         "this model learned a vector for each position and has none beyond its trained context",
         _within_learned_positions,
+        possible="yes; shorter only with learned positions",
     ),
+    Rule("data.image_size", "the network sees pictures of the size that it was first trained on"),
     Rule("training.optimizer.name", "the checkpoints hold the state of this optimizer"),
     Rule("training.seed", "the reading order hangs on it, and the pass under way would read some text twice"),
 )
@@ -68,7 +81,7 @@ def changes_refused(old: Settings, new: Settings) -> list[str]:
         origin = new.origins.get(key)
         place = "" if origin is None else f" ({origin})"
         refused.append(
-            f"`{key}` cannot change from {was} to {becomes}{place}: {rule.because}. "
+            f"`{key}` cannot change from {was} to {becomes}{place}: {rule.because}. {rule.way_out}{' ' * bool(rule.way_out)}"
             f"Leave it at {was}, or make another model with `treadle new NAME {key}={becomes}`."
         )
     return refused or _presets_refused(old, new)
@@ -85,8 +98,28 @@ def _presets_refused(old: Settings, new: Settings) -> list[str]:
     ]
 
 
-def kept_with_model(settings: Settings) -> dict[str, Any]:
-    """What the card of a new model keeps under `settings`, in the shape of a run file.
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One row of the table that people see."""
+
+    key: str
+    value: Any
+    possible: str
+    because: str
+
+
+def limits(settings: Settings) -> list[Limit]:
+    """For every setting that a rule is about, whether it may change once there are weights, and why not."""
+    found = []
+    for key, leaf in leaves(entry(settings.values(), Origin(""))):
+        rule = _rule(key)
+        if rule is not None:
+            found.append(Limit(key, plain(leaf), rule.possible, rule.because))
+    return found
+
+
+def kept_with_model(settings: Settings, layers: Collection[str] = (COMMAND_LINE, CALL)) -> dict[str, Any]:
+    """What the card of a model keeps under `settings`, in the shape of a run file; `layers` are those to keep.
 
     Its choices of presets, what was typed for it, and every key that `RULES` fix: so neither another workspace nor a
     later version with other presets can bend a model that exists.
@@ -95,7 +128,7 @@ def kept_with_model(settings: Settings) -> dict[str, Any]:
         "defaults": [{f"override /{group}": choice.name} for group, choice in settings.choices.items()]
     }
     for key, leaf in leaves(entry(settings.values(), Origin(""))):
-        typed = settings.origins[key].layer in {COMMAND_LINE, CALL}
+        typed = settings.origins[key].layer in layers
         if typed or _rule(key) is not None:
             *path, last = key.split(".")
             place = kept
