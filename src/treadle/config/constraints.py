@@ -25,7 +25,7 @@ class Rule:
     possible: str = "no"
     """Which changes are possible, in a few words."""
     way_out: str = ""
-    """What to do instead, beside making another model."""
+    """What to do instead, beside making another model: a sentence and a space."""
 
 
 def _within_learned_positions(old: int, new: int, settings: Settings) -> bool:
@@ -40,7 +40,7 @@ RULES = (
         "family.layers",
         "fewer would lose what the others have learned",
         possible="more, by `treadle set`",
-        way_out="Layers are added without loss by `treadle set NAME family.layers=+N`.",
+        way_out="Layers are added without loss by `treadle set NAME family.layers=+N`. ",
     ),
     Rule("family", "the shape of the weights is fixed once they exist"),
     Rule(
@@ -81,8 +81,8 @@ def changes_refused(old: Settings, new: Settings) -> list[str]:
         origin = new.origins.get(key)
         place = "" if origin is None else f" ({origin})"
         refused.append(
-            f"`{key}` cannot change from {was} to {becomes}{place}: {rule.because}. {rule.way_out}{' ' * bool(rule.way_out)}"
-            f"Leave it at {was}, or make another model with `treadle new NAME {key}={becomes}`."
+            f"`{key}` cannot change from {was} to {becomes}{place}: {rule.because}. "
+            f"{rule.way_out}Leave it at {was}, or make another model with `treadle new NAME {key}={becomes}`."
         )
     return refused or _presets_refused(old, new)
 
