@@ -16,6 +16,7 @@ from treadle.cli.parameters import collect
 from treadle.cli.places import place_flag
 from treadle.jobs.handle import RunFailedError
 from treadle.operations.heavy import call, facts
+from treadle.registry.catalogue import load
 from treadle.store.workspace import find_workspace
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ _STOPPED = 130
 
 def invoke(entry: Operation, values: dict[str, Any]) -> int:
     """Run one operation for the command line; returns the exit code."""
+    if os.environ.get("TREADLE_ROLE"):  # set by the guard
+        load("treadle.flow.roles:refuse_operation")(entry.name, reads=entry.effect == "reads")
     arguments = collect(entry, values)
     if arguments.get("prompt") == "-":
         arguments["prompt"] = _standard_input()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -44,7 +44,9 @@ def mocks_in(text: bytes, products: Collection[str] = ()) -> list[tuple[int, str
         return []
     nodes = list(ast.walk(module))
     names = {name for node in nodes for name in _bound_to(node, products)}
-    found = {(node.lineno, reason) for node in nodes for reason in _reasons(node, names) if hasattr(node, "lineno")}
+    found = {
+        (node.lineno, reason) for node in nodes for reason in _reasons(node, names, products) if hasattr(node, "lineno")
+    }
     return sorted(found)
 
 
@@ -72,7 +74,7 @@ def _bound_to(node: ast.AST, products: Collection[str]) -> Iterator[str]:
         yield from (alias.asname or alias.name for alias in node.names)
 
 
-def _reasons(node: ast.AST, names: Collection[str]) -> Iterator[str]:
+def _reasons(node: ast.AST, names: Collection[str], products: Collection[str]) -> Iterator[str]:
     if isinstance(node, ast.Import):
         yield from (f"imports {alias.name}" for alias in node.names if is_mocking(alias.name))
     elif isinstance(node, ast.ImportFrom) and not node.level:
@@ -80,14 +82,14 @@ def _reasons(node: ast.AST, names: Collection[str]) -> Iterator[str]:
         yield from (f"imports {name}" for name in whole[:1] if is_mocking(name))
         yield from (f"imports {name}" for name in whole[1:] if name in MOCKING_MODULES)
     elif isinstance(node, ast.Call):
-        yield from _calls(node, names)
+        yield from _calls(node, names, products)
     elif isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Delete):
         targets = node.targets if isinstance(node, ast.Assign | ast.Delete) else [node.target]
         for target in targets:
-            yield from _replaced(target, names)
+            yield from _replaced(target, names, products)
 
 
-def _calls(node: ast.Call, names: Collection[str]) -> Iterator[str]:
+def _calls(node: ast.Call, names: Collection[str], products: Collection[str]) -> Iterator[str]:
     called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
     first = node.args[0] if node.args else None
     if (
@@ -100,18 +102,29 @@ def _calls(node: ast.Call, names: Collection[str]) -> Iterator[str]:
     if called in {"setattr", "delattr"} and isinstance(node.func, ast.Name) and _root(first) in names:
         yield f"replaces {ast.unparse(node.args[0])} of the product by {called}"
     on = ast.unparse(node.func.value) if isinstance(node.func, ast.Attribute) else ""
-    if on == "sys.modules" and called in {"pop", "update", "setdefault", "clear"}:
+    if on == "sys.modules" and called in {"pop", "update", "setdefault", "clear"} and not _foreign(first, products):
         yield f"swaps modules by sys.modules.{called}"
 
 
-def _replaced(target: ast.expr, names: Collection[str]) -> Iterator[str]:
+def _replaced(target: ast.expr, names: Collection[str], products: Collection[str]) -> Iterator[str]:
     if isinstance(target, ast.Tuple | ast.List):
         for inner in target.elts:
-            yield from _replaced(inner, names)
+            yield from _replaced(inner, names, products)
     elif isinstance(target, ast.Attribute) and _root(target) in names:
         yield f"replaces {ast.unparse(target)} of the product"
-    elif isinstance(target, ast.Subscript) and ast.unparse(target.value) == "sys.modules":
+    elif _is_entry_of_modules(target) and not _foreign(target.slice, products):
         yield f"swaps a module by {ast.unparse(target)}"
+
+
+def _is_entry_of_modules(target: ast.expr) -> TypeGuard[ast.Subscript]:
+    return isinstance(target, ast.Subscript) and ast.unparse(target.value) == "sys.modules"
+
+
+def _foreign(name: ast.expr | None, products: Collection[str]) -> bool:
+    """Whether it is written out that a module is none of the product's."""
+    if not isinstance(name, ast.Constant) or not isinstance(name.value, str):
+        return False
+    return name.value.split(".")[0] not in products
 
 
 def _root(node: ast.AST | None) -> str:

@@ -17,6 +17,7 @@ from treadle.base.files import disk_errors
 from treadle.flow.guard_diff import Change, PathFinding, check_changes
 from treadle.flow.guard_grants import plan_grants
 from treadle.flow.guard_landlock import landlock_version, make_ruleset
+from treadle.flow.roles import ROLE_VARIABLE, ROLES_FILE, ROLES_VARIABLE
 
 if TYPE_CHECKING:
     from treadle.flow.guard_diff import Tree
@@ -39,6 +40,8 @@ class GuardRequest:
     """Commit what was changed with this message; None = leave it in the work tree."""
     output: Path | None = None
     """File that takes what the command prints; None = where our own output goes."""
+    roles: Path = Path(ROLES_FILE)
+    """The file of roles, for Treadle's own commands among what is run."""
 
 
 @dataclass(slots=True)
@@ -128,7 +131,8 @@ def _carry_out(role: Role, request: GuardRequest, scratch: Path, rules: Ruleset 
         "TMPDIR": str(scratch),
         "XDG_CACHE_HOME": str(scratch / "cache"),
         "GIT_OPTIONAL_LOCKS": "0",  # reading commands then do without writing the index
-        "TREADLE_ROLE": role.name,
+        ROLE_VARIABLE: role.name,
+        ROLES_VARIABLE: str(request.roles),
     }
     if "no-mocks" in role.gates:
         environment["PYTEST_ADDOPTS"] = f"{os.environ.get('PYTEST_ADDOPTS', '')} -p treadle.flow.gates".strip()

@@ -41,7 +41,8 @@ def run_as(role: str, file: Path | None, request: Mapping[str, Any]) -> dict[str
     """Run a command as a role and judge what it left behind."""
     tree = Tree.around(request["folder"])
     found = read_roles(tree.root, file).get(role)
-    outcome = run_guarded(found, tree, GuardRequest(**request))
+    source = (file or tree.root / ROLES_FILE).absolute()
+    outcome = run_guarded(found, tree, GuardRequest(**request, roles=source))
     code = BREACH if outcome.findings else outcome.exit_code
     return {**asdict(outcome), "ok": code == 0, "role": role, "exit_code": code}
 

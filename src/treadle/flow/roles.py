@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from dataclasses import dataclass, fields
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from treadle.base.errors import NotFoundError, SettingsError
+from treadle.base.errors import NotFoundError, SettingsError, UsageError
 from treadle.base.names import check_name, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
 ROLES_FILE = "flow/system/roles.toml"
 """Where the roles of a tree stand unless told otherwise."""
 Gate = Literal["no-mocks", "test-first"]
+ROLE_VARIABLE, ROLES_VARIABLE = "TREADLE_ROLE", "TREADLE_ROLES"
+"""Environment variables by which the guard tells its command the role and the file of roles."""
 _FORMAT = 1
 
 TEMPLATE = """\
@@ -88,12 +91,12 @@ class Role:
         """Whether the path (relative to the tree, with `/`) is one of the role's own."""
         return not self.read_only and any(matches(pattern, path) for pattern in self.writes)
 
-    def may_call(self, operation: str) -> bool:
-        """Whether the operation called `operation` is offered to the role."""
-        return not self.operations or any(
-            matches(pattern.replace(".", "/").replace("*", "**"), operation.replace(".", "/"))
-            for pattern in self.operations
-        )
+    def may_call(self, operation: str, *, reads: bool) -> bool:
+        """Whether the operation called `operation` is offered to the role; `reads` = it changes nothing."""
+        if self.read_only and not reads:
+            return False
+        patterns = [pattern.replace(".", "/").replace("*", "**") for pattern in self.operations]
+        return not patterns or any(matches(pattern, operation.replace(".", "/")) for pattern in patterns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,19 @@ def read_roles(tree: Path, file: Path | None = None) -> Roles:
             "Write a first set with `treadle flow guard init`, or name a file with --roles FILE."
         ) from error
     return parse_roles(text, str(path))
+
+
+def role_in_force() -> Role | None:
+    """The role of this process, if it runs under the guard; its commands then offer the role's operations only."""
+    name, file = os.environ.get(ROLE_VARIABLE), os.environ.get(ROLES_VARIABLE)
+    return read_roles(Path(), Path(file)).get(name) if name and file else None
+
+
+def refuse_operation(operation: str, *, reads: bool) -> None:
+    """Raise `UsageError` if the role of this process is not offered an operation."""
+    role = role_in_force()
+    if role is not None and not role.may_call(operation, reads=reads):
+        raise UsageError(f"The role `{role.name}` is not offered `treadle {operation.replace('.', ' ')}`.")
 
 
 def parse_roles(text: bytes, source: str) -> Roles:

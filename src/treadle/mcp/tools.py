@@ -88,11 +88,7 @@ class Toolbox:
 
 def is_offered(entry: Operation, role: Role | None) -> bool:
     """Whether an assistant in this role sees the operation."""
-    if not entry.for_assistants:
-        return False
-    if role is None:
-        return True
-    return role.may_call(entry.name) and (entry.effect == "reads" or not role.read_only)
+    return entry.for_assistants and (role is None or role.may_call(entry.name, reads=entry.effect == "reads"))
 
 
 def _tool(entry: Operation) -> Tool:

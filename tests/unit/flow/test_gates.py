@@ -238,6 +238,7 @@ def test_a_tree_without_a_package_says_how_to_name_one(tmp_path):
         ("from app import Shop\nsetattr(Shop, 'sell', print)", ["replaces Shop of the product by setattr"]),
         ("import sys\nsys.modules['app'] = 1", ["swaps a module by sys.modules['app']"]),
         ("import sys\nsys.modules.pop('app')", ["swaps modules by sys.modules.pop"]),
+        ("import sys\nsys.modules['other'] = sys.modules.pop('another')", []),
         ("import other\nother.f = 1", []),
         ("this is no Python", []),
     ],

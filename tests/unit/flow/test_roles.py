@@ -56,7 +56,9 @@ def test_a_read_only_role_writes_nothing_whatever_its_paths_say():
     ],
 )
 def test_a_role_is_offered_the_operations_of_its_patterns(patterns, operation, may):
-    assert Role("x", operations=patterns).may_call(operation) is may
+    assert Role("x", operations=patterns).may_call(operation, reads=False) is may
+    assert not Role("x", operations=patterns, read_only=True).may_call(operation, reads=False)
+    assert Role("x", operations=patterns, read_only=True).may_call(operation, reads=True) is may
 
 
 @pytest.mark.parametrize(
