@@ -85,6 +85,10 @@ def state_splices(page: Page, task: Task, state: State, date: str) -> list[Splic
     closing = state in ("done", "dropped")
     splices += _trail_splices(page, task, f" ✅ {date}" if state == "done" else "")
     sign = "" if closing or says or state not in STATUS_SIGNS else STATUS_SIGNS[state] + " "
+    bullet = shape.marker and shape.statuses and shape.box is None and not shape.heading
+    if bullet and not sign:  # without its sign the line would no longer be a task
+        at = signs_span(page, task)[0]
+        splices.append(Splice(at, at, {"done": "[x] ", "dropped": "[-] "}.get(state, "[ ] ")))
     splices += _lead_splices(page, task, sign)
     return [one for one in splices if page.text[one.start : one.end] != one.text]
 

@@ -146,6 +146,11 @@ class Task:
             self.notes = [line]
 
     @property
+    def begin(self) -> int:
+        """Where the line begins behind its indentation."""
+        return self.place.start + self.place.shape.column
+
+    @property
     def written(self) -> str:
         """The title as it stands there, with emphasis."""
         if self._written is None:
@@ -186,7 +191,10 @@ class Task:
             for sign in self.signs
             if sign.state is not None
         ]
-        found += [Claim(STATUSES[sign], "lead", self.place.start, body, None, self.line) for sign in shape.statuses]
+        found += [
+            Claim(STATUSES[sign], "lead", self._text.index(sign, self.place.start), body, None, self.line)
+            for sign in shape.statuses
+        ]
         if "~~" in self.written and self.written.strip("*: ").startswith("~~"):
             found.append(Claim("dropped", "struck", body, body + len(self.written), None, self.line))
         return found

@@ -326,9 +326,10 @@ def reopen(draft: Draft, words: str) -> Outcome:
     found = meant(draft, words)
     path, task = _path(draft, found), found.task
     splices = state_splices(found.page, task, "open", str(clock.today()))
-    if task.place.shape.box is None and task.section.state in CLOSED and task.place.shape.marker:
-        at = task.place.start + task.place.shape.column + len(task.place.shape.marker)
-        if not task.place.shape.heading:
+    shape = task.place.shape
+    if shape.box is None and task.section.state in CLOSED and shape.marker and not shape.statuses:
+        at = task.place.start + shape.column + len(shape.marker)
+        if not shape.heading:
             splices.append(Splice(at, at, " [ ]"))
     draft.edit(path, splices)
     now = again(draft, found)

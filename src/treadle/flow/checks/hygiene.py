@@ -42,7 +42,7 @@ def not_archived(page: Page, scope: Scope) -> Iterator[Finding]:
     """F15: a task was done more than two weeks ago and still stands here."""
     for task in due_tasks(page, scope.today, scope.days):
         message = f"`{task.title}` was done on {task.done}, more than {scope.days} days ago; it belongs in the archive."
-        yield at(page, "F15", task.line, task.place.start, message, action="archive")
+        yield at(page, "F15", task.line, task.begin, message, action="archive")
 
 
 def long_log(page: Page, scope: Scope) -> Iterator[Finding]:

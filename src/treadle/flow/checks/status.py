@@ -30,8 +30,8 @@ def contradictory_status(page: Page, _: Scope) -> Iterator[Finding]:
     """F01: two places of one task state different states."""
     for task in page.tasks:
         claims = task.claims
-        for weaker in claims[1:]:
-            clash = next((one for one in claims if not _agree(one, weaker)), None)
+        for place, weaker in enumerate(claims):
+            clash = next((one for one in claims[:place] if not _agree(one, weaker)), None)
             if clash is None:
                 continue
             message = (
@@ -58,7 +58,7 @@ def done_in_open_section(page: Page, _: Scope) -> Iterator[Finding]:
             continue
         if task.state == "done" and task.claims:
             message = f"`{task.title}` is done, but stands under `{section.title}`."
-            yield at(page, "F03", task.line, task.place.start, message, tuple(moved_to_done(page, task)))
+            yield at(page, "F03", task.line, task.begin, message, tuple(moved_to_done(page, task)))
 
 
 def done_with_open_child(page: Page, _: Scope) -> Iterator[Finding]:
@@ -70,7 +70,7 @@ def done_with_open_child(page: Page, _: Scope) -> Iterator[Finding]:
         if left:
             more = f" and {len(left) - 1} more" if len(left) > 1 else ""
             message = f"`{task.title}` is done, but `{left[0].title}` (line {left[0].line + 1}){more} is not."
-            yield at(page, "F05", task.line, task.place.start, message)
+            yield at(page, "F05", task.line, task.begin, message)
 
 
 def _below(task: Task) -> Iterator[Task]:
@@ -89,5 +89,8 @@ def colour_as_status(page: Page, _: Scope) -> Iterator[Finding]:
             found = _COLOUR.match(page.text, start)
             if found:
                 colour = found[1].strip()
+                mended = Splice(start, found.end(1), "")
+                if line == task.line:  # behind a title, a status without a sign stands in brackets
+                    mended = Splice(start, found.end(), f"({found[0][len(found[1]) :]})")
                 message = f"{colour} before a status word of `{task.title}`: colours are for priorities."
-                yield at(page, "F17", line, start, message, (Splice(start, found.end(1), ""),))
+                yield at(page, "F17", line, start, message, (mended,))

@@ -55,14 +55,14 @@ def duplicate_title(page: Page, scope: Scope) -> Iterator[Finding]:
         before = seen.setdefault(key, task)
         if before is not task and normalised(task.title) and not (before.closed and task.closed):
             message = f"`{task.title}` is also the title of the task on line {before.line + 1}."
-            yield at(page, "F07", task.line, task.place.start, message)
+            yield at(page, "F07", task.line, task.begin, message)
     for task in page.tasks:
         if task.parent is not None or task.closed:
             continue
         for other in scope.elsewhere(task.title):
             if other.page.path < page.path and not other.task.closed:
                 message = f"`{task.title}` is also the title of the task at {other.place}."
-                yield at(page, "F07", task.line, task.place.start, message)
+                yield at(page, "F07", task.line, task.begin, message)
                 break
 
 
