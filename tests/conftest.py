@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 os.environ["TREADLE_WORKER_IDLE_SECONDS"] = "3"  # workers in the background end soon after the last job
+os.environ["TREADLE_ENGINE_IDLE_SECONDS"] = "3"  # and so do the processes that sample
 _USERS = ("postgres", "nobody")  # Postgres refuses to run as root
 
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from treadle.jobs.executors.subprocess import Spare
-from treadle.jobs.presence import idle_seconds, only_one_in_the_background
+from treadle.jobs.presence import held_alone, idle_seconds
 from treadle.store.workspace import WorkspaceFolder
 
 
@@ -18,7 +18,7 @@ def main(arguments: list[str]) -> int:
     """Work until idle; ends at once if there is a worker in the background already."""
     workspace = WorkspaceFolder(Path(arguments[0]))
     kind = arguments[1] if len(arguments) > 1 else ""
-    with only_one_in_the_background(workspace) as alone:
+    with held_alone(workspace) as alone:
         if not alone:
             return 0
         spare = Spare(kind) if kind else None

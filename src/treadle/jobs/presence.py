@@ -89,9 +89,9 @@ class Presence:
 
 
 @contextlib.contextmanager
-def only_one_in_the_background(workspace: WorkspaceFolder) -> Iterator[bool]:
-    """Yield whether this process is the one worker in the background; several may have been started at once."""
-    handle = os.open(worker_folder(workspace) / _BACKGROUND, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def held_alone(workspace: WorkspaceFolder, lock: str = _BACKGROUND) -> Iterator[bool]:
+    """Yield whether this process is the only one that holds `lock`; several may have been started at once."""
+    handle = os.open(worker_folder(workspace) / lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -111,7 +111,7 @@ class Bell:
         self._name = f"{_BELL}{os.getpid()}"
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.settimeout(0)
-        with contextlib.suppress(OSError), _short(self._folder) as folder:
+        with contextlib.suppress(OSError), short_name(self._folder) as folder:
             (self._folder / self._name).unlink(missing_ok=True)
             self.socket.bind(f"{folder}/{self._name}")
 
@@ -161,7 +161,7 @@ def start_worker(workspace: WorkspaceFolder, expected: str = "") -> None:
 def _ring(workspace: WorkspaceFolder, kind: str) -> bool:
     """Ring the first bell that somebody hears; bells of the dead are taken down."""
     for path in sorted((workspace.root / FOLDER).glob(f"{_BELL}*")):
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as hand, _short(path.parent) as folder:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as hand, short_name(path.parent) as folder:
             hand.settimeout(0)
             try:
                 hand.sendto(kind.encode(), f"{folder}/{path.name}")
@@ -175,7 +175,7 @@ def _ring(workspace: WorkspaceFolder, kind: str) -> bool:
 
 
 @contextlib.contextmanager
-def _short(folder: Path) -> Iterator[str]:
+def short_name(folder: Path) -> Iterator[str]:
     """A short name for a folder: addresses of sockets have only some hundred bytes, paths may be longer."""
     if not Path("/proc/self/fd").is_dir():
         yield str(folder)

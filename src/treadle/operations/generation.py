@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from treadle.base.errors import UsageError
+from treadle.jobs.engine_socket import EngineUnavailableError, stream
 from treadle.operations.operation import SettingsSection, operation
 from treadle.registry.catalogue import load
 from treadle.store.models import ModelCards
@@ -85,8 +87,7 @@ def sample(
     payload = SamplePayload(
         card.id, prompt, str(checkpoint), unknown, _settings(overrides, settings), logprobs, tuple(logit_bias)
     )
-    events: Iterator[Event] = load("treadle.recipes.sample:stream")(workspace, payload)
-    return events
+    return _resident(workspace, "sample", payload)
 
 
 @operation(
@@ -125,6 +126,19 @@ def chat(
     )
     events: Iterator[Event] = load("treadle.recipes.chat:open_chat")(workspace, payload)
     return events
+
+
+def _resident(workspace: WorkspaceFolder, kind: str, payload: SamplePayload) -> Iterator[Event]:
+    """The events of the workspace's engine process; where there can be none, those of the recipe in this one."""
+    with contextlib.closing(stream(workspace, kind, asdict(payload))) as events:
+        try:
+            first = next(events, None)
+        except EngineUnavailableError:
+            yield from load("treadle.recipes.sample:stream")(workspace, payload)
+            return
+        if first is not None:
+            yield first
+            yield from events
 
 
 def _settings(overrides: Sequence[str], settings: Mapping[str, Any]) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ class JobSummary:
     priority: int
     attempts: int
     recoveries: int
-    """How often its process, worker or machine died under it."""
+    """How often its process, worker or machine died under it since it last kept something."""
     created: float
     started: float | None
     ended: float | None

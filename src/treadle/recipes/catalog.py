@@ -54,3 +54,8 @@ KINDS = Catalogue(
         "evaluate": "treadle.recipes.catalog:EVALUATE",
     },
 )
+
+SAMPLE = Kind("treadle.recipes.sample:stream", "treadle.operations.generation:SamplePayload")
+
+INTERACTIVE = Catalogue("interactive kind", {"sample": "treadle.recipes.catalog:SAMPLE"})
+"""What the engine process answers: recipes `stream(workspace, payload, engines)` that yield events."""

@@ -35,16 +35,34 @@ class OpenedSampling:
     engine: Engine
 
 
+@dataclass(frozen=True, slots=True)
+class FoundSampling:
+    """A model, one of its checkpoints, and the settings as they are now; no weights were read yet."""
+
+    card: ModelCard
+    settings: GenerationSettings
+    checkpoint: Checkpoint
+
+    def opened(self, engine: Engine) -> OpenedSampling:
+        """With an engine that holds this checkpoint."""
+        tokenizer = tokenizer_from_description(self.checkpoint.record.tokenizer)
+        return OpenedSampling(self.card, self.settings, self.checkpoint, tokenizer, engine)
+
+
+def find_sampling(workspace: WorkspaceFolder, model: str, checkpoint: str, overrides: Sequence[str]) -> FoundSampling:
+    """Find a model's checkpoint, by name or id of the model."""
+    cards = ModelCards(workspace)
+    card = cards.get(model)
+    settings = settings_of_model(workspace, card, overrides).generation
+    return FoundSampling(card, settings, CheckpointFolder(cards.folder(card) / "checkpoints").find(checkpoint))
+
+
 def open_sampling(
     workspace: WorkspaceFolder, model: str, checkpoint: str, overrides: Sequence[str], slots: int = 1
 ) -> OpenedSampling:
     """Open a model's checkpoint for writing, by name or id, with its settings as they are now."""
-    cards = ModelCards(workspace)
-    card = cards.get(model)
-    settings = settings_of_model(workspace, card, overrides).generation
-    found = CheckpointFolder(cards.folder(card) / "checkpoints").find(checkpoint)
-    tokenizer = tokenizer_from_description(found.record.tokenizer)
-    return OpenedSampling(card, settings, found, tokenizer, open_checkpoint(found, settings, slots))
+    found = find_sampling(workspace, model, checkpoint, overrides)
+    return found.opened(open_checkpoint(found.checkpoint, found.settings, slots))
 
 
 def open_checkpoint(checkpoint: Checkpoint, settings: GenerationSettings, slots: int = 1) -> Engine:

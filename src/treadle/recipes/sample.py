@@ -8,20 +8,31 @@ from typing import TYPE_CHECKING
 
 from treadle.generation.generate import Burst, GenerationRequest, generate
 from treadle.generation.token_bias import parse_bias
-from treadle.recipes.opened_engine import open_sampling, result
+from treadle.recipes.opened_engine import find_sampling, open_checkpoint, result
 from treadle.telemetry.events import Event
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from treadle.operations.generation import SamplePayload
+    from treadle.recipes.resident import ResidentEngines
     from treadle.store.workspace import WorkspaceFolder
 
 
-def stream(workspace: WorkspaceFolder, payload: SamplePayload) -> Iterator[Event]:
-    """Yield `text` events as text is made, then one `result`; everything is checked before the first."""
-    opened = open_sampling(workspace, payload.model, payload.checkpoint, payload.overrides)
-    with contextlib.closing(opened.engine) as engine:
+def stream(
+    workspace: WorkspaceFolder, payload: SamplePayload, engines: ResidentEngines | None = None
+) -> Iterator[Event]:
+    """Yield `text` events as text is made, then one `result`; everything is checked before the first.
+
+    With `engines` the engine is one of those that stay open.
+    """
+    found = find_sampling(workspace, payload.model, payload.checkpoint, payload.overrides)
+    with (
+        engines.lent(found.checkpoint, found.settings)
+        if engines is not None
+        else contextlib.closing(open_checkpoint(found.checkpoint, found.settings))
+    ) as engine:
+        opened = found.opened(engine)
         request = GenerationRequest(
             payload.prompt,
             opened.settings,
