@@ -32,6 +32,7 @@ class Display:
         self._console: Console | None = None
         self._status: Status | None = None
         self._last_plain = time.monotonic()
+        self._unit = "tok"
 
     def __enter__(self) -> Self:
         if not self._quiet:
@@ -57,9 +58,11 @@ class Display:
         self._live(f"reading  {read:,} documents, {units.size(data.get('bytes', 0))}, {refused:,} refused")
 
     def _on_model(self, data: dict[str, Any]) -> None:
+        self._unit = "tok" if data.get("unit", "tokens") == "tokens" else data["unit"]
         self._line(
             f"Training `{data['name']}` ({data['family']} {data['size']}, {data['shown_parameters']} parameters) on "
-            f"{units.count(data['targets'])} tokens, {units.count(data['held_out_targets'])} held out."
+            f"{units.count(data['targets'])} {data.get('unit', 'tokens')}, "
+            f"{units.count(data['held_out_targets'])} held out."
         )
 
     def _on_queued(self, data: dict[str, Any]) -> None:
@@ -78,11 +81,12 @@ class Display:
         self._line(f"  {details}", style="dim")
 
     def _on_progress(self, data: dict[str, Any]) -> None:
-        self._live(progress_line(data, self._width - _SPINNER))
+        self._live(progress_line({"unit": self._unit, **data}, self._width - _SPINNER))
 
     def _on_evaluation(self, data: dict[str, Any]) -> None:
         bits = data.get("bits_per_byte")
         shown = "" if bits is None else f"   ({bits:.2f} bits/byte)"
+        shown += "" if data.get("accuracy") is None else f"   ({data['accuracy']:.2%} right)"
         place = f"epoch {data['epoch']:5.2f}  step {data['step']:>6,}"
         self._line(f"  {place}   held out {data['held_out_loss']:.3f}{shown}")
 
@@ -150,7 +154,7 @@ def progress_line(data: dict[str, Any], width: int) -> str:
         parts.append(f"held out {_figure(held_out)}")
     parts.append(f"epoch {data['epoch']:.2f}")
     if speed:
-        parts.append(f"{units.count(speed)} tok/s")
+        parts.append(f"{units.count(speed)} {data.get('unit', 'tok')}/s")
     if width >= _WIDE:
         parts.append(units.size(data["memory_bytes"]))
     while len(parts) > 1 and len("  ".join(parts)) > width:

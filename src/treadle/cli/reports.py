@@ -11,6 +11,7 @@ import click
 from treadle.base import units
 from treadle.cli.flow_reports import FLOW_VIEWS
 from treadle.cli.guard_reports import GUARD_VIEWS
+from treadle.cli.model_reports import MODEL_VIEWS, classes, limits
 from treadle.cli.places import near, place_flag
 from treadle.cli.queue_reports import QUEUE_VIEWS, other
 from treadle.cli.tokenizer_reports import TOKENIZER_VIEWS
@@ -47,10 +48,12 @@ def _list(report: Report, _: Mapping[str, Any]) -> list[str]:
     damaged = [line for message in report["damaged"] for line in _wrapped(message, 2)]
     if not report["models"]:
         return damaged or ["No models yet. Make one with: treadle new NAME"]
-    lines = [f"{'name':<20} {'family':<8} {'size':<8} {'steps':>8}  best held-out loss (nats/token)"]
+    wide = max(8, *(len(model["family"]) for model in report["models"]))
+    lines = [f"{'name':<20} {'family':<{wide}} {'size':<8} {'steps':>8}  best held-out loss (nats)"]
     for model in report["models"]:
         held_out = "-" if model["held_out"] is None else f"{model['held_out']:.2f} at step {model['best_step']:,}"
-        lines.append(f"{model['name']:<20} {model['family']:<8} {model['size']:<8} {model['steps']:>8,}  {held_out}")
+        kind = f"{model['family']:<{wide}} {model['size']:<8}"
+        lines.append(f"{model['name']:<20} {kind} {model['steps']:>8,}  {held_out}")
     return lines + damaged
 
 
@@ -61,7 +64,9 @@ def _show(report: Report, arguments: Mapping[str, Any]) -> list[str]:
     if best is not None and best.get("held_out") is not None:
         bits = best.get("bits_per_byte")
         shown = "" if bits is None else f" · {bits:.2f} bits/byte"
-        lines.append(_row("held out", f"{best['held_out']:.3f} nats/token{shown} (best, at step {best['step']:,})"))
+        shown += "" if best.get("accuracy") is None else f" · {best['accuracy']:.2%} right"
+        unit = report["unit"][:-1]
+        lines.append(_row("held out", f"{best['held_out']:.3f} nats/{unit}{shown} (best, at step {best['step']:,})"))
     refused = report["documents"].get("refused", {})
     detail = f" ({', '.join(f'{number} {reason}' for reason, number in sorted(refused.items()))})" if refused else ""
     accepted = report["documents"].get("accepted", 0)
@@ -70,7 +75,7 @@ def _show(report: Report, arguments: Mapping[str, Any]) -> list[str]:
         tokens = report["tokens"]
         lines.append(
             _row(
-                "tokens",
+                report["unit"],
                 f"in {tokens['in']:,} = {tokens['trained_once']:,} trained + {tokens['buffered']:,} buffered"
                 f" + {tokens['held_out']:,} held out",
             )
@@ -83,6 +88,10 @@ def _show(report: Report, arguments: Mapping[str, Any]) -> list[str]:
         lines.append(_row("checkpoint", f"step {row['step']:,}{held_out}{roles}"))
     lines.append(_row("folder", report["folder"]))
     lines.append(_row("next", report["next_step"]))
+    if report["plot"]:
+        lines.append(_row("picture", near(report["plot"], arguments)))
+    if arguments.get("limits"):
+        lines += limits(report["limits"])
     if arguments.get("origins"):
         lines.append("settings")
         lines += _settings([{"key": key, **row} for key, row in report["settings"].items()], arguments)
@@ -117,7 +126,8 @@ def _train(report: Report, _: Mapping[str, Any]) -> list[str]:
     if report.get("held_out") is not None:
         bits = report.get("bits_per_byte")
         shown = "" if bits is None else f" ({bits:.2f} bits/byte)"
-        measured = f": held out {report['held_out']:.3f} nats/token{shown}"
+        shown += "" if report.get("accuracy") is None else f", {report['accuracy']:.2%} right"
+        measured = f": held out {report['held_out']:.3f} nats/{report.get('unit', 'tokens')[:-1]}{shown}"
     if report["already"]:
         said = f"Already there: `{report['model']}` has made {_number(report['step'], 'step')}{measured}."
     else:
@@ -146,12 +156,17 @@ def _demo(report: Report, _: Mapping[str, Any]) -> list[str]:
     return lines + [f"  {what:<30} {command} {verb}{place}" for what, verb in verbs.items()]
 
 
-def _evaluate(report: Report, _: Mapping[str, Any]) -> list[str]:
+def _evaluate(report: Report, arguments: Mapping[str, Any]) -> list[str]:
+    unit = report.get("unit", "tokens")
     lines = [
-        f"{report['model']} · checkpoint at step {report['step']:,} · {report['targets']:,} held-out tokens",
-        _row("loss", f"{report['loss']:.4f} nats/token"),
+        f"{report['model']} · checkpoint at step {report['step']:,} · {report['targets']:,} held-out {unit}",
+        _row("loss", f"{report['loss']:.4f} nats/{unit[:-1]}"),
         _row("perplexity", f"{report['perplexity']:.3f}"),
     ]
+    if report.get("accuracy") is not None:
+        lines += classes(report)
+    if report.get("plot"):
+        lines.append(_row("picture", near(report["plot"], arguments)))
     if report.get("bits_per_byte") is not None:
         lines.append(_row("bits/byte", f"{report['bits_per_byte']:.4f}"))
     return lines
@@ -220,6 +235,7 @@ def _shape(report: Report) -> str:
 
 _VIEWS: dict[str, Callable[[Report, Mapping[str, Any]], list[str]]] = {
     **QUEUE_VIEWS,
+    **MODEL_VIEWS,
     **GUARD_VIEWS,
     **FLOW_VIEWS,
     **TOKENIZER_VIEWS,

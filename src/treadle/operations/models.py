@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any
 
 from treadle.operations.operation import operation
@@ -67,6 +68,12 @@ class ModelReport:
     problem: str | None = None
     """Why its data cannot be read as they are, if so."""
     dataset: dict[str, Any] = field(default_factory=dict)
+    limits: list[dict[str, Any]] = field(default_factory=list)
+    """Settings that may not change freely once there are weights: `key`, `value`, `possible`, `because`."""
+    unit: str = "tokens"
+    """What its examples are counted in."""
+    plot: str | None = None
+    """The picture that was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,16 +126,30 @@ def list_(workspace: WorkspaceFolder) -> ModelList:
 
 
 @operation(
-    "light", effect="reads", examples=("treadle show bard", "treadle show bard --origins", "treadle show bard --json")
+    "light",
+    effect="reads",
+    examples=(
+        "treadle show bard",
+        "treadle show bard --origins",
+        "treadle show bard --limits",
+        "treadle show bard --plot curve.png",
+        "treadle show bard --json",
+    ),
 )
 def show(
     workspace: WorkspaceFolder,
     model: Annotated[str, "name of the model"],
     *,
     origins: Annotated[bool, "list every setting with the file or flag that set it"] = False,  # noqa: ARG001 - doors read it
+    limits: Annotated[bool, "list what may not change freely once the model has weights, and why"] = False,  # noqa: ARG001 - doors read it
+    plot: Annotated[Path | None, "draw the loss by step, trained and held out, to this file (.png, .svg, .pdf)"] = None,
 ) -> ModelReport:
     """Show a model: what it has learned, from what, with which settings."""
-    return ModelReport(**load("treadle.recipes.describe:describe")(workspace, ModelCards(workspace).get(model)))
+    card = ModelCards(workspace).get(model)
+    if plot is not None:
+        load("treadle.recipes.curves:plot_history")(workspace, card, plot)
+    picture = None if plot is None else str(plot)
+    return ModelReport(**load("treadle.recipes.describe:describe")(workspace, card), plot=picture)
 
 
 @operation("light", effect="removes", examples=("treadle delete bard",))

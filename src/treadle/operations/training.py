@@ -38,6 +38,8 @@ class EvaluatePayload:
     """Id of the model."""
     checkpoint: str
     settings: dict[str, Any]
+    plot: str | None = None
+    """Absolute path of the picture to draw of a classifier's answers."""
 
 
 @operation(
@@ -72,19 +74,31 @@ def train(
     return model_job(workspace, "train", asdict(payload), lane="heavy", follows=("feed",))
 
 
-@operation("heavy", examples=("treadle evaluate bard", "treadle evaluate bard --checkpoint latest --json"))
+@operation(
+    "heavy",
+    examples=(
+        "treadle evaluate bard",
+        "treadle evaluate bard --checkpoint latest --json",
+        "treadle evaluate digits --plot confusion.png",
+    ),
+)
 def evaluate(
     workspace: WorkspaceFolder,
     model: Annotated[str, "name of the model"],
     overrides: Annotated[list[str], "settings as key=value, for this run"] = [],  # noqa: B006 - never changed
     *,
     checkpoint: Annotated[str | int, "checkpoint: best, latest, or a step number"] = "best",
+    plot: Annotated[Path | None, "draw which classes were taken for which, to this file (classifiers only)"] = None,
 ) -> JobRequest:
-    """Measure a model on all of its held-out data: loss in nats per token, perplexity, bits per byte."""
+    """Measure a model on all of its held-out data: loss in nats per token, perplexity, bits per byte.
+
+    Of a classifier: loss in nats per picture, accuracy, and how each class fares.
+    """
     card = ModelCards(workspace).get(model)
     announce(workspace, "evaluate")
     settings = load("treadle.recipes.settings:settings_of_run")(workspace, card, overrides, None)
-    payload = EvaluatePayload(card.id, str(checkpoint), settings)
+    picture = None if plot is None else str(plot.expanduser().absolute())
+    payload = EvaluatePayload(card.id, str(checkpoint), settings, picture)
     return model_job(workspace, "evaluate", asdict(payload), lane="light")
 
 

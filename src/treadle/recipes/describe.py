@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from treadle.base.errors import TreadleError
+from treadle.config.constraints import limits
 from treadle.data.loader import token_ledger
 from treadle.jobs.runs import RunFolder
-from treadle.recipes.opened import network_of, open_model
+from treadle.recipes.opened import network_of, open_model, unit_of, use_of
 from treadle.recipes.settings import settings_of_model
 from treadle.training.checkpoints import roles
 
@@ -48,8 +50,10 @@ def describe(workspace: WorkspaceFolder, card: ModelCard) -> dict[str, Any]:
         "checkpoints": _checkpoints(checkpoints),
         "runs": _runs(workspace, card),
         "settings": _settings(settings),
+        "limits": [asdict(limit) for limit in limits(settings)],
+        "unit": unit_of(settings),
         "problem": problem,
-        "next_step": _next_step(card.name, documents.accepted, dataset, latest),
+        "next_step": _next_step(card.name, documents.accepted, dataset, latest) or use_of(settings, card.name),
         "dataset": {} if dataset is None else {"id": dataset.id, "version": dataset.number},
     }
 
@@ -100,6 +104,7 @@ def _checkpoints(checkpoints: list[Checkpoint]) -> list[dict[str, Any]]:
             "roles": [role for role, holder in named.items() if holder.path == checkpoint.path],
             "held_out": checkpoint.metrics.get("held_out_loss"),
             "bits_per_byte": checkpoint.metrics.get("bits_per_byte"),
+            "accuracy": checkpoint.metrics.get("accuracy"),
             "created": checkpoint.document["created"],
             "run": checkpoint.document["lineage"]["run"],
             "weights_sha256": checkpoint.document["files"]["model.safetensors"]["sha256"],
@@ -136,7 +141,8 @@ def _settings(settings: Settings) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _next_step(name: str, accepted: int, dataset: Dataset | None, latest: Checkpoint | None) -> str:
+def _next_step(name: str, accepted: int, dataset: Dataset | None, latest: Checkpoint | None) -> str | None:
+    """What has to be done before the model can be used; None when it can."""
     quoted = shlex.quote(name)
     if accepted == 0 or dataset is None:
         return f"treadle feed {quoted} FILES"
@@ -145,4 +151,4 @@ def _next_step(name: str, accepted: int, dataset: Dataset | None, latest: Checkp
     if not latest.finished:
         budget = latest.document["schedule"]["plan"]["budget"]
         return f"treadle train {quoted} --{budget['unit']} {budget['amount']:g}"
-    return f"treadle sample {quoted}"
+    return None

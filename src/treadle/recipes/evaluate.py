@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from treadle.base.errors import NotReadyError
+from treadle.base.errors import NotReadyError, UsageError
 from treadle.config.settings import Settings
+from treadle.data.image_data import Decided
 from treadle.models.catalog import FAMILIES
-from treadle.recipes.opened import network_of, open_model
+from treadle.recipes.answers import answers
+from treadle.recipes.opened import network_of, open_model, unit_of, writes_text
+from treadle.recipes.pictures import check_target, draw_confusion
 from treadle.training.evaluation import evaluate
 from treadle.training.learners import open_learner
 
@@ -26,6 +30,11 @@ def run(context: RunContext, payload: EvaluatePayload) -> dict[str, Any]:
     prepared = model.prepared(model.dataset(), settings, fix=False)
     if prepared is None:
         raise NotReadyError(f"`{model.card.name}` has no vocabulary yet: train it first.")
+    picture = None if payload.plot is None else Path(payload.plot)
+    if picture is not None:
+        if writes_text(settings):
+            raise UsageError("Only a classifier's answers make this picture; see `treadle show NAME --plot FILE`.")
+        check_target(picture)
     network = network_of(settings, prepared)
     checkpoint.require_family(network.family.name)
     shapes = FAMILIES.get(record.family).weight_shapes(settings.family, record.vocabulary, record.context)
@@ -41,8 +50,13 @@ def run(context: RunContext, payload: EvaluatePayload) -> dict[str, Any]:
             f"Nothing of the data of `{model.card.name}` is held out, so there is nothing to measure on. "
             f"Feed more, or set data.held_out above 0: treadle show {shlex.quote(model.card.name)} --origins"
         )
+    classified = {} if found.accuracy is None else answers(found, Decided.model_validate(record.tokenizer).classes)
+    if picture is not None:
+        title = f"{model.card.name}, step {checkpoint.step:,}: {classified['accuracy']:.2%} right"
+        draw_confusion(classified["confusion"], classified["classes"], title, picture)
     return {
         "model": model.card.name,
+        "unit": unit_of(settings),
         "step": checkpoint.step,
         "checkpoint": str(checkpoint.path),
         "dataset": model.dataset().id,
@@ -51,5 +65,6 @@ def run(context: RunContext, payload: EvaluatePayload) -> dict[str, Any]:
         "bits_per_byte": found.bits_per_byte,
         "targets": found.targets,
         "sequence_length": settings.data.sequence_length,
-        **{name: value for name, value in found.extra.items() if name != "bytes"},
+        **classified,
+        "plot": payload.plot,
     }

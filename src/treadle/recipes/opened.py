@@ -72,6 +72,11 @@ def writes_text(settings: Settings) -> bool:
     return family.needs == "tokens"
 
 
+def unit_of(settings: Settings) -> str:
+    """What the examples of this family are counted in."""
+    return "tokens" if writes_text(settings) else "pictures"
+
+
 def use_of(settings: Settings, name: str) -> str:
     """A command that uses a trained model."""
     quoted = shlex.quote(name)

@@ -11,7 +11,7 @@ from treadle.config.settings import Settings
 from treadle.data.tokenizers.tokenizer import tokenizer_from_description
 from treadle.native.build import existing_library
 from treadle.native.instruction_sets import choose
-from treadle.recipes.opened import network_of, open_model, record_of, use_of, writes_text
+from treadle.recipes.opened import network_of, open_model, record_of, unit_of, use_of, writes_text
 from treadle.store.models import ModelCards
 from treadle.telemetry.hardware import usable_cores
 from treadle.training.callbacks.checkpointing import Checkpointing
@@ -115,6 +115,7 @@ def run(context: RunContext, payload: TrainPayload) -> dict[str, Any]:
         "held_out": measured.get("held_out_loss"),
         "bits_per_byte": measured.get("bits_per_byte"),
         "accuracy": measured.get("accuracy"),
+        "unit": unit_of(settings),
         "samples": seen,
         "folder": str(context.workspace.root),
         "next_step": use_of(settings, model.card.name),
@@ -215,6 +216,7 @@ def _facts(model: OpenedModel, settings: Settings, prepared: Prepared, dataset: 
         "parameters": parameters,
         "shown_parameters": units.count(parameters),
         "documents": dataset.manifest.documents,
+        "unit": unit_of(settings),
         "targets": prepared.loader.targets_per_epoch,
         "held_out_targets": prepared.loader.held_out_targets,
         "examples_per_step": settings.training.examples_per_step,

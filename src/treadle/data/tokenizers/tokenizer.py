@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, Self,
 
 import numpy as np
 
-from treadle.base.errors import DataError
+from treadle.base.errors import DataError, UsageError
 from treadle.base.files import read_json, write_json
 from treadle.base.hashing import hash_json
 from treadle.data.tokenizers.catalog import TOKENIZERS
@@ -122,6 +122,8 @@ def tokenizer_from_description(description: Mapping[str, Any]) -> Tokenizer:
     kind = description.get("kind")
     if not isinstance(kind, str):
         raise DataError("A tokenizer's description must name its `kind`.")
+    if kind == "labelled_images":
+        raise UsageError("This model writes no text; it says what pictures show: treadle predict NAME FILES")
     return cast("Tokenizer", TOKENIZERS.get(kind).from_description(description))
 
 
