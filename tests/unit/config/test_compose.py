@@ -273,7 +273,7 @@ def test_a_rule_over_several_fields_names_the_places_of_all_of_them(write: Write
         "`family` does not fit: width 100 is not a multiple of heads 7; set head_width or change one "
         "(family.width in run.yaml:2, family.heads on the command line)."
     )
-    assert refusal(flags=["data.tokenizer=byte"]).endswith("Known: bytes, char (on the command line).")
+    assert refusal(flags=["data.tokenizer=byte"]).endswith("or the path of a tokenizer.json (on the command line).")
 
 
 def test_an_unknown_preset_names_the_known_ones(write: Write) -> None:
