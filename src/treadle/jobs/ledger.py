@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from treadle.store.workspace import WorkspaceFolder
 
 _PAGE = 500
+_BULK = 1000
 
 
 class Ledger:
@@ -65,7 +66,10 @@ class Ledger:
     def submit_many(self, jobs: Sequence[NewJob]) -> list[Job]:
         """Put all of `jobs` into their queues, in order, or none of them."""
         with self.database.transaction() as transaction:
-            return submit(transaction, jobs)
+            made = submit(transaction, jobs)
+        if len(jobs) >= _BULK:
+            self.database.analyze()
+        return made
 
     def get(self, identity: int) -> Job:
         """The job with this id and its place; raises `NotFoundError`."""

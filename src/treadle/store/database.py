@@ -139,6 +139,10 @@ class Database(ABC):
         """Wait until another connection has committed something, at most `seconds`; tell whether one has."""
 
     @abstractmethod
+    def analyze(self) -> None:
+        """Let the planner know that the tables have grown a lot."""
+
+    @abstractmethod
     def backup(self, older_than_seconds: float = 0.0) -> Path | None:
         """Copy the database if it has changed and its newest copy is older than that; None if nothing was to be done.
 

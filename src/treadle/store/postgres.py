@@ -88,6 +88,10 @@ class PostgresDatabase(Database):
             news, self._news = self._news, False
         return news
 
+    def analyze(self) -> None:
+        with self._errors():
+            self._live().execute("ANALYZE job, queue, dependency")
+
     def backup(self, older_than_seconds: float = 0.0) -> None:  # noqa: ARG002 - nothing is ever due
         return None
 

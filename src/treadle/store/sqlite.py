@@ -88,6 +88,9 @@ class SqliteDatabase(Database):
             os.close(self._lock)
             self._lock = -1
 
+    def analyze(self) -> None:
+        """Do nothing: without statistics this planner takes the index that fits, and that is always the right one."""
+
     def backup(self, older_than_seconds: float = 0.0) -> Path | None:
         """Copy the database beside the journal, which begins a new file; the last three copies are kept."""
         newest = next(iter(backups(self.folder)), None)
