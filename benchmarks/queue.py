@@ -1,6 +1,6 @@
 """Durable queues on SQLite, side by side: this ledger, huey and DBOS where they are installed.
 
-    python benchmarks/queue.py [--jobs 1000000] [--peers PYTHON] [--out benchmarks/results/queue.json]
+    python benchmarks/queue.py [--jobs 1000000] [--peers PYTHON] [--postgres URL] [--out benchmarks/results/queue.json]
 
 One process for each system and question, one after the other, files on the disk of TMPDIR. What is asked:
 - `submit`: single durable submits, each confirmed before the next, beside what waits already: none, or all of --jobs.
@@ -10,7 +10,8 @@ One process for each system and question, one after the other, files on the disk
   that line is the claim: the process that then carries out the job is another matter.
 - `idle`: processor time and memory of a worker that has nothing to do.
 huey runs with fsync, which is what we and DBOS do. Both load their million rows by SQL, since their own calls take
-hours. `disk` is the bare pace of the disk: a row and a commit.
+hours. `treadle-postgres` is our ledger in the database of --postgres, in a schema of its own. `disk` is the bare pace
+of the disk: a row and a commit.
 """
 
 from __future__ import annotations
@@ -171,7 +172,8 @@ def _say_time(_payload: object = None) -> None:
     print(time.time(), flush=True)
 
 
-SYSTEMS = {"treadle": Treadle, "huey": Huey, "dbos": Dbos}
+SYSTEMS = {"treadle": Treadle, "treadle-postgres": Treadle, "huey": Huey, "dbos": Dbos}
+OURS = {"treadle", "treadle-postgres"}
 
 
 # --- the questions, each in a process of its own ----------------------------------------------------------------------
@@ -183,7 +185,7 @@ def ask_submit(name: str, folder: Path, jobs: int, queues: int) -> dict[str, Any
     start = time.perf_counter()
     system.load(jobs)
     seconds = time.perf_counter() - start
-    if name == "treadle":
+    if name in OURS:
         found["bulk_jobs_per_second"] = round(jobs / seconds)
     found["submits_per_second_full"] = _pace(system.submit)
     times: list[float] = []
@@ -214,7 +216,7 @@ def ask_start(name: str, folder: Path, _jobs: int, _queues: int) -> dict[str, An
 def ask_idle(name: str, folder: Path, _jobs: int, _queues: int) -> dict[str, Any]:
     SYSTEMS[name](folder, 1)  # makes the database
     command = _self(["--serve", name, str(folder)])
-    if name == "treadle":
+    if name in OURS:
         command = [Path(sys.executable).parent / "treadle", "worker", "run", "--workspace", str(folder / "lab")]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -293,16 +295,30 @@ def _self(arguments: list[str], python: str = sys.executable) -> list[str]:
 
 def measure(name: str, question: str, options: argparse.Namespace) -> dict[str, Any]:
     """Ask one system one question, in a fresh folder."""
-    python = options.peers if options.peers and name != "treadle" else sys.executable
+    python = options.peers if options.peers and name not in OURS else sys.executable
+    environment = dict(os.environ)
+    if name == "treadle-postgres":
+        environment["TREADLE_DATABASE_URL"] = fresh_schema(options.postgres, f"bench_{question}_{os.getpid()}")
     with tempfile.TemporaryDirectory(prefix="treadle-bench-") as folder:
         pace = disk_pace(Path(folder))
         arguments = ["--ask", question, name, folder, "--jobs", str(options.jobs), "--queues", str(options.queues)]
-        done = subprocess.run(_self(arguments, python), check=False, capture_output=True, text=True, timeout=1200)
+        done = subprocess.run(
+            _self(arguments, python), check=False, capture_output=True, text=True, timeout=1200, env=environment
+        )
         if done.returncode:
             return {
                 "failed": done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit {done.returncode}"
             }
         return {**json.loads(done.stdout.splitlines()[-1]), f"disk_commits_per_second_before_{question}": pace}
+
+
+def fresh_schema(url: str, name: str) -> str:
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
+        connection.execute(f"CREATE SCHEMA {name}")
+    return f"{url}?options=-csearch_path%3D{name}"
 
 
 def installed(name: str, python: str) -> str | None:
@@ -314,7 +330,10 @@ def installed(name: str, python: str) -> str | None:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in options.systems.split(","):
-        version = installed(name, options.peers if options.peers and name != "treadle" else sys.executable)
+        if name == "treadle-postgres" and not options.postgres:
+            continue
+        own = name in OURS or not options.peers
+        version = installed("treadle" if name in OURS else name, sys.executable if own else options.peers)
         if version is None:
             print(f"{name} is not installed: skipped (pip install {name}, or --peers PYTHON)", file=sys.stderr)
             continue
@@ -329,9 +348,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=1_000_000)
     parser.add_argument("--queues", type=int, default=200)
-    parser.add_argument("--systems", default="treadle,huey,dbos")
+    parser.add_argument("--systems", default="treadle,treadle-postgres,huey,dbos")
     parser.add_argument("--questions", default="submit,start,idle")
     parser.add_argument("--peers", help="a Python in which huey and dbos are installed")
+    parser.add_argument("--postgres", metavar="URL", help="a Postgres for our ledger; gets a schema for each question")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--ask", nargs=3, metavar=("QUESTION", "SYSTEM", "FOLDER"), help=argparse.SUPPRESS)
     parser.add_argument("--serve", nargs=2, metavar=("SYSTEM", "FOLDER"), help=argparse.SUPPRESS)
@@ -346,7 +366,8 @@ def main() -> None:
         head = ["git", "rev-parse", "--short", "HEAD"]
         commit = subprocess.run(head, check=True, capture_output=True, text=True).stdout.strip()
         result = {
-            "command": "python benchmarks/queue.py " + " ".join(sys.argv[1:]).replace(str(options.peers), "PYTHON"),
+            "command": "python benchmarks/queue.py "
+            + " ".join(sys.argv[1:]).replace(str(options.peers), "PYTHON").replace(str(options.postgres), "URL"),
             "commit": commit,
             "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
             "machine": {"cores": len(os.sched_getaffinity(0)), "platform": platform.platform()},
