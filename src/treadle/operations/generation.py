@@ -56,6 +56,7 @@ class ChatPayload:
 
 @operation(
     "interactive",
+    effect="reads",
     examples=(
         "treadle sample bard",
         'treadle sample bard --prompt "ROMEO:" --tokens 300 --temperature 0.7',
@@ -92,6 +93,7 @@ def sample(
 
 @operation(
     "interactive",
+    effect="reads",
     examples=(
         "treadle chat bard",
         "treadle chat bard --temperature 0.6 --seed 7",
