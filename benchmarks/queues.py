@@ -1,6 +1,6 @@
 """Durable queues on SQLite, side by side: this ledger, huey and DBOS where they are installed.
 
-    python benchmarks/queue.py [--jobs 1000000] [--peers PYTHON] [--postgres URL] [--out benchmarks/results/queue.json]
+    python benchmarks/queues.py [--jobs 1000000] [--peers PYTHON] [--postgres URL] [--out benchmarks/results/queue.json]
 
 One process for each system and question, one after the other, files on the disk of TMPDIR. What is asked:
 - `submit`: single durable submits, each confirmed before the next, beside what waits already: none, or all of --jobs.
@@ -366,7 +366,7 @@ def main() -> None:
         head = ["git", "rev-parse", "--short", "HEAD"]
         commit = subprocess.run(head, check=True, capture_output=True, text=True).stdout.strip()
         result = {
-            "command": "python benchmarks/queue.py "
+            "command": "python benchmarks/queues.py "
             + " ".join(sys.argv[1:]).replace(str(options.peers), "PYTHON").replace(str(options.postgres), "URL"),
             "commit": commit,
             "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
