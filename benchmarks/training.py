@@ -1,13 +1,14 @@
 """How fast we train on this machine, beside nanoGPT, transformers and our own torch learner, in one run.
 
     python benchmarks/training.py --nanogpt PATH [--quick] [--seeds 3] [--sections wall,best,speed,first]
-                                  [--shapes 0.8M,10M] [--peer-python PYTHON] [--one-thread]
+                                  [--shapes 0.8M,10M] [--peer-python PYTHON] [--one-thread] [--minutes 10]
 
 Sections: `wall` seconds from process start to nanoGPT's published loss; `best` loss in 60 and 180 seconds; `speed`
 tokens per second, share of the machine's peak and memory at four sizes, all trainers taking turns; `first` seconds
 from the command to the first step. With `--one-thread` all trainers have one thread and seconds are those of the
-processor: what is left to measure beside busy neighbours. Results go to `benchmarks/results/training-DATE.json`, a
-table to standard output.
+processor: what is left to measure beside busy neighbours. With `--minutes` no further run begins after so long, and
+the same command goes on where it stopped: finished runs of the day are kept in `build/`. Results go to
+`benchmarks/results/training-DATE.json`, a table to standard output.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, cast
 
+from finished_runs import FinishedRuns, OutOfTimeError
 from nanogpt_run import NanoGPT
 from trainers import Peak, Trainer
 
@@ -73,14 +75,20 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, help="turns of each trainer in the section `speed`")
     parser.add_argument("--peer-seeds", type=int, help="seeds of nanoGPT, if fewer")
     parser.add_argument("--sections", default="wall,best,speed,first")
+    parser.add_argument("--minutes", type=float, help="begin no further run after so long; call again to go on")
     chosen = parser.parse_args()
     sections = {"wall": wall, "best": best, "speed": speed, "first": first_step}
     if chosen.one_thread:
         os.environ["OMP_NUM_THREADS"] = "1"
     kind = ("quick-" if chosen.quick else "") + ("one-thread-" if chosen.one_thread else "")
     results: dict[str, Any] = {"about": about(), "kind": kind}
+    day = results["about"]["date"][:10]
+    chosen.finished = FinishedRuns(HERE.parent / "build" / f"training-runs-{kind}{day}.jsonl", chosen.minutes)
     for name in chosen.sections.split(","):
-        results[name] = sections[name](chosen)
+        try:
+            results[name] = sections[name](chosen)
+        except OutOfTimeError:
+            raise SystemExit(f"The time is up in section {name}. The same command goes on from here.") from None
         write(results)
         print(table(name, results[name]), flush=True)
 
@@ -104,13 +112,14 @@ def about() -> dict[str, Any]:
 
 
 def write(results: dict[str, Any]) -> None:
-    """Keep what is known so far, one file per day; sections of earlier runs of the day stay."""
+    """Keep what is known so far, one file per day; sections and shapes of earlier runs of the day stay."""
     day = results["about"]["date"][:10]
     path = HERE / "results" / f"training-{results['kind']}{day}.json"
     path.parent.mkdir(exist_ok=True)
     earlier = json.loads(path.read_text()) if path.exists() else {}
     parts = {name: {**part, "about": results["about"]} for name, part in results.items() if isinstance(part, dict)}
     parts.pop("about")
+    parts = {name: earlier.get(name, {}) | part for name, part in parts.items()}
     path.write_text(json.dumps(earlier | parts, indent=1) + "\n")
 
 
@@ -123,20 +132,25 @@ def wall(chosen: argparse.Namespace) -> dict[str, Any]:
     lengths = (140,) if chosen.quick else _LENGTHS
     clock = "processor" if chosen.one_thread else "wall"
     recipe = ["--size", "nano", *_SAME_SHAPE, *_threads()]
-    default = shortest(recipe, seeds, lengths, clock)
+    default = shortest(chosen.finished, recipe, seeds, lengths, clock)
     found = {
         "native, default shape": default,
-        "native, freest shape": shortest([*recipe, *_FREEST], seeds, lengths, clock),
+        "native, freest shape": shortest(chosen.finished, [*recipe, *_FREEST], seeds, lengths, clock),
     }
     if not chosen.quick:
         # The same arithmetic step for step, so no shorter length is tried than the native learner needed.
         enough = tuple(steps for steps in lengths if steps >= default["steps"])
-        found["our torch learner"] = shortest([*recipe, "training.learner=torch"], seeds, enough, clock)
+        found["our torch learner"] = shortest(
+            chosen.finished, [*recipe, "training.learner=torch"], seeds, enough, clock
+        )
     if chosen.nanogpt:
         with tempfile.TemporaryDirectory() as folder:
             peer = NanoGPT(chosen.nanogpt, chosen.peer_python, Path(folder), dict(os.environ))
             peer.prepare(bundled_text("shakespeare").read_text())
-            found |= projected_nanogpt(peer) if chosen.quick else nanogpt_wall(peer, seeds[: chosen.peer_seeds], clock)
+            if chosen.quick:
+                found |= projected_nanogpt(peer)
+            else:
+                found |= nanogpt_wall(chosen.finished, peer, seeds[: chosen.peer_seeds], clock)
     return found
 
 
@@ -144,13 +158,17 @@ def _threads() -> list[str]:
     return [f"training.threads={os.environ.get('OMP_NUM_THREADS', '0')}"]
 
 
-def shortest(arguments: list[str], seeds: range, lengths: tuple[int, ...], clock: str) -> dict[str, Any]:
+def shortest(
+    finished: FinishedRuns, arguments: list[str], seeds: range, lengths: tuple[int, ...], clock: str
+) -> dict[str, Any]:
     """The first length at which every seed reaches the loss; seconds are those of the slowest seed."""
     runs: list[dict[str, Any]] = []
     for steps in lengths:
         runs = []
         for seed in seeds:
-            runs.append({"seed": seed, "steps": steps, **one_run([*arguments, f"training.seed={seed}"], steps=steps)})
+            wanted = [*arguments, f"training.seed={seed}"]
+            run = finished.of([wanted, steps], lambda wanted=wanted, steps=steps: one_run(wanted, steps=steps))
+            runs.append({"seed": seed, "steps": steps, **run})
             if runs[-1]["loss"] > PUBLISHED_LOSS:
                 break
         else:
@@ -192,29 +210,33 @@ def one_run(arguments: list[str], *, steps: int | None = None, seconds: float | 
     return result
 
 
-def nanogpt_wall(peer: NanoGPT, seeds: range, clock: str) -> dict[str, Any]:
+def nanogpt_wall(finished: FinishedRuns, peer: NanoGPT, seeds: range, clock: str) -> dict[str, Any]:
     """As published, and with the best of three rates at the shortest length that still reaches the loss."""
-    runs = [peer.run(seed) for seed in seeds]
+
+    def run(seed: int, **settings: object) -> dict[str, Any]:
+        return finished.of(["nanoGPT", seed, settings], lambda: peer.run(seed, **settings))
+
+    runs = [run(seed) for seed in seeds]
     published = {
         "steps": 2000,
-        "seconds": max(run[clock] for run in runs),
-        "worst_loss": max(run["loss"] for run in runs),
+        "seconds": max(one[clock] for one in runs),
+        "worst_loss": max(one["loss"] for one in runs),
         "runs": runs,
     }
     say("nanoGPT as published", runs)
-    tried = [{"rate": rate, "steps": 800, **peer.run(1, **_tuned(rate, 800))} for rate in (2e-3, 4e-3, 8e-3)]
-    rate = min(tried, key=lambda run: run["loss"])["rate"]
+    tried = [{"rate": rate, "steps": 800, **run(1, **_tuned(rate, 800))} for rate in (2e-3, 4e-3, 8e-3)]
+    rate = min(tried, key=lambda one: one["loss"])["rate"]
     tuned: dict[str, Any] = {}
     for steps in (600, 700, 800, 900, 1000, 1200, 1400, 1700, 2000):
         runs = []
         for seed in seeds:
-            runs.append({"rate": rate, "steps": steps, **peer.run(seed, **_tuned(rate, steps))})
+            runs.append({"rate": rate, "steps": steps, **run(seed, **_tuned(rate, steps))})
             if runs[-1]["loss"] > PUBLISHED_LOSS:
                 break
         tried += runs
         say("nanoGPT tuned", runs)
-        worst = max(run["loss"] for run in runs)
-        tuned = {"rate": rate, "steps": steps, "seconds": max(run[clock] for run in runs), "worst_loss": worst}
+        worst = max(one["loss"] for one in runs)
+        tuned = {"rate": rate, "steps": steps, "seconds": max(one[clock] for one in runs), "worst_loss": worst}
         if worst <= PUBLISHED_LOSS:
             break
     return {"nanoGPT as published": published, "nanoGPT tuned": {**tuned, "tried": tried}}
@@ -252,10 +274,14 @@ def best(chosen: argparse.Namespace) -> dict[str, Any]:
     }.items():
         if chosen.quick:
             continue
-        runs = [
-            {"seed": seed, **one_run([*arguments, f"training.seed={seed}"], seconds=seconds)}
-            for seed in range(1, chosen.seeds + 1)
-        ]
+        runs = []
+        for seed in range(1, chosen.seeds + 1):
+            wanted = [*arguments, f"training.seed={seed}"]
+            run = chosen.finished.of(
+                [wanted, seconds], lambda wanted=wanted, seconds=seconds: one_run(wanted, seconds=seconds)
+            )
+            runs.append({"seed": seed, **run})
+            say(f"{seconds:.0f} s", runs)
         found[f"{seconds:.0f} s"] = {"worst_loss": max(run["loss"] for run in runs), "runs": runs}
     return found
 
@@ -272,7 +298,10 @@ def speed(chosen: argparse.Namespace) -> dict[str, Any]:
             rounds, steps = (2, 3) if chosen.quick else _SPEED_ROUNDS[shape]
             rounds = chosen.rounds or rounds
             names = list(_SPEED_TRAINERS)[:2] if chosen.quick else list(_SPEED_TRAINERS)
-            found[shape] = _one_shape(shape, names, peak, (rounds, steps), chosen)
+            found[shape] = chosen.finished.of(
+                ["speed", shape, names, rounds, steps],
+                lambda shape=shape, names=names, turns=(rounds, steps): _one_shape(shape, names, peak, turns, chosen),
+            )
     return found
 
 
