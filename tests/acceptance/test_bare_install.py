@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-NOT_IN_THE_CORE = ["torch", "transformers", "pandas", "ray", "tensorboardX", "typer"]
+NOT_IN_THE_CORE = ["torch", "transformers", "pandas", "ray", "tensorboardX", "typer", "tokenizers", "sentencepiece"]
 
 
 @pytest.fixture(scope="module")
