@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -209,8 +210,30 @@ def test_a_role_sees_its_operations_only_and_reads_first_what_it_must(lab):
             names = {tool.name for tool in (await client.list_tools()).tools}
             assert {"list", "show", "flow_list", "flow_add"} <= names
             assert not {name for name in names if not name.startswith("flow_")} - {"list", "show"}
+            added = value(await client.call_tool("flow_add", {"title": "Write the guide"}))
+            assert added
+            tasks = (await client.read_resource("treadle://tasks")).contents[0].text
+            assert "Write the guide" in tasks
+            far = await client.call_tool("flow_list", {"flow": "/"})
+            assert "which the role does not reach out of" in far.content[0].text
 
     anyio.run(look)
+
+
+def test_an_assistant_that_goes_away_does_not_hold_the_server_back(lab):
+    async def leave():
+        async with stdio(lab) as client:
+            fed = value(await client.call_tool("feed", {"model": "bard", "paths": [str(lab / "text.txt")]}))
+            value(await client.call_tool("jobs_follow", {"job": fed["job"], "seconds": 60}))
+            options = {"model": "bard", "minutes": 1, "overrides": ["training.sample_every=0"]}
+            job = value(await client.call_tool("train", options))["job"]
+            with anyio.move_on_after(0.5):
+                await client.call_tool("jobs_follow", {"job": job, "seconds": 60})
+            value(await client.call_tool("jobs_stop", {"job": job}))
+            begun = time.monotonic()
+        return time.monotonic() - begun
+
+    assert anyio.run(leave) < 5
 
 
 def test_an_unknown_role_is_refused_before_anything_is_served(lab):

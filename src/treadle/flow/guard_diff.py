@@ -145,7 +145,7 @@ def check_changes(role: Role, changes: Iterable[Change]) -> list[PathFinding]:
 def _refusal(role: Role, change: Change) -> str:
     if role.read_only:
         return f"the role `{role.name}` is read-only"
-    if change.path == ROLES_FILE:
+    if change.path in {role.home, ROLES_FILE}:
         return "no role may change the roles"
     if not role.may_write(change.path):
         return f"outside the paths of the role `{role.name}`"

@@ -40,7 +40,7 @@ class Plan:
 def plan_grants(role: Role, tree: Tree, paths: list[str], scratch: Path) -> Plan:
     """Work out the grants of a role. `paths` are the files of the tree; `scratch` is the command's own folder."""
     root = tree.root.resolve()
-    kept = (root / ROLES_FILE, root / ".git", tree.git_folder(), tree.common_folder())
+    kept = (root / ROLES_FILE, root / role.home, root / ".git", tree.git_folder(), tree.common_folder())
     folders, editable = [scratch], [device for device in _DEVICES if device.exists()]
     plan = Plan(Grants())
     for pattern in () if role.read_only else role.writes:

@@ -86,10 +86,12 @@ class Role:
     no_new_files: bool = False
     must_read: tuple[str, ...] = ()
     """Documents that are served before anything else."""
+    home: str = ROLES_FILE
+    """Path, in the tree, of the file that grants all this; no role may change it."""
 
     def may_write(self, path: str) -> bool:
         """Whether the path (relative to the tree, with `/`) is one of the role's own."""
-        return not self.read_only and any(matches(pattern, path) for pattern in self.writes)
+        return not self.read_only and path != self.home and any(matches(pattern, path) for pattern in self.writes)
 
     def may_call(self, operation: str, *, reads: bool) -> bool:
         """Whether the operation called `operation` is offered to the role; `reads` = it changes nothing."""
@@ -133,7 +135,9 @@ def read_roles(tree: Path, file: Path | None = None) -> Roles:
             f"The roles cannot be read: {path}: {error.strerror}. "
             "Write a first set with `treadle flow guard init`, or name a file with --roles FILE."
         ) from error
-    return parse_roles(text, str(path))
+    whole = path.resolve()
+    inside = whole.is_relative_to(tree.resolve())
+    return parse_roles(text, str(path), whole.relative_to(tree.resolve()).as_posix() if inside else ROLES_FILE)
 
 
 def role_in_force() -> Role | None:
@@ -149,8 +153,8 @@ def refuse_operation(operation: str, *, reads: bool) -> None:
         raise UsageError(f"The role `{role.name}` is not offered `treadle {operation.replace('.', ' ')}`.")
 
 
-def parse_roles(text: bytes, source: str) -> Roles:
-    """Parse the text of a file of roles; unknown keys and wrong types are errors that name `source`."""
+def parse_roles(text: bytes, source: str, home: str = ROLES_FILE) -> Roles:
+    """Parse the text of a file of roles, which lies at `home`; what is wrong is an error that names `source`."""
     try:
         table = tomllib.loads(text.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -165,13 +169,15 @@ def parse_roles(text: bytes, source: str) -> Roles:
     command = table.get("test_command", "python -m pytest")
     if not isinstance(command, str) or not command.strip():
         raise SettingsError(f"{source}: test_command must be a text such as 'python -m pytest', not {command!r}.")
-    return Roles(source, tests, command, {name: _role(source, name, role) for name, role in roles.items()})
+    return Roles(source, tests, command, {name: _role(source, name, role, home) for name, role in roles.items()})
 
 
-def _role(source: str, name: str, table: Mapping[str, Any]) -> Role:
+def _role(source: str, name: str, table: Mapping[str, Any], home: str) -> Role:
     check_name("role", name)
-    _known(source, f"roles.{name}.", table, [field.name for field in fields(Role) if field.name != "name"])
-    values: dict[str, Any] = {"name": name}
+    _known(
+        source, f"roles.{name}.", table, [field.name for field in fields(Role) if field.name not in {"name", "home"}]
+    )
+    values: dict[str, Any] = {"name": name, "home": home}
     for key, value in table.items():
         place = f"roles.{name}.{key}"
         if key == "purpose":

@@ -117,6 +117,8 @@ class Library:
             return flow.tasks_file
         if path not in {flow.shown(page) for page in flow.markdown()}:
             raise NotFoundError(f"The notes have no page {path}.")
+        if not (flow.root / path).resolve().is_relative_to(flow.root.resolve()):
+            raise NotFoundError(f"{path} is a link that leads out of the notes.")
         return flow.root / path
 
     def _runs(self) -> Iterator[dict[str, Any]]:

@@ -7,6 +7,7 @@ import secrets
 import signal
 import socket
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from treadle.flow.guard_diff import Tree
 from treadle.flow.roles import read_roles
 from treadle.mcp.documents import Library
 from treadle.mcp.loopback import OnlyWithToken
-from treadle.mcp.tools import Toolbox
+from treadle.mcp.tools import Caller, Toolbox
 
 if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
@@ -66,7 +67,7 @@ def _tree(workspace: WorkspaceFolder | None) -> Path:
 
 def make_server(workspace: WorkspaceFolder | None, role: Role | None, tree: Path) -> Server[Any]:
     """A server with the tools and documents of one role."""
-    toolbox, library = Toolbox(workspace, role), Library(workspace, role, tree)
+    toolbox, library = Toolbox(workspace, role, tree), Library(workspace, role, tree)
 
     async def list_tools(_: ServerRequestContext[Any], __: PaginatedRequestParams | None) -> ListToolsResult:
         return ListToolsResult(tools=toolbox.tools())
@@ -82,9 +83,14 @@ def make_server(workspace: WorkspaceFolder | None, role: Role | None, tree: Path
             count += 1
             anyio.from_thread.run(report, said)
 
-        return await anyio.to_thread.run_sync(
-            lambda: toolbox.call(params.name, params.arguments or {}, progress), abandon_on_cancel=True
-        )
+        gone = threading.Event()
+        caller = Caller(progress, gone.is_set)
+        try:
+            return await anyio.to_thread.run_sync(
+                lambda: toolbox.call(params.name, params.arguments or {}, caller), abandon_on_cancel=True
+            )
+        finally:
+            gone.set()  # a thread that waits for a job sees it and ends
 
     async def list_resources(_: ServerRequestContext[Any], __: PaginatedRequestParams | None) -> ListResourcesResult:
         return ListResourcesResult(resources=library.resources())

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mcp_types import CallToolResult, TextContent, Tool, ToolAnnotations
@@ -37,11 +38,23 @@ _WAITED = "\n\nIt returns when the job has ended, or after `seconds`; call it ag
 
 
 @dataclass(frozen=True, slots=True)
+class Caller:
+    """Who waits for an answer."""
+
+    progress: Callable[[str], None]
+    """Tells it what happens meanwhile."""
+    gone: Callable[[], bool]
+    """Whether it no longer waits."""
+
+
+@dataclass(frozen=True, slots=True)
 class Toolbox:
     """The operations that one assistant is offered, in one workspace."""
 
     workspace: WorkspaceFolder | None
     role: Role | None
+    tree: Path
+    """The folder that an assistant in a role does not reach out of."""
 
     def entries(self) -> dict[str, Operation]:
         """The offered operations by the name of their tool."""
@@ -52,10 +65,10 @@ class Toolbox:
         entries = sorted(self.entries().values(), key=lambda entry: entry.effect != "reads")
         return [_tool(entry) for entry in entries]
 
-    def call(self, name: str, given: Mapping[str, Any], progress: Callable[[str], None]) -> CallToolResult:
+    def call(self, name: str, given: Mapping[str, Any], caller: Caller) -> CallToolResult:
         """Carry out a call; whatever is wrong with it comes back as an answer that says what to do."""
         try:
-            return _answer(self._carry_out(name, dict(given), progress))
+            return _answer(self._carry_out(name, dict(given), caller))
         except TreadleError as error:
             kind = str(getattr(error, "kind", type(error).__name__.removesuffix("Error")))
             wrong = {"ok": False, "error": str(error), "kind": kind, "exit_code": error.exit_code}
@@ -64,7 +77,7 @@ class Toolbox:
             wrong = {"ok": False, "error": f"{error.filename or name}: {error.strerror or error}.", "kind": "Output"}
             return _answer(wrong, is_error=True)
 
-    def _carry_out(self, name: str, given: dict[str, Any], progress: Callable[[str], None]) -> dict[str, Any]:
+    def _carry_out(self, name: str, given: dict[str, Any], caller: Caller) -> dict[str, Any]:
         entries = self.entries()
         entry = entries.get(name)
         if entry is None:
@@ -74,6 +87,7 @@ class Toolbox:
         if entry.kind == "heavy":
             given["detach"] = True
         arguments = python_arguments(entry, (), given)
+        self._refuse_far_paths(arguments)
         if self.workspace is None and entry.needs_workspace:
             find_workspace()  # says what to do
         answer = call(entry, self.workspace, arguments)
@@ -82,8 +96,18 @@ class Toolbox:
                 return facts(answer)
         if entry.kind == "following":
             with answer:
-                return _waited(answer, seconds, progress)
-        return _gathered(answer, progress) if entry.kind == "interactive" else dataclasses.asdict(answer)
+                return _waited(answer, seconds, caller)
+        return _gathered(answer, caller) if entry.kind == "interactive" else dataclasses.asdict(answer)
+
+    def _refuse_far_paths(self, arguments: Mapping[str, Any]) -> None:
+        """An assistant in a role names files of its own tree only."""
+        if self.role is None:
+            return
+        near = self.tree.resolve()
+        for name, value in arguments.items():
+            for path in value if isinstance(value, list) else [value]:
+                if isinstance(path, Path) and not path.expanduser().resolve().is_relative_to(near):
+                    raise UsageError(f"`{name}`: {path} lies outside {near}, which the role does not reach out of.")
 
 
 def is_offered(entry: Operation, role: Role | None) -> bool:
@@ -121,27 +145,29 @@ def _seconds(given: object) -> float:
     return float(given)
 
 
-def _waited(job: QueuedJob, seconds: float, progress: Callable[[str], None]) -> dict[str, Any]:
+def _waited(job: QueuedJob, seconds: float, caller: Caller) -> dict[str, Any]:
     """Follow a job for some time: what came of it, or how it stands."""
     end = time.monotonic() + seconds
     last: dict[str, Any] | None = None
     for event in job.events():
         if event is not None:
             last = {"type": event.type, **event.data}
-            progress(event.data.get("message") or event.type)
-        if time.monotonic() >= end and (job.job.waiting or job.job.active):
+            caller.progress(event.data.get("message") or event.type)
+        if (caller.gone() or time.monotonic() >= end) and (job.job.waiting or job.job.active):
             return {**facts(job), "ended": False, "last_event": last}
     return {**job.answer(), "ended": True}
 
 
-def _gathered(events: Iterator[Event], progress: Callable[[str], None]) -> dict[str, Any]:
+def _gathered(events: Iterator[Event], caller: Caller) -> dict[str, Any]:
     """The result of an interactive operation; what it writes meanwhile goes out as progress."""
     result: dict[str, Any] = {}
     for event in events:
         if event.type == "text":
-            progress(str(event.data.get("text", "")))
+            caller.progress(str(event.data.get("text", "")))
         if event.type == "result":
             result = event.data
+        if caller.gone():
+            break
     return result
 
 

@@ -187,6 +187,29 @@ def test_a_pattern_that_holds_git_and_the_roles_leaves_them_out(tree, run):
 
 
 @needs_landlock
+def test_roles_that_lie_elsewhere_are_kept_too(tree, run):
+    elsewhere = Role("wide", writes=("docs/**",), home="docs/roles.toml")
+    (tree.root / "docs/roles.toml").write_text("format = 1\n")
+    assert run("echo more >> docs/a.md", elsewhere)[0].exit_code == 0
+    assert run("echo more >> docs/roles.toml", elsewhere)[0].exit_code != 0
+    outcome, _ = run("echo more >> docs/roles.toml", elsewhere, layer="diff")
+    assert reasons(outcome) == {"docs/roles.toml": "no role may change the roles"}
+
+
+@needs_landlock
+def test_in_a_linked_work_tree_the_shared_git_folder_is_closed_too(tree, tmp_path):
+    git(tree.root, "worktree", "add", "-q", "-b", "side", tmp_path / "side")
+    linked = Tree.around(tmp_path / "side" / "docs")
+    assert linked.root == tmp_path / "side"
+    request = GuardRequest(
+        ("sh", "-c", "echo b > docs/b.md; git commit --allow-empty -m x || true"), linked.root, message="b"
+    )
+    outcome = run_guarded(DOCS, linked, request)
+    assert git(linked.root, "log", "--format=%s").split() == ["b", "first"]
+    assert outcome.commit == git(tree.root, "rev-parse", "side")
+
+
+@needs_landlock
 def test_the_guarded_command_cannot_end_the_guard(run):
     outcome, output = run("kill -9 $PPID || echo refused")
     assert (outcome.exit_code, "refused" in output) == (0, True)

@@ -84,6 +84,20 @@ def test_a_wrong_file_is_refused_with_the_place(text, said):
     assert said in str(refused.value)
 
 
+def test_a_role_knows_the_file_that_grants_it_and_may_not_write_it(tmp_path):
+    (tmp_path / "docs").mkdir()
+    file = tmp_path / "docs" / "roles.toml"
+    file.write_text("format = 1\n[roles.docs]\nwrites = ['docs/**']\n")
+    role = read_roles(tmp_path, file).get("docs")
+    assert (role.home, role.may_write("docs/roles.toml"), role.may_write("docs/a.md")) == (
+        "docs/roles.toml",
+        False,
+        True,
+    )
+    with pytest.raises(UsageError, match=r"unknown key `roles.x.home`"):
+        parse_roles(b"format = 1\n[roles.x]\nhome = 'a'", "roles.toml")
+
+
 def test_an_unknown_role_and_a_missing_file_say_what_to_do(tmp_path):
     with pytest.raises(NotFoundError, match="Did you mean `docs`"):
         parse_roles(TEMPLATE.encode(), "roles.toml").get("doc")
