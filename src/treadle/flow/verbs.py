@@ -239,7 +239,10 @@ def start(draft: Draft, words: str) -> Outcome:
         found = again(draft, found)
     path = _path(draft, found)
     forgotten = _forgotten(found, re.compile(rf"{_STARTED.pattern}|{_REASON.pattern}"))
-    draft.edit(path, [*forgotten, *state_splices(found.page, found.task, "in progress", str(clock.today()))])
+    draft.edit(
+        path,
+        [*forgotten, *_runs_before(found), *state_splices(found.page, found.task, "in progress", str(clock.today()))],
+    )
     now = again(draft, found)
     crumb = f", from ^{origin}" if origin else ""
     draft.edit(path, [comment_splice(now.page, now.task, f"started {clock.stamp()}{crumb}")])
@@ -288,6 +291,16 @@ def _same_title(draft: Draft, path: Path, found: Found) -> Found:
     return Found(page, min(near, key=lambda task: abs(task.line - found.task.line)))
 
 
+def _runs_before(found: Found) -> list[Splice]:
+    """What runs said of a task that is taken up again was true earlier."""
+    body = found.task.place.body
+    return [
+        Splice(body + sign.start + len("<# "), body + sign.start + len("<# "), "earlier ")
+        for sign in found.task.signs
+        if sign.kind == "comment" and found.page.text.startswith("<# run ", body + sign.start)
+    ]
+
+
 def _descendants(task: Task) -> list[Task]:
     found = []
     for child in task.children:
@@ -325,7 +338,7 @@ def reopen(draft: Draft, words: str) -> Outcome:
     """Take a finished task up again: it says that it is open, and leaves the section of the completed ones."""
     found = meant(draft, words)
     path, task = _path(draft, found), found.task
-    splices = state_splices(found.page, task, "open", str(clock.today()))
+    splices = [*_runs_before(found), *state_splices(found.page, task, "open", str(clock.today()))]
     shape = task.place.shape
     if shape.box is None and task.section.state in CLOSED and shape.marker and not shape.statuses:
         at = task.place.start + shape.column + len(shape.marker)

@@ -11,6 +11,8 @@ from treadle.jobs.presence import wake
 from treadle.jobs.runs import create_run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from treadle.jobs.job import Lane
     from treadle.jobs.ledger import Ledger
     from treadle.jobs.runs import RunFolder
@@ -54,12 +56,17 @@ class JobRequest:
             run=run,
         )
 
-    def submit(self, options: JobOptions | None = None) -> QueuedJob:
-        """Put it into its queue, durably, and wake the worker that `announce` has called before."""
+    def submit(self, options: JobOptions | None = None, *, before: Callable[[str], None] | None = None) -> QueuedJob:
+        """Put it into its queue, durably, and wake the worker that `announce` has called before.
+
+        `before` is told the id of its run before anybody can carry it out.
+        """
         from treadle.jobs.ledger import Ledger  # not for those who only read the table of operations
 
         chosen = options or JobOptions()
         run = self.run or create_run(self.workspace, self.kind, self.payload)
+        if before is not None:
+            before(run.id)
         ledger = Ledger.open(self.workspace)
         first = self._comes_first(ledger) if self.follows else ()
         job = ledger.submit(self.new_job(chosen, first, run.id))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from treadle.base.errors import NotFoundError
 from treadle.operations.operation import operation
+from treadle.registry.catalogue import load
 from treadle.store.workspace import WorkspaceFolder, find_workspace
 
 if TYPE_CHECKING:
@@ -141,7 +142,11 @@ def folder_of(workspace: WorkspaceFolder | None, flow: Path | None) -> FlowFolde
     """The folder of notes that an operation works on; of the workspace in which the command stands, if there is one."""
     from treadle.flow.folder import find_flow
 
-    return find_flow(flow, _root(workspace))
+    root = _root(workspace)
+    folder = find_flow(flow, root)
+    if root is not None and any((folder.root / ".runs").glob("r-*.json")):
+        load("treadle.recipes.flow_reconcile:reconcile_quietly")(WorkspaceFolder(root))
+    return folder
 
 
 def _root(workspace: WorkspaceFolder | None) -> Path | None:

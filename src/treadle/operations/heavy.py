@@ -42,7 +42,15 @@ def call(entry: Operation, workspace: WorkspaceFolder | None, arguments: Mapping
     """
     own, options = _split(entry, arguments)
     answer = entry.function(*([workspace] if entry.takes_workspace else []), **own)
-    return answer.submit(options) if entry.kind == "heavy" else answer
+    if entry.kind != "heavy":
+        return answer
+    asked: JobRequest = answer
+    words = arguments.get("task")
+    if not words:
+        return asked.submit(options)
+    notes = asked.workspace
+    task = load("treadle.recipes.flow_reconcile:tag_task")(notes, words)
+    return asked.submit(options, before=lambda run: load("treadle.recipes.flow_reconcile:promise")(notes, task, run))
 
 
 def request(entry: Operation, workspace: WorkspaceFolder, arguments: Mapping[str, Any]) -> NewJob:

@@ -64,6 +64,7 @@ JOB_OPTIONS: Final = tuple(
         ("priority", int, 0, "jobs of a higher priority go first in their queue"),
         ("attempts", int, 1, "how often the job may fail before it is given up"),
         ("after", list[int], [], "id of a job that must be done first; may be repeated"),
+        ("task", str | None, None, "task of the notes that the job is for; its run writes there what came of it"),
     )
 )
 """What every heavy operation takes besides its own parameters; doors act on it, the operation does not see it."""

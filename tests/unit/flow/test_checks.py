@@ -98,7 +98,7 @@ def test_every_check_has_a_case_here():
 
 def test_a_dead_link_is_repaired_when_one_file_has_its_name(notes):
     notes.write("planning/plan.md", "# Plan\n\n## First step\n")
-    text = "[a](../plan.md#first-step) [b](gone.md) ![c](../plan.md) `[d](x.md)` [e](https://x.org/y.md)\n[f]: ../plan.md\n"
+    text = "[a](../plan.md#first-step) [b](gone.md) ![c](../plan.md) `[d](x.md)` [e](https://x.org/)\n[f]: ../plan.md\n"
     assert codes(notes, "F12", text) == [(1, 5), (1, 32), (1, 46), (2, 6)]
     assert mended(notes, "F12", text).startswith(
         "[a](../planning/plan.md#first-step) [b](gone.md) ![c](../planning/plan.md)"
@@ -161,7 +161,8 @@ def test_each_folder_needs_a_list_of_what_lies_there(notes):
 
 
 def test_a_phrase_that_somebody_reworded_stays_when_the_list_is_renewed(notes):
-    marked = "Before.\n\n<!-- flow:index -->\n- [tasks.md](tasks.md): my own words\n- [gone.md](gone.md): x\n<!-- /flow:index -->\n"
+    rows = "- [tasks.md](tasks.md): my own words\n- [gone.md](gone.md): x\n"
+    marked = f"Before.\n\n<!-- flow:index -->\n{rows}<!-- /flow:index -->\n"
     notes.write("active/README.md", marked + "\nAfter.\n")
     notes.write("active/new.md", "# New\n")
     after = mended(notes, "F18", marked + "\nAfter.\n", "active/README.md")

@@ -25,6 +25,8 @@ _SOURCES = {
 }
 _COLOUR = re.compile(rf"({PRIORITY_PATTERN}\s*){WORDS_PATTERN}\b", re.IGNORECASE)
 
+_RUN = re.compile(r"run (?P<run>\S+) (?P<outcome>done|failed|cancelled)\b")
+
 
 def contradictory_status(page: Page, _: Scope) -> Iterator[Finding]:
     """F01: two places of one task state different states."""
@@ -40,6 +42,19 @@ def contradictory_status(page: Page, _: Scope) -> Iterator[Finding]:
             )
             yield at(page, "F01", weaker.line, weaker.start, message)
             break
+        else:
+            yield from _unlike_its_run(page, task)
+
+
+def _unlike_its_run(page: Page, task: Task) -> Iterator[Finding]:
+    """The newest run of a task says done or failed, and the task does not."""
+    told = [(sign, found) for sign in task.signs if sign.kind == "comment" and (found := _RUN.match(sign.text))]
+    if not told:
+        return
+    sign, found = told[-1]
+    if (found["outcome"] == "done") != (task.state == "done"):
+        message = f"`{task.title}` is {task.state}, but run {found['run']} says {found['outcome']}."
+        yield at(page, "F01", task.line, task.place.body + sign.start, message)
 
 
 def _agree(one: Claim, other: Claim) -> bool:
