@@ -21,6 +21,7 @@ _ROW = re.compile(r"- \[[^\]]*\]\(<?(?P<target>[^)>]+)>?\)(?:(?:: | - | — )(?P
 _SENTENCE = re.compile(r"(.+?[.!?])(?:\s|$)")
 _MARKUP = re.compile(r"\[([^\]]*)\]\([^)]*\)|[*_`]")
 _LONGEST = 100
+_FEWEST_WORDS = 4
 
 
 def entries_of(draft: Draft, folder: Path) -> list[Path]:
@@ -153,6 +154,8 @@ def phrase_of(draft: Draft, path: Path) -> str:
             plain = _MARKUP.sub(lambda found: found[1] or "", row)
             sentence = _SENTENCE.match(plain)
             phrase = (sentence[1] if sentence else plain).strip().rstrip(".:")
+            if len(phrase.split()) < _FEWEST_WORDS:  # a label such as `Context.` says less than the title
+                break
             return phrase if len(phrase) <= _LONGEST else phrase[: _LONGEST - 1].rsplit(" ", 1)[0] + "…"
     return _MARKUP.sub(lambda found: found[1] or "", title)
 
