@@ -1,4 +1,4 @@
-"""What every family must do, whatever it is: build, train, save and load equal, and generate fast as it does slowly."""
+"""What every family must do: build, train, save and load equal, grow, and generate fast as it does slowly."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from treadle.data.batch import MASKED, Batch  # noqa: E402
 from treadle.generation.config import GenerationSettings  # noqa: E402
 from treadle.generation.engine import EngineModel, Rows, open_engine  # noqa: E402
 from treadle.models.catalog import FAMILIES  # noqa: E402
+from treadle.models.growth import grown_moments, grown_weights, places_of_old_layers  # noqa: E402
 from treadle.registry.catalogue import load  # noqa: E402
 from treadle.training.arrays_file import write_arrays  # noqa: E402
 from treadle.training.config import TrainingSettings  # noqa: E402
@@ -23,6 +24,7 @@ from treadle.training.learners import Network, open_learner  # noqa: E402
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from treadle.models.growth import Placing
     from treadle.training.learner import Learner
 
 SMALL: dict[str, list[dict[str, Any]]] = {
@@ -179,3 +181,62 @@ def test_text_longer_than_the_context_is_the_same_in_any_company(name: str, chan
     alone = [complete(engine, tokenizer, [request])[0] for request in requests]
     assert [done.ids for done in together] == [done.ids for done in alone]
     engine.close()
+
+
+EXTRA: dict[str, list[dict[str, Any]]] = {
+    "gpt": [{"layers": 2, "width": 32, "heads": 2, "bias": True, "norm": "layernorm"}]
+}
+GROWN = [*CASES, *((name, changes) for name, cases in EXTRA.items() for changes in cases)]
+each_grown = pytest.mark.parametrize(("name", "changes"), GROWN, ids=str)
+
+
+def grown(name: str, changes: dict[str, Any], placing: Placing, more: int = 2) -> tuple[Learner, Learner]:
+    """A trained learner, and one with more layers that goes on from it."""
+    small, large = network(name, changes), network(name, {**changes, "layers": changes["layers"] + more})
+    old, new = trained(small, 5), learner(large)
+    places = places_of_old_layers(changes["layers"], changes["layers"] + more, placing)
+    start = large.family.initial_weights(large.config, ANSWERS, CONTEXT, 1)
+    weights = grown_weights(old.weights(), start, places)
+    new.load_weights(weights)
+    new.load_optimizer_state(grown_moments(old.optimizer_state(), weights, places))
+    return old, new
+
+
+@pytest.mark.parametrize("placing", ["spread", "end"])
+@each_grown
+def test_the_loss_on_a_fixed_batch_is_the_same_before_and_after(
+    name: str, changes: dict[str, Any], placing: Placing
+) -> None:
+    old, new = grown(name, changes, placing)
+    batch = examples(network(name, changes), seed=9)
+    assert new.evaluate(batch).loss == pytest.approx(old.evaluate(batch).loss, rel=1e-6, abs=1e-5)
+
+
+@each_grown
+def test_new_layers_learn_and_old_moments_are_kept(name: str, changes: dict[str, Any]) -> None:
+    old, new = grown(name, changes, "spread")
+    places = places_of_old_layers(changes["layers"], changes["layers"] + 2, "spread")
+    (first, *_) = set(range(changes["layers"] + 2)) - set(places)
+    moments = new.optimizer_state()
+    for key, array in old.optimizer_state().items():
+        if "layers." not in key:
+            np.testing.assert_array_equal(array, moments[key])
+    new_ones = [array for key, array in moments.items() if f"layers.{first}." in key]
+    assert new_ones
+    assert not any(array.any() for array in new_ones)
+    before = new.weights()
+    for step in range(6, 9):
+        new.step([examples(network(name, changes))], Update(step, 1.0, 1.0))
+    moved = {key for key, array in new.weights().items() if not np.array_equal(array, before[key])}
+    matrices = {key for key, array in before.items() if f"layers.{first}." in key and array.ndim == 2}
+    assert matrices <= moved
+
+
+@each_grown
+def test_after_more_steps_the_grown_model_is_no_worse(name: str, changes: dict[str, Any]) -> None:
+    old, new = grown(name, changes, "spread")
+    net = network(name, changes)
+    for step in range(6, 26):
+        for one in (old, new):
+            one.step([examples(net)], Update(step, 0.5, 1.0))
+    assert new.evaluate(examples(net)).loss <= old.evaluate(examples(net)).loss + 0.3
