@@ -45,21 +45,22 @@ PLAIN = InstructionSet("plain", "TREADLE_PLAIN", (), frozenset(), bfloat16=False
 ALL = (AVX512, AVX2, PLAIN)
 
 
-def choose() -> InstructionSet:
-    """The variant to use: the one forced by `TREADLE_NATIVE_ISA`, else the best that this machine runs.
+def choose(features: frozenset[str] | None = None) -> InstructionSet:
+    """The variant to use: the one forced by `TREADLE_NATIVE_ISA`, else the best that the processor runs.
 
-    Raises `SettingsError` for an unknown name and `ResourceError` for a variant that this processor cannot run.
+    `features` are the processor's words; None = those of this machine. Raises `SettingsError` for an unknown name and `ResourceError` for a variant that this processor cannot run.
     """
     forced = os.environ.get(VARIABLE)
     if not forced:
-        return supported()[0]
+        return supported(features)[0]
     chosen = next((one for one in ALL if one.name == forced), None)
     names = ", ".join(one.name for one in ALL)
     if chosen is None:
         raise SettingsError(f"{VARIABLE}={forced} names no instruction set; known are {names}")
-    if chosen not in supported():
-        missing = ", ".join(sorted(chosen.features - _features())) or "another architecture"
-        possible = ", ".join(one.name for one in supported())
+    if chosen not in supported(features):
+        here = _features() if features is None else features
+        missing = ", ".join(sorted(chosen.features - here)) or "another architecture"
+        possible = ", ".join(one.name for one in supported(features))
         raise ResourceError(
             f"{VARIABLE}={forced} needs what this processor lacks ({missing}); possible here: {possible}. "
             f"Unset {VARIABLE} to choose the best by itself."
@@ -67,9 +68,10 @@ def choose() -> InstructionSet:
     return chosen
 
 
-def supported() -> tuple[InstructionSet, ...]:
-    """All variants that this machine runs, best first."""
-    return tuple(one for one in ALL if one.features <= _features())
+def supported(features: frozenset[str] | None = None) -> tuple[InstructionSet, ...]:
+    """All variants that a processor with these words runs, best first; None = this machine's."""
+    here = _features() if features is None else features
+    return tuple(one for one in ALL if one.features <= here)
 
 
 @cache
