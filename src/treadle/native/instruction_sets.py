@@ -48,7 +48,8 @@ ALL = (AVX512, AVX2, PLAIN)
 def choose(features: frozenset[str] | None = None) -> InstructionSet:
     """The variant to use: the one forced by `TREADLE_NATIVE_ISA`, else the best that the processor runs.
 
-    `features` are the processor's words; None = those of this machine. Raises `SettingsError` for an unknown name and `ResourceError` for a variant that this processor cannot run.
+    `features` are the processor's words; None = those of this machine. Raises `SettingsError` for an unknown name and
+    `ResourceError` for a variant that the processor cannot run.
     """
     forced = os.environ.get(VARIABLE)
     if not forced:
