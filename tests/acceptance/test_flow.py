@@ -5,12 +5,12 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
-from tests.acceptance.conftest import COMMAND
-
+COMMAND = Path(sys.executable).parent / "treadle"
 NOTES = Path(__file__).parents[1] / "data" / "flow"
 ROOT = Path(__file__).parents[2]
 

@@ -33,6 +33,7 @@ _VISIBLE = re.compile(r"\^?(t-[0-9a-z]{4,12})$")
 _PLACE = re.compile(r"(?P<path>.+\.md):(?P<line>\d+)$")
 _NEAR = 0.6
 _MOST_SHOWN = 8
+_MOST_REMEMBERED = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +156,9 @@ def remember(folder: FlowFolder, pages: Iterable[Page]) -> None:
     }
     if fresh.items() <= known.items():
         return
+    kept = {} if len(known) > _MOST_REMEMBERED + 2 * len(fresh) else known
     with contextlib.suppress(OSError, TreadleError):
-        write_bytes(folder.root / INDEX, json.dumps({**known, **fresh}, ensure_ascii=True).encode())
+        write_bytes(folder.root / INDEX, json.dumps({**kept, **fresh}, ensure_ascii=True).encode())
 
 
 def _read_index(folder: FlowFolder) -> dict[str, list[str]]:

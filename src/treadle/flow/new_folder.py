@@ -40,6 +40,7 @@ def _plan(folder: FlowFolder) -> list[Change]:
     adopted = any(page.tasks for page in draft.task_pages())
     for name in [*_PAGES, *([] if adopted else [_TASKS])]:
         _add(draft, folder.root / name, template(name))
+    _add(draft, folder.root / ".gitignore", template("gitignore.txt"))
     with contextlib.suppress(FileNotFoundError):  # roles come with their own template
         _add(draft, folder.roles, template("system/roles.toml"))
     for name, phrase in _FOLDERS.items():
