@@ -51,6 +51,8 @@ _FREEST = [
     "family.embedding_norm=true",
     "family.logit_soft_cap=15",
 ]
+_RECIPES = {"shakespeare-180s": ["--size", "small", "experiment=shakespeare-180s"]}
+"""What `--best` may name beside the sizes."""
 _LENGTHS = (100, 120, 140, 160, 180, 200, 240, 300)
 _SPEED_TRAINERS = {
     "native": ("native", "auto", "adamw"),
@@ -75,6 +77,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, help="turns of each trainer in the section `speed`")
     parser.add_argument("--peer-seeds", type=int, help="seeds of nanoGPT, if fewer")
     parser.add_argument("--sections", default="wall,best,speed,first")
+    parser.add_argument(
+        "--best",
+        default="60:tiny,180:tiny,180:shakespeare-180s",
+        help="seconds and recipe of the section `best`; the last recipe is for processors with a fast bf16 dot",
+    )
     parser.add_argument("--minutes", type=float, help="begin no further run after so long; call again to go on")
     chosen = parser.parse_args()
     sections = {"wall": wall, "best": best, "speed": speed, "first": first_step}
@@ -266,14 +273,11 @@ def projected_nanogpt(peer: NanoGPT) -> dict[str, Any]:
 
 
 def best(chosen: argparse.Namespace) -> dict[str, Any]:
-    """Whole-validation loss of the shipped recipes after 60 and 180 seconds of wall time, start-up included."""
+    """Whole-validation loss of recipes after so many seconds of wall time, start-up included."""
     found: dict[str, Any] = {}
-    for seconds, arguments in {
-        60.0: ["--size", "tiny", "data.tokenizer=char"],
-        180.0: ["--size", "small", "experiment=shakespeare-180s"],
-    }.items():
-        if chosen.quick:
-            continue
+    for pair in () if chosen.quick else chosen.best.split(","):
+        length, _, recipe = pair.partition(":")
+        seconds, arguments = float(length), _RECIPES.get(recipe, ["--size", recipe, "data.tokenizer=char"])
         runs = []
         for seed in range(1, chosen.seeds + 1):
             wanted = [*arguments, f"training.seed={seed}"]
@@ -281,8 +285,8 @@ def best(chosen: argparse.Namespace) -> dict[str, Any]:
                 [wanted, seconds], lambda wanted=wanted, seconds=seconds: one_run(wanted, seconds=seconds)
             )
             runs.append({"seed": seed, **run})
-            say(f"{seconds:.0f} s", runs)
-        found[f"{seconds:.0f} s"] = {"worst_loss": max(run["loss"] for run in runs), "runs": runs}
+            say(pair, runs)
+        found[f"{length} s, {recipe}"] = {"worst_loss": max(run["loss"] for run in runs), "runs": runs}
     return found
 
 
