@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from treadle.cli.reference import main as reference
-from treadle.config.schema import known_keys, section_classes
+from treadle.config.schema import families, known_keys, section_classes
 from treadle.operations.operation import operations
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +52,9 @@ def test_commands_that_are_named_exist(path):
 def test_settings_that_are_named_exist(path):
     if "decisions" in path.parts or path.name == "experiments.md":
         pytest.skip("records of the past may name what is gone")
-    known = set(known_keys(section_classes("gpt"))) | {"training.optimizer"}
+    known = {"training.optimizer"}
+    for family in families().names():
+        known |= set(known_keys(section_classes(family)))
     for key in SETTING.findall(path.read_text(encoding="utf-8")):
         assert key in known or key.endswith((".py", ".md")), f"{path.name} names {key}"
 

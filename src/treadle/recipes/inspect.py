@@ -56,7 +56,8 @@ def inspect(
     if attention is not None:
         shown = [visible(tokenizer.decode([id_])) if id_ != tokenizer.boundary else "|" for id_ in ids]
         maps = attention_maps(checkpoint, ids)
-        draw_attention(maps, shown[: maps.shape[-1]], f"{title}: what each token (row) attends to (column)", attention)
+        said = "what each token (row) attends to (column)"
+        draw_attention(maps, shown[: maps.shape[-1]], f"{title}: {said}", attention)
     return {
         "model": opened.card.name,
         "step": checkpoint.step,
