@@ -52,6 +52,10 @@ def test_training_goes_on_with_the_vocabulary_that_the_first_one_fixed(shell, te
     assert shell.json("train", "bard", "--steps", "6")["step"] == 6
     document = json.loads(next(shell.folder.glob("models/m-*/checkpoints/step-00000006/checkpoint.json")).read_text())
     assert document["tokenizer"]["sha256"] == before
+    report = shell.json("tokenizer", "compare", "bard", "bytes")
+    ours, bytewise = report["tokenizers"]
+    assert ours["tokens"] < bytewise["tokens"] == sum(row["bytes"] for row in report["texts"])
+    assert bytewise["tokens"] < 0.2 * (text.stat().st_size + other.stat().st_size), "only what is held out"
 
 
 def test_a_tokenizer_is_learned_looked_into_and_given_to_a_model(shell, text, tmp_path):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from treadle.base.errors import NotReadyError
+from treadle.base.errors import NotReadyError, WeightsError
 from treadle.data.prepared import KINDS_OF_DATA
+from treadle.data.tokenizers.tokenizer import save_tokenizer, tokenizer_from_description
 from treadle.data.versions import DatasetVersions
 from treadle.models.catalog import FAMILIES
 from treadle.store.models import ModelCards
@@ -45,10 +46,33 @@ class OpenedModel:
         return dataset
 
     def prepared(self, dataset: Dataset, settings: Settings, *, fix: bool) -> Prepared | None:
-        """A version of its data as its family needs them; see `data.prepared`."""
+        """A version of its data as its family needs them; see `data.prepared`.
+
+        The weights know one tokenizer: where its file is gone it comes back from the newest checkpoint, and where it
+        is another one, this raises `WeightsError`.
+        """
         family = FAMILIES.get(settings.values()["family"]["name"])
         prepare: Prepare = KINDS_OF_DATA.get(family.needs)
-        return prepare(dataset, self.folder / "tokenizer", settings.data, settings.training.seed, fix=fix)
+        trained_with = self._tokenizer_of_weights() if family.needs == "tokens" else None
+        found = prepare(dataset, self.folder / "tokenizer", settings.data, settings.training.seed, fix=fix)
+        if found is not None and trained_with is not None and found.tokenizer != trained_with:
+            file = self.folder / "tokenizer" / "tokenizer.json"
+            raise WeightsError(
+                f"{file} is not the tokenizer that `{self.card.name}` was trained with. "
+                "Remove it: the one that its newest checkpoint holds is put in its place."
+            )
+        return found
+
+    def _tokenizer_of_weights(self) -> Any:  # noqa: ANN401 - the tokenizer's own JSON
+        """What the newest checkpoint was trained with, None before the first; puts its file back if it is gone."""
+        newest = next(reversed(self.checkpoints.all()), None)
+        if newest is None or newest.record.tokenizer is None:
+            return None
+        file = self.folder / "tokenizer" / "tokenizer.json"
+        if not file.is_file():
+            choice = (newest.record.settings or {}).get("data", {}).get("tokenizer", "")
+            save_tokenizer(tokenizer_from_description(newest.record.tokenizer), file, choice)
+        return newest.record.tokenizer
 
 
 def open_model(workspace: WorkspaceFolder, name: str) -> OpenedModel:

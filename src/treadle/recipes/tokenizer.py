@@ -59,10 +59,12 @@ def train(
     chosen = _choice(kind, vocabulary)
     if out.exists():
         raise UsageError(f"{out} exists already. Name another file, or remove it first.")
-    texts, refused = _texts(workspace, sources, held_out=False)
+    # Characters are no statistics: those of held-out text must be known, too.
+    texts, refused = _texts(workspace, sources, held_out=None if kind == "char" else False)
     size = sum(text.size for text in texts)
+    learned: list[int] = []
     sample = sampled(((text.id, text.pieces()) for text in texts), size, most_bytes(kind))
-    tokenizer = train_tokenizer(str(chosen), sample)
+    tokenizer = train_tokenizer(str(chosen), _counted(sample, learned))
     write_tokenizer(tokenizer, out)
     shown = list(itertools.islice(sampled(((text.id, text.pieces()) for text in texts), size, _MOST_TIMED), 64))
     tokens = sum(len(tokenizer.encode(piece, "skip")) for piece in shown)
@@ -72,7 +74,7 @@ def train(
         "sha256": tokenizer_hash(tokenizer),
         "file": str(out),
         "documents": len(texts),
-        "bytes": min(size, most_bytes(kind)),
+        "bytes": sum(learned),
         "bytes_per_token": sum(len(piece.encode()) for piece in shown) / max(tokens, 1),
         "refused": [asdict(refusal) for refusal in refused],
         "seconds": time.perf_counter() - begin,
@@ -171,8 +173,17 @@ def _is_model(workspace: WorkspaceFolder, name: str) -> bool:
     return True
 
 
-def _texts(workspace: WorkspaceFolder, sources: Sequence[str], *, held_out: bool) -> tuple[list[_Text], list[Refusal]]:
-    """The documents of files, folders and models; of a model, those on one side of its split. Equal ones count once."""
+def _counted(pieces: Iterable[str], sizes: list[int]) -> Iterator[str]:
+    """Pass pieces on and note how many bytes each has."""
+    for piece in pieces:
+        sizes.append(len(piece.encode()))
+        yield piece
+
+
+def _texts(
+    workspace: WorkspaceFolder, sources: Sequence[str], *, held_out: bool | None
+) -> tuple[list[_Text], list[Refusal]]:
+    """The documents of files, folders and models (of a model on one side of its split, if asked); equal ones once."""
     found: dict[str, _Text] = {}
     refused: list[Refusal] = []
     for source in sources:

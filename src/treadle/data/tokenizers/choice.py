@@ -43,8 +43,8 @@ def parse_choice(text: str) -> TokenizerChoice:
     if "/" in text or text.endswith(".json"):
         return TokenizerChoice(FILE, path=text)
     kind, colon, size = text.partition(":")
-    names = [AUTO, *(name for name in TOKENIZERS.names() if name != FILE)]
-    if kind not in names:
+    if kind != AUTO and (kind == FILE or kind not in TOKENIZERS):
+        names = [AUTO, *(name for name in TOKENIZERS.names() if name != FILE)]
         raise UsageError(
             f"unknown tokenizer `{text}`.{did_you_mean(kind, names)} Known: {', '.join(names)}, "
             "or the path of a tokenizer.json"

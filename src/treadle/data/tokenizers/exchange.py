@@ -140,9 +140,11 @@ def _as_bpe(definition: Mapping[str, Any]) -> BpeTokenizer | None:
     try:
         tokens = [from_symbols(token) for token in sorted(vocabulary, key=vocabulary.__getitem__)]
         stated = [tuple(map(from_symbols, _pair(merge))) for merge in model.get("merges", [])]
-        return BpeTokenizer(tokens, pattern) if merges_of(tokens) == stated else None
+        ours = BpeTokenizer(tokens, pattern)
+        ours.encode("a pattern in the words of another engine is found out here")
     except (ValueError, DataError):
         return None
+    return ours if merges_of(tokens) == stated else None
 
 
 def _pair(merge: str | Sequence[str]) -> Sequence[str]:

@@ -117,6 +117,16 @@ def test_gpt2s_way_of_cutting_is_known(file: Path, tmp_path: Path) -> None:
     assert tokenizer.encode(text).tolist() == HuggingFaceTokenizer(path.read_text()).encode(text).tolist()
 
 
+def test_a_pattern_that_only_their_engine_reads_is_left_to_it(file: Path, tmp_path: Path) -> None:
+    definition = json.loads(file.read_text())
+    split = {
+        **definition["pre_tokenizer"]["pretokenizers"][0],
+        "pattern": {"Regex": r"\p{Alpha}+|[^\p{^Alpha}&&\d]+|\s+|\y"},
+    }
+    parts = {"type": "Sequence", "pretokenizers": [split, definition["pre_tokenizer"]["pretokenizers"][1]]}
+    assert isinstance(read_tokenizer(changed(file, tmp_path / "t.json", pre_tokenizer=parts)), HuggingFaceTokenizer)
+
+
 @pytest.mark.parametrize(
     ("parts", "reason"),
     [
