@@ -1,11 +1,15 @@
-"""How fast texts are written: our engines, transformers where installed, and sampling without a cache.
+"""How fast texts are written: our engines, llama.cpp and transformers where given, and sampling without a cache.
 
-    python benchmarks/generation.py [--quick] [--sizes 1M,10M,95M] [--out benchmarks/results/generation.json]
+    python benchmarks/generation.py [--quick] [--sizes 1M,10M,95M,124M] [--peers native:int8,llama:q8_0,...]
+        [--llama-python PATH] [--peer-python PATH] [--seconds 2] [--out benchmarks/results/generation.json]
 
-One process for each engine and size, one after the other, so that memory is each one's own. All run the same random
-Llama-shaped weights. Steps are timed one by one: `fast` is the mean of the fastest fifth, `median` the median, so that
-a busy neighbour shows as the distance between them. `weight_bytes` is what a step reads of the weights. Cold start runs
-from process start to the first token, files in the page cache. Greedy fp32 tokens of all engines are compared.
+`--llama-python` has llama-cpp-python, built natively, with `gguf`; `--peer-python` has torch, transformers and this
+package. One process for each engine and size, one after the other, so that memory is each one's own. All run the same
+random Llama-shaped weights. Steps are timed one by one: `fast` is the mean of the fastest fifth, `median` the median,
+so that a busy neighbour shows as the distance between them. `weight_bytes` is what a step reads of the weights, and
+`bandwidth_share` that against two threads that do nothing but read as much. Cold start runs from process start to the
+first token, files in the page cache. Greedy fp32 tokens of all engines are compared. What `--out` holds already of
+other sizes and peers stays, so that sections can be taken one by one.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -42,12 +47,22 @@ class Size:
     vocabulary: int
 
 
-SIZES = {"1M": Size(4, 128, 4, 257), "10M": Size(6, 384, 6, 257), "95M": Size(12, 768, 12, 8192)}
+SIZES = {
+    "1M": Size(4, 128, 4, 257),
+    "10M": Size(6, 384, 6, 257),
+    "95M": Size(12, 768, 12, 8192),
+    "124M": Size(12, 768, 12, 50257),
+}
 CONTEXT = 256
 PEERS = (
     "native:int8",
+    "native:int4",
     "native:bf16",
     "native:fp32",
+    "llama:q8_0",
+    "llama:q4_0",
+    "llama:bf16",
+    "llama:f32",
     "torch:fp32",
     "transformers:fp32",
     "transformers:bf16",
@@ -55,75 +70,124 @@ PEERS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked for, and the Pythons that run the peers."""
+
+    seconds: float
+    pythons: dict[str, str | None]
+
+    def command(self, peer: str, what: str, size: str, folder: str) -> list[str]:
+        """The process that measures one peer, or shows its first token."""
+        name, format_ = peer.split(":")
+        if name == "llama":
+            script = str(Path(__file__).with_name("llama_peer.py"))
+            more = [str(self.seconds)] if what == "measure" else []
+            return [str(self.pythons["llama"]), script, what, folder, format_, *more]
+        return [str(self.python(peer)), __file__, "--child", what, peer, size, folder, "--seconds", str(self.seconds)]
+
+    def python(self, peer: str) -> str | None:
+        """What runs it; None where it is not installed."""
+        name = peer.partition(":")[0]
+        if name == "llama":
+            return self.pythons["llama"]
+        if name == "native" or importlib.util.find_spec("transformers" if name == "transformers" else "torch"):
+            return sys.executable
+        return self.pythons["peer"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="1M and 10M, a second or two each")
+    parser.add_argument("--quick", action="store_true", help="1M and 10M, half a second for each figure")
     parser.add_argument("--sizes")
+    parser.add_argument("--peers", help=f"of {', '.join(PEERS)}")
+    parser.add_argument("--seconds", type=float, help="for each figure; default 2")
+    parser.add_argument("--llama-python")
+    parser.add_argument("--peer-python")
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.child:
-        run_child(*chosen.child, quick=chosen.quick)
+        run_child(*chosen.child, seconds=chosen.seconds)
         return
-    sizes = (chosen.sizes or ("1M,10M" if chosen.quick else "1M,10M,95M")).split(",")
-    results: dict[str, Any] = {
+    seconds = chosen.seconds or (0.5 if chosen.quick else 2.0)
+    options = Options(seconds, {"llama": chosen.llama_python, "peer": chosen.peer_python})
+    peers = tuple(chosen.peers.split(",")) if chosen.peers else PEERS
+    results = already(chosen.out)
+    for size in (chosen.sizes or ("1M,10M" if chosen.quick else "1M,10M,95M,124M")).split(","):
+        found = measure(size, peers, options)
+        results["sizes"].setdefault(size, {}).update(found)
+        compare(size, results["sizes"][size])
+        if chosen.out:
+            chosen.out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+
+
+def already(out: Path | None) -> dict[str, Any]:
+    """The results so far, described as of now."""
+    before = json.loads(out.read_text()) if out is not None and out.exists() else {"sizes": {}}
+    git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return {
         "command": " ".join(["python", "benchmarks/generation.py", *sys.argv[1:]]),
         "date": time.strftime("%Y-%m-%d"),
-        "commit": subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-        ).stdout.strip(),
+        "commit": git.stdout.strip(),
         "machine": platform.processor() or platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
-        "load_before": os.getloadavg()[0],
-        "sizes": {},
+        "load": os.getloadavg()[0],
+        "sizes": before["sizes"],
     }
-    for size in sizes:
-        results["sizes"][size] = measure(size, quick=chosen.quick)
-    results["load_after"] = os.getloadavg()[0]
-    if chosen.out:
-        chosen.out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 
-def measure(size: str, *, quick: bool) -> dict[str, Any]:
+def measure(size: str, peers: tuple[str, ...], options: Options) -> dict[str, Any]:
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         save_weights(size, Path(folder))
-        for peer in PEERS:
-            if peer.startswith(("transformers", "torch", "nocache")) and not available(peer):
+        for peer in peers:
+            if options.python(peer) is None:
                 print(f"{size:>4} {peer:<18} not installed", flush=True)
                 continue
-            command = [sys.executable, __file__, "--child", peer, size, folder, *(["--quick"] if quick else [])]
+            command = options.command(peer, "measure", size, folder)
             facts = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-            for name in ("cold_start_s", "cold_start_again_s"):
-                facts[name] = round(cold_start(peer, size, folder), 3)
+            colds = [cold_start(options.command(peer, "cold", size, folder)) for _ in range(3)]
+            facts["cold_start_s"] = round(min(colds), 3)
             found[peer] = facts
             decode = " ".join(
                 f"b{batch} {one['fast']:,.0f} ({one['median']:,.0f})" for batch, one in facts["decode"].items()
             )
+            share = f"  bandwidth {facts['bandwidth_share']:.0%}" if "bandwidth_share" in facts else ""
             print(
                 f"{size:>4} {peer:<18} tok/s {decode}  prefill {facts.get('prefill', 0):,.0f}  cold "
-                f"{facts['cold_start_s']:.2f}/{facts['cold_start_again_s']:.2f} s  rss {facts['rss_mb']:.0f} MB",
+                f"{facts['cold_start_s']:.2f} s  rss {facts['rss_mb']:.0f} MB{share}",
                 flush=True,
             )
-    greedy = {peer: facts.pop("greedy") for peer, facts in found.items() if peer.endswith("fp32")}
-    for facts in found.values():
-        facts.pop("greedy", None)
-    reference = greedy["native:fp32"]
-    equal = {peer: sum(a == b for a, b in zip(ids, reference, strict=True)) for peer, ids in greedy.items()}
-    print(f"{size:>4} greedy fp32 tokens equal to native's, of {len(reference)}: {equal}", flush=True)
-    return {"engines": found, "greedy_equal": equal}
+    return found
 
 
-def available(peer: str) -> bool:
-    module = "transformers" if peer.startswith("transformers") else "torch"
-    return importlib.util.find_spec(module) is not None
+LIKE = (
+    ("native:int8", "llama:q8_0"),
+    ("native:int4", "llama:q4_0"),
+    ("native:bf16", "llama:bf16"),
+    ("native:fp32", "llama:f32"),
+)
 
 
-def cold_start(peer: str, size: str, folder: str) -> float:
+def compare(size: str, found: dict[str, Any]) -> None:
+    """Ratios of like formats, and how many greedy tokens the fp32 engines share."""
+    for ours, theirs in LIKE:
+        if ours not in found or theirs not in found:
+            continue
+        a, b = found[ours], found[theirs]
+        speeds = " ".join(f"b{n} {a['decode'][n]['fast'] / b['decode'][n]['fast']:.2f}x" for n in a["decode"])
+        cold = b["cold_start_s"] / a["cold_start_s"]
+        print(f"{size:>4} {ours} / {theirs}: {speeds}  prefill {a['prefill'] / b['prefill']:.2f}x  cold {cold:.2f}x")
+    exact = {peer: facts["greedy"] for peer, facts in found.items() if peer.endswith(("fp32", "f32"))}
+    if "native:fp32" in exact:
+        same = {peer: sum(map(int.__eq__, ids, exact["native:fp32"])) for peer, ids in exact.items()}
+        print(f"{size:>4} greedy fp32 tokens equal to native's, of 64: {same}", flush=True)
+
+
+def cold_start(command: list[str]) -> float:
     begin = time.perf_counter()
-    with subprocess.Popen(
-        [sys.executable, __file__, "--child", f"cold:{peer}", size, folder], stdout=subprocess.PIPE
-    ) as child:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
         if child.stdout is not None:
             child.stdout.readline()
         return time.perf_counter() - begin
@@ -151,6 +215,18 @@ def save_weights(size: str, folder: Path) -> None:
         for name, shape in shapes.items()
     }
     save_file(weights, folder / "model.safetensors")
+    save_shape(config_of(size), SIZES[size].vocabulary, CONTEXT, folder)
+
+
+def save_shape(config: GPTConfig, vocabulary: int, context: int, folder: Path) -> None:
+    """What a peer without our package must know of the model."""
+    facts = {
+        "layers": config.layers, "width": config.width, "heads": config.heads, "kv_heads": config.key_value_heads,
+        "head_width": config.width_of_head, "feed_forward": config.feed_forward_width, "vocabulary": vocabulary,
+        "context": context, "qk_norm": config.qk_norm, "rope_base": config.rope_base,
+        "norm_epsilon": config.norm_epsilon,
+    }  # fmt: skip
+    (folder / "shape.json").write_text(json.dumps(facts), encoding="utf-8")
 
 
 def model_of(size: str, folder: str) -> EngineModel:
@@ -254,13 +330,12 @@ def open_steps(peer: str, size: str, folder: str, slots: int) -> Steps:
     return NoCacheSteps(engine) if name == "nocache" else OwnSteps(engine)
 
 
-def run_child(peer: str, size: str, folder: str, *, quick: bool) -> None:
-    if peer.startswith("cold:"):
-        steps = open_steps(peer.removeprefix("cold:"), size, folder, 1)
+def run_child(what: str, peer: str, size: str, folder: str, *, seconds: float) -> None:
+    if what == "cold":
+        steps = open_steps(peer, size, folder, 1)
         print(int(steps.feed([[1, 2, 3]], 0)[0].argmax()), flush=True)
         return
     batches = (1,) if peer.startswith("nocache") else (1, 8, 32)
-    seconds = 0.5 if quick else 4.0
     facts: dict[str, Any] = {"decode": {}}
     steps = open_steps(peer, size, folder, max(batches))
     facts["greedy"] = greedy(steps, 64)
@@ -276,10 +351,20 @@ def run_child(peer: str, size: str, folder: str, *, quick: bool) -> None:
         )
         lookup = SIZES[size].vocabulary * SIZES[size].width * (4 if peer.endswith("fp32") else 2)
         facts["weight_bytes"] = packed.stat().st_size - 4096 - lookup
+        limit = reading_speed(facts["weight_bytes"]) / facts["weight_bytes"]
+        facts["bandwidth_share"] = round(facts["decode"]["1"]["fast"] / limit, 3)
     print(json.dumps(facts))
 
 
-NAMES = {"int8": "int8", "bf16": "bfloat16", "fp32": "float32"}
+NAMES = {"int4": "int4", "int8": "int8", "bf16": "bfloat16", "fp32": "float32"}
+
+
+def reading_speed(count: int) -> float:
+    """Bytes a second that two threads read of so many, over and over."""
+    parts = np.array_split(np.ones(count // 8, np.int64), 2)
+    with ThreadPoolExecutor(2) as pool:
+        times = timed(lambda: list(pool.map(np.sum, parts)), 1.0)
+    return count / fast_fifth(times)
 
 
 def greedy(steps: Steps, count: int) -> list[int]:
@@ -296,8 +381,9 @@ def decode(steps: Steps, batch: int, seconds: float) -> dict[str, float]:
     from treadle.generation.engine import Draft, WritingEngine
 
     times: list[float] = []
+    spent = 0.0
     engine = steps.engine if isinstance(steps, OwnSteps) else None
-    while sum(times) < seconds:
+    while spent < seconds:
         if isinstance(engine, WritingEngine):
             for slot in range(batch):
                 settings = GenerationSettings(temperature=0, tokens=CONTEXT - 1)
@@ -306,7 +392,8 @@ def decode(steps: Steps, batch: int, seconds: float) -> dict[str, float]:
                 begin = time.perf_counter()
                 written = engine.write(0)
                 times.append(time.perf_counter() - begin)
-                if written[0].ending or sum(times) > seconds:
+                spent += times[-1]
+                if written[0].ending or spent > seconds:
                     break
             for slot in range(batch):
                 engine.forget(slot)
@@ -316,7 +403,8 @@ def decode(steps: Steps, batch: int, seconds: float) -> dict[str, float]:
             begin = time.perf_counter()
             steps.feed([[position % 50 + 1]] * batch, position)
             times.append(time.perf_counter() - begin)
-            if sum(times) > seconds and len(times) > 4:
+            spent += times[-1]
+            if spent > seconds and len(times) > 4:
                 break
     return {"fast": round(batch / fast_fifth(times), 1), "median": round(batch / float(np.median(times)), 1)}
 
