@@ -33,8 +33,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# This file's name is that of a module of the standard library, which others want to import.
-sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).resolve().parent]
 
 SINGLE, CLAIMS, CLAIM_SECONDS, STARTS, IDLE_SECONDS, CHUNK = 400, 1000, 20.0, 40, 10.0, 20_000
 PAYLOAD = {"model": "m-0123456789abcdef", "minutes": 3.0, "settings": "x" * 200}

@@ -6,7 +6,6 @@ method is one short transaction, safe against any number of other processes; an 
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, Self
 
 from treadle.jobs import ledger_changes
@@ -192,7 +191,7 @@ class Ledger:
     def prune(self, older_than_seconds: float, queue: str | None = None) -> list[int]:
         """Forget jobs that ended longer ago than that, and, for all queues, events as old. Returns the jobs' ids."""
         with self.database.transaction() as transaction:
-            return ledger_changes.prune(transaction, time.time() - older_than_seconds, queue)
+            return ledger_changes.prune(transaction, older_than_seconds, queue)
 
     def backup(self, older_than_seconds: float = 3600.0) -> Path | None:
         """Copy the database if its newest copy is older than that and something has changed since; for idle moments."""

@@ -117,9 +117,10 @@ def move(transaction: Transaction, identity: int, target: Target) -> Job:
 
 def renumber(transaction: Transaction, queue: str) -> None:
     """Give the waiting jobs of a queue whole numbers again, in their order."""
-    for row in transaction.rows("renumber", queue=queue):
+    rows = transaction.rows("renumber", queue=queue)
+    for row in rows:
         transaction.keep("job", id=row["id"], pos=row["pos"])
-    transaction.run("renumbered_tail", id=queue)
+    transaction.run("renumbered_tail", id=queue, tail=len(rows))
 
 
 def pause(transaction: Transaction, queue: str, how: Pause) -> list[int]:
@@ -171,12 +172,12 @@ def import_queue(transaction: Transaction, source: str, target: str, rewrite: Re
     return [find(transaction, copies[job.id].id) for job in originals]
 
 
-def prune(transaction: Transaction, before: float, queue: str | None) -> list[int]:
-    """Forget jobs that ended before a time, unless others still wait for them; with no queue, old events as well."""
-    removed = [row["id"] for row in transaction.rows("prune_jobs", before=before, queue=queue)]
+def prune(transaction: Transaction, seconds: float, queue: str | None) -> list[int]:
+    """Forget jobs that ended longer ago than that, unless others wait for them; with no queue, events as old as well."""
+    removed = [row["id"] for row in transaction.rows("prune_jobs", seconds=seconds, queue=queue)]
     if queue is None:
-        transaction.run("prune_events", before=before)
-        transaction.run("prune_workers", before=before)
+        transaction.run("prune_events", seconds=seconds)
+        transaction.run("prune_workers", seconds=seconds)
     transaction.event("pruned", None, queue, jobs=len(removed))
     return removed
 

@@ -138,7 +138,7 @@ class Work:
                     transaction.run("end_worker", id=row["id"], outcome="lost")
                     transaction.event("worker_lost", worker=row["id"])
             reaped = []
-            for row in transaction.rows("held_jobs"):
+            for row in sorted(transaction.rows("held_jobs"), key=lambda row: int(row["id"])):
                 key = (row["host"], row["owner"])
                 if key not in gone:
                     gone[key] = self._gone(WorkerIdentity.parse(*key), worker, bool(row["expired"]))

@@ -96,7 +96,7 @@ class Journal:
         newest = max(self._number, 1)
         while self._path(newest + 1).exists():  # another process has begun a new one
             newest += 1
-        if newest != self._number:
+        if newest != self._number or not os.fstat(self._handle).st_nlink:  # somebody may have removed the folder
             self.close()
             self.folder.mkdir(exist_ok=True)
             numbers = self.numbers()

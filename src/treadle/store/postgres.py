@@ -129,7 +129,7 @@ class PostgresDatabase(Database):
 
     def _commit(self) -> None:
         with self._errors():
-            self._connection.execute(f"NOTIFY {_CHANNEL}; COMMIT")
+            self._connection.execute("COMMIT")
 
     def _roll_back(self) -> None:
         if not self._connection.closed and self._connection.info.transaction_status:
@@ -139,6 +139,7 @@ class PostgresDatabase(Database):
     def _write_events(self, events: Iterable[Row]) -> None:
         with self._errors(), self._connection.cursor() as cursor:
             cursor.executemany(self._statements["insert_event"], list(events))
+            cursor.execute(f"NOTIFY {_CHANNEL}")  # sent when this commits; without events there is no news
 
     def _keep(self, records: Iterable[Row], *, sync: bool) -> None:
         """Keep nothing: a server's administrator has its own backups and log."""

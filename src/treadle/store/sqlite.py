@@ -131,6 +131,7 @@ class SqliteDatabase(Database):
                 self._connection.execute("PRAGMA journal_mode = WAL")
                 self._connection.execute("PRAGMA synchronous = FULL")
                 self._connection.execute("PRAGMA foreign_keys = ON")
+                self._connection.execute("PRAGMA cache_size = -16000")  # KiB, taken only as a big ledger needs it
                 self._migrate()
             self._inode = self.path.stat().st_ino
             self._seen = self._data_version()

@@ -52,6 +52,16 @@ def test_a_change_while_nobody_waited_is_not_missed(ledgers, ledger):
     assert not ledger.wait(0.02)
 
 
+def test_looking_for_work_in_vain_wakes_nobody(ledgers, ledger, me):
+    """Else two idle workers would wake each other for ever."""
+    with ledgers.open() as other:
+        other.work.register(me, {})
+        ledger.wait(0.1)
+        assert other.work.claim(me, {"heavy": 1, "light": 1}) is None
+        assert other.work.reap(me) == []
+        assert not ledger.wait(0.1)
+
+
 def test_following_a_job_ends_with_it(ledgers, ledger, me):
     made = ledger.submit(NewJob(A, "train", {}))
 

@@ -1,5 +1,6 @@
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,6 +28,14 @@ def test_a_line_that_a_kill_cut_off_costs_only_itself(tmp_path):
     path.write_bytes(path.read_bytes() + b'{"table": "job", "id"')
     journal.append([{"table": "job", "id": 3}], sync=True)
     assert [record["id"] for record in journal.read(0)] == [1, 3]
+
+
+def test_a_folder_that_was_removed_is_made_again(tmp_path):
+    journal = Journal(tmp_path / "ledger")
+    journal.append([{"table": "job", "id": 1}], sync=True)
+    shutil.rmtree(tmp_path / "ledger")
+    journal.append([{"table": "job", "id": 2}], sync=True)
+    assert [record["id"] for record in journal.read(0)] == [2]
 
 
 def test_the_latest_word_on_each_field_counts():

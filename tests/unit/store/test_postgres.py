@@ -87,9 +87,9 @@ def test_a_user_without_rights_is_told(postgres_url):
         (schema,) = connection.execute("SELECT current_schema()").fetchone()
         connection.execute(f"GRANT USAGE ON SCHEMA {schema} TO guest")
         connection.execute("GRANT SELECT ON treadle_schema TO guest")
-        with PostgresDatabase(postgres_url.replace("treadle@", "guest@")) as database:
-            with pytest.raises(DatabaseUnreachableError, match="Check the rights"):
-                database.rows("queues")
+        guest = PostgresDatabase(postgres_url.replace("treadle@", "guest@"))
+        with guest, pytest.raises(DatabaseUnreachableError, match="Check the rights"):
+            guest.rows("queues")
         connection.execute("DROP OWNED BY guest")
         connection.execute("DROP ROLE guest")
 

@@ -1,6 +1,7 @@
 """What can go wrong with a file: each time an error that names the remedy, and nothing lost."""
 
 import os
+import re
 import resource
 import signal
 import sqlite3
@@ -16,6 +17,7 @@ from treadle.jobs.ledger import Ledger
 from treadle.store import sqlite as module
 from treadle.store.database import ConflictError, DatabaseBusyError, DatabaseNewerError
 from treadle.store.sqlite import SqliteDatabase
+from treadle.store.statements import statements
 from treadle.store.workspace import create_workspace
 
 A = "model:m-a"
@@ -171,6 +173,18 @@ def test_many_processes_may_make_the_database_at_once(workspace):
     assert [(child.communicate()[1], child.returncode) for child in children] == [(b"", 0)] * 4
     with Ledger.open(workspace) as ledger:
         assert sorted(job.place for job in ledger.jobs()) == [1, 2, 3, 4]
+
+
+def test_no_statement_that_is_needed_often_reads_the_whole_table_of_jobs(workspace):
+    """With a million jobs, each of them would take a second."""
+    scanned = []
+    with SqliteDatabase(workspace.database, workspace.ledger) as database:
+        for name, text in statements("sqlite").items():
+            values = dict.fromkeys(re.findall(r"(?<![:\w]):([a-z_]+)", text), 1)
+            plan = database._connection.execute(f"EXPLAIN QUERY PLAN {text}", values).fetchall()
+            if any(step["detail"] == "SCAN job" for step in plan):
+                scanned.append(name)
+    assert set(scanned) <= {"missing_queues", "repair_waits", "repair_states"}  # a rebuild reads all of it anyway
 
 
 def test_only_what_a_submit_needs_is_imported():

@@ -13,7 +13,7 @@ CREATE TABLE queue (
 
 CREATE TABLE job (
     id {identity},
-    queue TEXT NOT NULL REFERENCES queue (id),
+    queue TEXT NOT NULL,                             -- queues are never deleted
     lane TEXT NOT NULL CHECK (lane IN ('heavy', 'light')),
     kind TEXT NOT NULL,
     payload TEXT NOT NULL,
@@ -43,7 +43,8 @@ CREATE TABLE job (
 -- The database itself enforces one writer of weights per queue, a stopping one included.
 CREATE UNIQUE INDEX one_writer ON job (queue) WHERE state IN ('running', 'stopping') AND lane = 'heavy';
 CREATE UNIQUE INDEX dedup ON job (dedup_key) WHERE dedup_key IS NOT NULL;
-CREATE INDEX head ON job (queue, lane, priority DESC, pos, id) WHERE state = 'ready';
+-- `state` stands in it so that SQLite need not look at the rows themselves.
+CREATE INDEX head ON job (queue, lane, priority DESC, pos, id, state) WHERE state = 'ready';
 CREATE INDEX due ON job (not_before) WHERE state = 'blocked' AND waits = 0;
 CREATE INDEX blocked ON job (queue, id) WHERE state = 'blocked';
 CREATE INDEX active ON job (queue, lane) WHERE state IN ('running', 'stopping');

@@ -11,4 +11,4 @@ SELECT * FROM event WHERE job = :job AND seq > :seq ORDER BY seq LIMIT :count;
 SELECT coalesce(max(seq), 0) AS seq FROM event;
 
 -- name: prune_events
-DELETE FROM event WHERE time < :before;
+DELETE FROM event WHERE time < :now - :seconds;

@@ -20,9 +20,13 @@ VALUES (:id, :queue, :lane, :kind, :payload, :state, :priority, :pos, :not_befor
         :dedup_key);
 
 -- name: place
-SELECT count(*) AS ahead FROM job
-WHERE queue = :queue AND lane = :lane AND state = 'ready'
-  AND (priority > :priority OR (priority = :priority AND (pos < :pos OR (pos = :pos AND id < :id))));
+SELECT (SELECT count(*) FROM job
+        WHERE queue = :queue AND lane = :lane AND state = 'ready' AND priority > :priority)
+     + (SELECT count(*) FROM job
+        WHERE queue = :queue AND lane = :lane AND state = 'ready' AND priority = :priority AND pos < :pos)
+     + (SELECT count(*) FROM job
+        WHERE queue = :queue AND lane = :lane AND state = 'ready' AND priority = :priority AND pos = :pos AND id < :id)
+       AS ahead;
 
 -- name: ready_jobs
 SELECT * FROM job WHERE state = 'ready' AND queue = :queue AND lane = :lane
@@ -53,16 +57,17 @@ SELECT count(*) AS jobs FROM job WHERE state IN ('running', 'stopping') AND lane
 -- name: next_queue [sqlite]
 WITH busy AS MATERIALIZED (
     SELECT queue, count(*) AS jobs FROM job WHERE state IN ('running', 'stopping') AND lane = :lane GROUP BY queue
-)
-SELECT job.queue FROM (
-    SELECT queue.served,
+), heads AS MATERIALIZED ( -- both read the index alone: rows of jobs are far apart
+    SELECT queue.id AS queue, queue.served,
+           (SELECT priority FROM job WHERE job.queue = queue.id AND lane = :lane AND state = 'ready'
+            ORDER BY priority DESC, pos, id LIMIT 1) AS priority,
            (SELECT id FROM job WHERE job.queue = queue.id AND lane = :lane AND state = 'ready'
             ORDER BY priority DESC, pos, id LIMIT 1) AS head
     FROM queue LEFT JOIN busy ON busy.queue = queue.id
     WHERE queue.paused IS NULL
       AND coalesce(busy.jobs, 0) < CASE :lane WHEN 'heavy' THEN 1 ELSE queue.concurrency END
-) JOIN job ON job.id = head
-ORDER BY job.priority DESC, served, job.id LIMIT 1;
+)
+SELECT queue FROM heads WHERE head IS NOT NULL ORDER BY priority DESC, served, head LIMIT 1;
 
 -- name: next_queue [postgres]
 WITH busy AS MATERIALIZED (
@@ -92,7 +97,7 @@ WHERE state IN ('running', 'stopping') AND host = :host AND owner = :owner;
 SELECT * FROM job WHERE id = :id AND fence = :fence AND owner = :owner AND state IN ('running', 'stopping');
 
 -- name: held_jobs
-SELECT job.*, lease < :now AS expired FROM job WHERE state IN ('running', 'stopping') ORDER BY id;
+SELECT job.*, lease < :now AS expired FROM job WHERE state IN ('running', 'stopping');
 
 -- name: anything_to_do
 SELECT 1 AS found FROM queue WHERE EXISTS (
@@ -146,7 +151,9 @@ UPDATE job SET state = CASE WHEN waits > 0 THEN 'blocked' ELSE 'ready' END, pos 
 WHERE id = :id RETURNING *;
 
 -- name: waiting_jobs
-SELECT * FROM job WHERE state IN ('ready', 'blocked') AND queue = :queue ORDER BY priority DESC, pos, id;
+SELECT * FROM job WHERE state = 'ready' AND queue = :queue AND lane IN ('heavy', 'light')
+UNION ALL SELECT * FROM job WHERE state = 'blocked' AND queue = :queue
+ORDER BY priority DESC, pos, id;
 
 -- name: pos_before
 SELECT max(pos) AS pos FROM job
@@ -158,12 +165,14 @@ WHERE queue = :queue AND lane = :lane AND state = 'ready' AND priority = :priori
 
 -- name: renumber
 UPDATE job SET pos = ranked.place FROM (
-    SELECT id, row_number() OVER (ORDER BY priority DESC, pos, id) AS place
-    FROM job WHERE queue = :queue AND state IN ('ready', 'blocked')
+    SELECT id, row_number() OVER (ORDER BY priority DESC, pos, id) AS place FROM (
+        SELECT id, priority, pos FROM job WHERE state = 'ready' AND queue = :queue AND lane IN ('heavy', 'light')
+        UNION ALL SELECT id, priority, pos FROM job WHERE state = 'blocked' AND queue = :queue
+    ) AS waiting
 ) AS ranked WHERE job.id = ranked.id RETURNING job.id, job.pos;
 
 -- name: prune_jobs
-DELETE FROM job WHERE state IN ('done', 'failed', 'cancelled') AND ended < :before
+DELETE FROM job WHERE state IN ('done', 'failed', 'cancelled') AND ended < :now - :seconds
   AND NOT EXISTS (SELECT 1 FROM dependency JOIN job AS child ON child.id = dependency.job
                   WHERE dependency.on_job = job.id AND child.state = 'blocked')
   AND (CAST(:queue AS TEXT) IS NULL OR queue = :queue)

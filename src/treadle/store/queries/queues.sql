@@ -19,5 +19,4 @@ UPDATE queue SET paused = :paused WHERE id = :id RETURNING *;
 UPDATE queue SET concurrency = :concurrency WHERE id = :id RETURNING *;
 
 -- name: renumbered_tail
-UPDATE queue SET tail = (SELECT coalesce(max(pos), 0) FROM job WHERE queue = :id AND state IN ('ready', 'blocked'))
-WHERE id = :id;
+UPDATE queue SET tail = :tail WHERE id = :id;

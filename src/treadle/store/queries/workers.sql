@@ -24,4 +24,4 @@ UPDATE worker SET seen_by_user = 1 WHERE outcome = 'lost';
 UPDATE worker SET command = :command WHERE id = :id AND ended IS NULL;
 
 -- name: prune_workers
-DELETE FROM worker WHERE ended < :before;
+DELETE FROM worker WHERE ended < :now - :seconds;
