@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from treadle.config.compose import Sources, compose
-from treadle.config.constraints import FREE, RULES, changes_refused, kept_with_model
+from treadle.config.constraints import FREE, RULES, changes_refused, kept_with_model, limits
 from treadle.config.schema import known_keys, section_classes
 from treadle.config.tree import Origin
 
@@ -100,7 +100,7 @@ def test_a_card_keeps_choices_typed_values_and_all_that_the_weights_fix(tmp_path
     assert kept["training"] == {"optimizer": {"name": "muon"}, "clip": 0.5, "seed": 1}
     assert kept["generation"] == {"stop": ["x"]}
     assert kept["family"] == settings.values()["family"]
-    assert set(kept["data"]) == {"sequence_length", "held_out", "tokenizer"}
+    assert set(kept["data"]) == {"sequence_length", "held_out", "tokenizer", "image_size"}
     card = tmp_path / "model.yaml"
     card.write_text(yaml.safe_dump({"name": "bard", "family": "gpt", "size": "tiny", "settings": kept}))
     again = compose(Sources(model_file=card))
@@ -117,3 +117,12 @@ def test_a_model_keeps_its_shape_when_a_preset_changes_later(tmp_path: Path, con
     new = compose(Sources(conf=conf, model_file=card))
     assert changes_refused(old, new) == []
     assert (new.values()["family"]["width"], new.training.batch_size) == (128, 8)
+
+
+def test_the_table_that_people_see_names_what_is_possible_and_why() -> None:
+    rows = {row.key: row for row in limits(compose(Sources(flags=["size=tiny"])))}
+    assert rows["family.layers"].possible == "more, by `treadle set`"
+    assert rows["family.width"].possible == "no"
+    assert rows["data.held_out"].value == 0.1
+    assert all(row.because for row in rows.values())
+    assert not {"family.dropout", "training.batch_size"} & rows.keys()
