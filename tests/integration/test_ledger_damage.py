@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -115,6 +116,20 @@ def test_the_damaged_file_is_kept(workspace):
     with Ledger.open(workspace) as ledger:
         kept = WorkspaceFolder(workspace.root).ledger / ledger.rebuilt.damaged / "treadle.db"
     assert kept.read_bytes().startswith(b"not a database")
+
+
+def test_a_command_says_that_it_rebuilt_the_database_and_goes_on(workspace):
+    with Ledger.open(workspace) as ledger:
+        made = ledger.submit(NewJob("model:m-a", "train", {}, not_before=4e9))
+    garbage(workspace.database)
+    command = [Path(sys.executable).parent / "treadle", "jobs", "list", "--json", "--workspace", workspace.root]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "was damaged" in done.stderr
+    assert "no queued job was lost" in done.stderr
+    assert f'"job": {made.id}' in done.stdout or f'"id": {made.id}' in done.stdout
+    again = subprocess.run(command, capture_output=True, text=True)
+    assert (again.returncode, again.stderr) == (0, "")
 
 
 def test_of_damaged_backups_the_newest_sound_one_is_used(workspace):

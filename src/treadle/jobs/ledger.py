@@ -44,7 +44,12 @@ class Ledger:
     @classmethod
     def open(cls, workspace: WorkspaceFolder) -> Ledger:
         """Open the ledger of `workspace`, making it if there is none and rebuilding it if it is damaged."""
-        return cls(*open_database(workspace))
+        ledger = cls(*open_database(workspace))
+        if ledger.rebuilt is not None:
+            import logging  # an event so rare that nobody should pay for it at each start
+
+            logging.getLogger("treadle").warning(ledger.rebuilt.sentence(), extra={"action": "rebuilt"})
+        return ledger
 
     def __enter__(self) -> Self:
         return self

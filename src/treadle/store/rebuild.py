@@ -36,6 +36,12 @@ class Rebuilt:
     jobs: int
     """How many jobs the journal restored or changed."""
 
+    def sentence(self) -> str:
+        """What people are told."""
+        source = "its journal" if self.backup is None else f"the backup {self.backup} and its journal"
+        what = "was missing" if self.damaged is None else f"was damaged (it lies in {self.damaged} now)"
+        return f"The database of this workspace {what}. It was made anew from {source}; no queued job was lost."
+
 
 def open_sqlite(path: Path, folder: Path) -> tuple[SqliteDatabase, Rebuilt | None]:
     """Open the database at `path`; one that is damaged or lost, but has a journal, is rebuilt first."""
