@@ -143,6 +143,7 @@ class Worker:
         self._ledger.work.heartbeat(self._identity)
         if self._ledger.work.reap(self._identity):
             self._look = True
+        self._ledger.backup()  # at most once an hour, if something has changed
 
     def _settle(self) -> None:
         """Write down how attempts ended."""
