@@ -75,6 +75,7 @@ class Pictures:
         array = np.frombuffer(self.content, np.uint8).reshape(shape)
         if (header.height, header.width, header.channels) == (edge, edge, channels):
             return array
+        require_pillow()
         from PIL import Image
 
         images = (Image.fromarray(one.squeeze(-1) if header.channels == 1 else one) for one in array)

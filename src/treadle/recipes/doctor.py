@@ -20,7 +20,11 @@ _EXTRAS = {
         "tensorboardX",
         "Optional: TensorBoard. Install it with: pip install 'treadle[tensorboard]'",
     ),
+    "pillow": ("PIL", "Optional: reads picture files. Install it with: pip install 'treadle[images]'"),
+    "matplotlib": ("matplotlib", "Optional: draws curves. Install it with: pip install 'treadle[plots]'"),
 }
+_DISTRIBUTIONS = {"PIL": "pillow"}
+"""Packages that are installed under another name than they are imported by."""
 
 
 def examine() -> list[dict[str, Any]]:
@@ -72,4 +76,4 @@ def _extra(name: str) -> dict[str, Any]:
     package, remedy = _EXTRAS[name]
     if importlib.util.find_spec(package) is None:
         return _finding(name, "not installed", remedy, ok=False, needed=False)
-    return _finding(name, importlib.metadata.version(package), needed=False)
+    return _finding(name, importlib.metadata.version(_DISTRIBUTIONS.get(package, package)), needed=False)
