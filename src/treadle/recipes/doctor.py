@@ -15,7 +15,11 @@ from treadle.telemetry import hardware
 _ENOUGH_MEMORY = 1_000_000_000
 _ENOUGH_DISK = 500_000_000
 _EXTRAS = {
-    "torch": ("torch", "Optional: the reference learner and GPUs. Install it with: pip install 'treadle[torch]'"),
+    "torch": (
+        "torch",
+        "Optional: families rnn and image_classifier, the reference for gpt. Install it with: "
+        "pip install 'treadle[torch]'",
+    ),
     "tensorboard": (
         "tensorboardX",
         "Optional: TensorBoard. Install it with: pip install 'treadle[tensorboard]'",
