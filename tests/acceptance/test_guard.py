@@ -11,6 +11,8 @@ from treadle.flow.guard_landlock import landlock_version
 
 COMMAND = Path(sys.executable).parent / "treadle"
 LAYERS = ["auto", "diff"]
+UNMEASURED = ("env", "-u", "COVERAGE_PROCESS_CONFIG", "-u", "COVERAGE_PROCESS_START")
+"""A guarded command cannot write the data of a coverage run, which lie outside its role."""
 
 
 class Repository:
@@ -117,7 +119,7 @@ def test_tests_that_run_under_the_guard_may_not_mock(repository):
     )
     repository.commit()
     command = (
-        "env",
+        *UNMEASURED,
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD=1",
         sys.executable,
         "-m",
@@ -132,10 +134,12 @@ def test_tests_that_run_under_the_guard_may_not_mock(repository):
 
 
 def test_treadle_itself_offers_a_role_its_operations_only(repository):
-    said = repository.guard("run", "--role", "docs", "--", COMMAND, "init", "docs/lab", code=2)
+    said = repository.guard("run", "--role", "docs", "--", *UNMEASURED, COMMAND, "init", "docs/lab", code=2)
     assert "The role `docs` is not offered `treadle init`." in said
-    repository.guard("run", "--role", "docs", "--", COMMAND, "flow", "guard", "list")
-    assert "not offered" in repository.guard("run", "--role", "reader", "--", COMMAND, "flow", "add", "x", code=2)
+    repository.guard("run", "--role", "docs", "--", *UNMEASURED, COMMAND, "flow", "guard", "list")
+    assert "not offered" in repository.guard(
+        "run", "--role", "reader", "--", *UNMEASURED, COMMAND, "flow", "add", "x", code=2
+    )
 
 
 def test_the_test_first_gate_through_the_command_line(repository):

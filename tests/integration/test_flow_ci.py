@@ -1,6 +1,7 @@
 """Runs of GitHub Actions through the CLI, against a local server that speaks the same interface."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -134,7 +135,8 @@ def server(running):
 @pytest.fixture
 def ci(server, tmp_path):
     def ci(*arguments, code=0, token=TOKEN, base=None, repository=REPOSITORY):
-        environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "GITHUB_API_URL": base or server.base}
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(("GITHUB_", "GH_"))}
+        environment |= {"HOME": str(tmp_path), "GITHUB_API_URL": base or server.base}
         environment |= {"GITHUB_TOKEN": token} if token else {}
         environment |= {"GITHUB_REPOSITORY": repository} if repository else {}
         command = [COMMAND, "flow", "ci", *map(str, arguments)]
