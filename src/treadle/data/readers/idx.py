@@ -60,7 +60,8 @@ def _pair(path: Path, labels_file: Path, source: str) -> Document:
         )
     if not labels:
         raise RefusedError("empty", "It holds no pictures.")
-    header = Header("pixels", *extents[:3], channels=extents[3] if len(extents) == 4 else 1)
+    count, height, width = extents[:3]
+    header = Header("pixels", count, height, width, extents[3] if len(extents) == 4 else 1)
     names = [str(label) for label in labels]
 
     def pieces() -> Iterator[str]:
