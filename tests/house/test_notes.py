@@ -10,8 +10,8 @@ ROOT = Path(__file__).parents[2]
 FLOW = ROOT / "src" / "treadle" / "flow"
 
 
-def test_each_top_folder_says_what_lies_in_it_and_no_link_is_dead():
-    found = find_all(ROOT, chosen("F12,F18", ""), ["tests/data", "src/treadle"])
+def test_each_top_folder_says_what_lies_in_it():
+    found = find_all(ROOT, chosen("F18", ""), ["tests/data", "src/treadle"])
     assert not found, "\n".join(
         [f"{one.path}:{one.line}: {one.message}" for one in found] + ["Mend it with: scripts/fix"]
     )

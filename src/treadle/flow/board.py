@@ -63,7 +63,7 @@ def row_of(found: Found) -> Row:
         state=task.state,
         priority=task.priority,
         owner=None if owner is None else shown(owner),
-        path=page.path,
+        path=shown(page.path),
         line=task.line + 1,
         section=shown(task.section.title),
         parent=shown(task.parent.title) if task.parent else None,

@@ -18,6 +18,7 @@ NAME = "flow"
 VARIABLE = "TREADLE_FLOW"
 INDEX_FILE = "README.md"
 LOGS = "logs"
+REVIEWS = "reviews"
 _TASKS_FILE = "active/tasks.md"
 _MARKS = (_TASKS_FILE, "system/guidelines.md")
 _SKIPPED = frozenset({"node_modules", "__pycache__", "build", "dist"})
@@ -81,9 +82,11 @@ class FlowFolder:
         return [self.page(path) for path in self.markdown() if self.holds_tasks(path)]
 
     def holds_tasks(self, path: Path) -> bool:
-        """Whether tasks in a file count as work: not in the archive, nor in an index or a record."""
+        """Whether tasks in a file count as work: not in the archive, an index, a record or a review's checklist."""
         inside = path.relative_to(self.root).parts
-        return inside[0] not in (LOGS, "decisions", "reference", "system") and path.name != INDEX_FILE
+        if inside[0] in (LOGS, "decisions", "reference", "system") or inside[:2] == ("planning", REVIEWS):
+            return False
+        return path.name != INDEX_FILE
 
     def page(self, path: Path) -> Page:
         """Read and scan one file."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from treadle.flow.checks.finding import Finding
     from treadle.flow.draft import Draft
 
-_ROUNDS = 50
+_ROUNDS = 500
 
 
 def mend(draft: Draft, checks: Sequence[Check], only: Path | None = None, skipped: Sequence[str] = ()) -> list[Finding]:

@@ -10,6 +10,7 @@ from treadle.base.errors import NotReadyError, UsageError
 from treadle.base.names import did_you_mean
 from treadle.flow import clock
 from treadle.flow.edits import field_splices
+from treadle.flow.folder import REVIEWS
 from treadle.flow.log import entry, put_entry
 from treadle.flow.lookup import Found, every
 from treadle.flow.sections import appended, named
@@ -77,7 +78,7 @@ def open_review(draft: Draft, horizon: str) -> Outcome:
     if path is not None:
         shown = draft.folder.shown(path)
         return Outcome(f"The review of {horizon} is open in {shown}.", shown, 1)
-    path = draft.folder.root / "planning" / "reviews" / f"review_{clock.today()}_{horizon}.md"
+    path = draft.folder.root / "planning" / REVIEWS / f"review_{clock.today()}_{horizon}.md"
     tops = [one for one in _tops(draft) if horizon_of(one) == horizon]
     rows = [f"# Review of {clock.today()}: {horizon}", ""]
     rows += [f"*Part of the Flow System. See also: [Tasks]({_up(draft, path)}).*", ""]
@@ -133,11 +134,7 @@ def _known(horizon: str) -> None:
 
 
 def _tops(draft: Draft) -> list[Found]:
-    return [
-        one
-        for one in every(draft.task_pages())
-        if one.task.parent is None and not one.task.closed and "reviews" not in one.page.path.split("/")
-    ]
+    return [one for one in every(draft.task_pages()) if one.task.parent is None and not one.task.closed]
 
 
 def _reviews(draft: Draft, horizon: str) -> list[tuple[dt.date, Path]]:

@@ -196,13 +196,16 @@ def _forgotten(found: Found, pattern: re.Pattern[str]) -> list[Splice]:
 
 
 def focus_of(tasks: Sequence[Found]) -> Found | None:
-    """The task that is being worked on: the one started last; without stamps the only one in progress."""
+    """The task that is being worked on: the one started last; without stamps the only one in progress.
+
+    A task that another one interrupted comes behind that one, also when both were started within a minute.
+    """
     going = [one for one in tasks if one.task.state == "in progress"]
-    stamped = [(started(one.task)[0], one) for one in going]
-    latest = max((pair for pair in stamped if pair[0]), key=lambda pair: pair[0], default=None)
-    if latest is not None:
-        return latest[1]
-    return going[0] if len(going) == 1 else None
+    interrupted = {started(one.task)[1] for one in going} - {None}
+    stamped = [one for one in going if started(one.task)[0]]
+    if not stamped:
+        return going[0] if len(going) == 1 else None
+    return max(stamped, key=lambda one: (one.task.identity not in interrupted, started(one.task)[0]))
 
 
 def started(task: Task) -> tuple[str, str | None]:

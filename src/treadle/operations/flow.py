@@ -225,7 +225,8 @@ def show(
 ) -> TaskDetails:
     """Show one task: its lines, its fields, each place that states its state, and what is wrong with it."""
     from treadle.flow.board import row_of
-    from treadle.flow.checks.catalog import chosen, find_all
+    from treadle.flow.checks.catalog import chosen, findings_of
+    from treadle.flow.draft import Draft
     from treadle.flow.lookup import Found, find_task
     from treadle.flow.scanner import shown
 
@@ -234,8 +235,8 @@ def show(
     page, first, last = found.page, found.task.line, found.page.block_end(found.task)
     wrong = [
         finding_row(one)
-        for one in find_all(folder.root, chosen("", ""))
-        if one.path == page.path and first < one.line <= last
+        for one in findings_of(Draft(folder), chosen("", ""), folder.root / page.path)
+        if first < one.line <= last
     ]
     claims = [{"state": one.state, "source": one.source, "line": one.line + 1} for one in found.task.claims]
     return TaskDetails(
@@ -250,8 +251,10 @@ def show(
 
 def finding_row(one: Any) -> dict[str, Any]:  # noqa: ANN401 - a Finding, whose module is imported when it is needed
     """A finding as it is reported."""
+    from treadle.flow.scanner import shown
+
     names = ("code", "path", "line", "column", "message", "fixable")
-    return {name: getattr(one, name) for name in names}
+    return {**{name: getattr(one, name) for name in names}, "path": shown(one.path)}
 
 
 @operation(

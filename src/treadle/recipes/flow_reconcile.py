@@ -20,6 +20,7 @@ from treadle.flow.lookup import find_task
 from treadle.flow.run_lines import RunFact, tell
 from treadle.flow.verbs import Outcome, perform, tag
 from treadle.flow.writing import Change, carry_out
+from treadle.jobs.identity import WorkerIdentity
 from treadle.jobs.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ def reconcile(workspace: WorkspaceFolder, ledger: Ledger | None = None) -> int:
         return 0
     with contextlib.ExitStack() as stack:
         opened = ledger or stack.enter_context(Ledger.open(workspace))
+        if ledger is None:  # not from inside a worker: nobody else may be there to see that one has died
+            opened.work.reap(WorkerIdentity.current())
         return sum(_kept(folder, opened, path) for path in paths)
 
 

@@ -63,7 +63,8 @@ def test_weights_are_data(notes):
 def test_the_board_has_a_place_for_every_task_at_the_top(notes):
     notes.write(
         "active/tasks.md",
-        "- [ ] 🟢 a\n- [ ] 🔴 b\n  - [ ] part\n- [ ] ⏳ c\n- [ ] 🚩 d\n- [x] e ✅ 2026-11-20\n- [x] old ✅ 2026-01-01\n- [-] f\n",
+        "- [ ] 🟢 a\n- [ ] 🔴 b\n  - [ ] part\n- [ ] ⏳ c\n- [ ] 🚩 d\n"
+        "- [x] e ✅ 2026-11-20\n- [x] old ✅ 2026-01-01\n- [-] f\n",
     )
     found = columns(every(notes.folder.task_pages()), TODAY)
     assert {name: [row.title for row in rows] for name, rows in found.items()} == {
@@ -75,7 +76,9 @@ def test_the_board_has_a_place_for_every_task_at_the_top(notes):
 
 
 def test_numbers_count_the_archive_where_it_is_about_the_past(notes):
-    notes.write("active/tasks.md", "- [ ] ⏳ a <# started 2026-11-01T10:00Z #>\n  - **Owner**: ada\n- [x] b ✅ 2026-11-20\n")
+    notes.write(
+        "active/tasks.md", "- [ ] ⏳ a <# started 2026-11-01T10:00Z #>\n  - **Owner**: ada\n- [x] b ✅ 2026-11-20\n"
+    )
     notes.write("logs/logs_2026-11-22.md", "- [x] c ✅ 2026-11-19\n")
     found = numbers(notes.folder, TODAY)
     assert (found.tasks, found.states) == (2, {"in progress": 1, "done": 1})
