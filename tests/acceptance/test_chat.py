@@ -163,3 +163,32 @@ def test_on_a_terminal_an_interrupt_stops_the_answer_and_not_the_chat(chatting, 
     history = state / "treadle" / "chat_history"
     assert history.read_text().splitlines()[0] == "ROMEO:"
     assert history.stat().st_mode & 0o077 == 0
+
+
+def test_four_bits_are_measured_once_on_held_out_text_and_refused_where_they_cost_too_much(chatting, trained):
+    flags = ("--prompt", "ROMEO:", "--tokens", "20", "--seed", "1", "--precision", "int4")
+    forced = chatting.json("sample", "bard", *flags, "--int4-margin", "100")
+    gates = list(trained.root.glob("models/m-*/checkpoints/*/int4-gate.json"))
+    assert gates == []
+    asked = chatting.json("sample", "bard", *flags, "--int4-margin", "5")
+    assert (asked["precision"], asked["text"]) == ("int4", forced["text"])
+    [gate] = trained.root.glob("models/m-*/checkpoints/*/int4-gate.json")
+    found = json.loads(gate.read_text())
+    assert found["targets"] > 1000
+    evaluated = chatting.json("evaluate", "bard")["loss"]
+    assert found["int8"] == pytest.approx(evaluated, abs=0.05)
+    assert abs(found["int4"] - found["int8"]) < 1
+    gate.write_text(json.dumps({**found, "int4": found["int8"] + 0.5}))  # it is read, not measured again
+    refusal = chatting.refused("sample", "bard", *flags)
+    assert "int4 costs this checkpoint 0.500 nats per token" in refusal
+    assert "generation.int4_margin=100" in refusal
+    assert "int4 costs" in chatting.refused("chat", "bard", *flags[2:], "--message", "hi")
+    gate.write_text("{}")
+    assert chatting.json("sample", "bard", *flags, "--int4-margin", "5")["text"] == forced["text"]
+    assert json.loads(gate.read_text()) == found
+    gate.unlink()
+
+
+def test_training_leaves_packed_weights_beside_its_checkpoints(trained):
+    for checkpoint in trained.root.glob("models/m-*/checkpoints/step-*"):
+        assert (checkpoint / "packed-int8.bin").stat().st_size > 4096

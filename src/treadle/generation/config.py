@@ -48,3 +48,9 @@ class GenerationSettings(Spec):
     )
     engine: str = Field("auto", description="what computes the tokens; auto = the fastest that runs here")
     precision: str = Field("auto", description="arithmetic of the engine, such as fp32; auto = the engine's default")
+    int4_margin: float = Field(
+        0.02,
+        ge=0,
+        le=100,
+        description="nats per token that precision int4 may lose against int8 on held-out text; 100 = force it",
+    )

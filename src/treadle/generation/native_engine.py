@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from treadle.generation.engine import Draft, EngineModel, Rows
 
-FORMATS: Final = {"fp32": Format.FLOAT32, "bf16": Format.BFLOAT16, "int8": Format.INT8}
+FORMATS: Final = {"fp32": Format.FLOAT32, "bf16": Format.BFLOAT16, "int8": Format.INT8, "int4": Format.INT4}
 DEFAULT_PRECISION: Final = "int8"
 """On trained models its held-out loss is that of fp32 to the third decimal (KL divergence about 1e-4 nats; a test holds
 it), it is two to four times as fast, and it alone gives the same bits on every instruction set."""
@@ -47,6 +47,14 @@ def open_native(model: EngineModel, precision: str, slots: int) -> NativeEngine:
     if chosen not in FORMATS:
         raise UsageError(f"The native engine computes in {', '.join(FORMATS)}, not in {precision}.")
     return NativeEngine(model, chosen, slots)
+
+
+def pack_native(model: EngineModel, precision: str) -> None:
+    """Write the packed weights that `open_native` would write, and open nothing."""
+    config, chosen = model.config, DEFAULT_PRECISION if precision == "auto" else precision
+    if isinstance(config, GPTConfig) and chosen in FORMATS:
+        shape = native_shape(config, model.vocabulary, model.context)
+        packed_block(model, shape, FORMATS[chosen], weight_shapes(config, model.vocabulary, model.context))
 
 
 class NativeEngine:

@@ -35,6 +35,7 @@ class Format(IntEnum):
     FLOAT32 = 0
     BFLOAT16 = 1
     INT8 = 2
+    INT4 = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from treadle.recipes.opened_engine import OpenedSampling
     from treadle.store.workspace import WorkspaceFolder
 
-_OF_THE_ENGINE: Final = frozenset({"engine", "precision"})
+_OF_THE_ENGINE: Final = frozenset({"engine", "precision", "int4_margin"})
 """Settings that need another engine: not while one is open."""
 _OFF: Final = frozenset({"none", "off"})
 _COMMANDS: Final = {

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from treadle.data.tokenizers.tokenizer import tokenizer_from_description
 from treadle.generation.engine import EngineModel, LazyWeights, PackedPlace, open_engine
 from treadle.models.catalog import FAMILIES
+from treadle.models.gpt.config import GPTConfig
 from treadle.recipes.settings import settings_of_model
+from treadle.registry.catalogue import load
 from treadle.store.models import ModelCards
 from treadle.training.checkpoints import MODEL_FILE, CheckpointFolder
 
@@ -53,8 +55,11 @@ def find_sampling(workspace: WorkspaceFolder, model: str, checkpoint: str, overr
     """Find a model's checkpoint, by name or id of the model."""
     cards = ModelCards(workspace)
     card = cards.get(model)
-    settings = settings_of_model(workspace, card, overrides).generation
-    return FoundSampling(card, settings, CheckpointFolder(cards.folder(card) / "checkpoints").find(checkpoint))
+    settings = settings_of_model(workspace, card, overrides)
+    found = CheckpointFolder(cards.folder(card) / "checkpoints").find(checkpoint)
+    if settings.generation.precision == "int4":
+        load("treadle.recipes.int4_gate:check_before_sampling")(workspace, card, settings, found)
+    return FoundSampling(card, settings.generation, found)
 
 
 def open_sampling(
@@ -67,14 +72,25 @@ def open_sampling(
 
 def open_checkpoint(checkpoint: Checkpoint, settings: GenerationSettings, slots: int = 1) -> Engine:
     """Make an engine from nothing but the checkpoint: its own family, shape and weights, loaded strictly."""
+    return open_engine(engine_model(checkpoint), settings.engine, settings.precision, slots)
+
+
+def pack_checkpoint(checkpoint: Checkpoint, settings: GenerationSettings) -> None:
+    """Write beside the weights what the native engine reads, if that is the engine that will write."""
+    model = engine_model(checkpoint)
+    if settings.engine in {"auto", "native"} and isinstance(model.config, GPTConfig):
+        load("treadle.generation.native_engine:pack_native")(model, settings.precision)
+
+
+def engine_model(checkpoint: Checkpoint) -> EngineModel:
+    """What engines must know of a checkpoint; its weights are read when one asks for them."""
     record = checkpoint.record
     family = FAMILIES.get(record.family)
     config = family.config_class().model_validate(record.config)
     shapes = family.weight_shapes(config, record.vocabulary, record.context)
     weights = LazyWeights(lambda: checkpoint.weights(shapes))
     packed = PackedPlace(checkpoint.path / MODEL_FILE, checkpoint.document["files"][MODEL_FILE]["sha256"])
-    model = EngineModel(record.family, config, weights, record.vocabulary, record.context, packed)
-    return open_engine(model, settings.engine, settings.precision, slots)
+    return EngineModel(record.family, config, weights, record.vocabulary, record.context, packed)
 
 
 def result(done: Completion, request: GenerationRequest, opened: OpenedSampling) -> dict[str, Any]:

@@ -12,12 +12,14 @@ from treadle.data.tokenizers.tokenizer import tokenizer_from_description
 from treadle.native.build import existing_library
 from treadle.native.instruction_sets import choose
 from treadle.recipes.opened import network_of, open_model, record_of, unit_of, use_of, writes_text
+from treadle.registry.catalogue import load
 from treadle.store.models import ModelCards
 from treadle.telemetry.hardware import usable_cores
 from treadle.training.callbacks.checkpointing import Checkpointing
 from treadle.training.callbacks.early_stopping import EarlyStopping
 from treadle.training.callbacks.evaluating import Evaluating
 from treadle.training.callbacks.history import History
+from treadle.training.callbacks.packing import Packing
 from treadle.training.callbacks.progress import Progress
 from treadle.training.callbacks.sampling import Sampling
 from treadle.training.callbacks.tensorboard import TensorBoard
@@ -159,6 +161,7 @@ def _callbacks(
         Checkpointing(chosen),
         History(model.folder / "history"),
         Progress(context.emit),
+        Packing(_packer(settings)),
     ]
     if writes_text(settings):
         sample = _sampler(settings, prepared, dataset, seen)
@@ -166,6 +169,16 @@ def _callbacks(
     if chosen.tensorboard:
         callbacks.append(TensorBoard(model.folder / "history" / "tensorboard"))
     return callbacks
+
+
+def _packer(settings: Settings) -> Callable[[Checkpoint], None]:
+    def pack(checkpoint: Checkpoint) -> None:
+        # Imported with the first checkpoint: the first step need not wait for what generates.
+        from treadle.recipes.opened_engine import pack_checkpoint
+
+        pack_checkpoint(checkpoint, settings.generation)
+
+    return pack
 
 
 def _sampler(
@@ -190,8 +203,11 @@ def _sampler(
         # Imported by the first sample: the first step need not wait for what generates.
         from treadle.data.words import real_word_share
         from treadle.generation.generate import GenerationRequest, complete
-        from treadle.recipes.opened_engine import open_checkpoint, record
+        from treadle.recipes.opened_engine import engine_model, open_checkpoint, record
 
+        if drawing.precision == "int4":
+            gate = load("treadle.recipes.int4_gate:require_int4")
+            gate(engine_model(checkpoint), checkpoint.path, drawing.int4_margin, lambda: prepared.loader.evaluation(1))
         engine = open_checkpoint(checkpoint, drawing)
         try:
             (done,) = complete(engine, tokenizer, [GenerationRequest("", drawing)])

@@ -14,9 +14,10 @@ from treadle.data.tokenizers.bytes import BytesTokenizer
 from treadle.generation.config import GREATEST_SEED, GenerationSettings
 from treadle.generation.engine import Draft, EngineModel, Rows, WritingEngine
 from treadle.generation.generate import Burst, Completion, GenerationRequest, complete, generate
-from treadle.generation.native_engine import NativeEngine
+from treadle.generation.native_engine import FORMATS, NativeEngine
 from treadle.models.gpt.config import GPTConfig
 from treadle.models.gpt.weights import weight_shapes
+from treadle.native import engine_binding
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -242,3 +243,39 @@ def test_impossible_texts_are_refused(slot: int, change: dict[str, Any], message
     draft = {"prompt": [1], "settings": GenerationSettings(), "seed": 1, "boundary": 256, "bias": {}, **change}
     with pytest.raises(UsageError, match=message):
         engine.begin(slot, Draft(**draft))
+
+
+def test_what_another_slot_holds_of_a_text_is_taken_over_and_changes_no_bit() -> None:
+    prompt = "To be, or not to be"
+    for precision in FORMATS:
+        engine = NativeEngine(model(), precision, 3, threads=2)
+        [first] = complete(engine, TOKENIZER, [request(prompt, tokens=4)])
+        engine._engine.begin(2, native_text([*first.prompt_ids, *first.ids, 7]))
+        kept = engine._engine.held(np.array([2], np.int32))[2]
+        assert kept == len(first.prompt_ids) + len(first.ids) - 1  # all but the last token, which was never fed
+        engine._engine.forget(2)
+        fresh = NativeEngine(model(), precision, 1, threads=1)
+        rows = [(token, 0, place, True) for place, token in enumerate([*first.prompt_ids, *first.ids, 7])]
+        expected = fresh.step(Rows.of(rows))[kept:]
+        found = engine.step(Rows.of((token, 2, place, True) for token, _, place, _ in rows[kept:]))
+        assert found.tobytes() == expected.tobytes(), precision
+
+
+def test_a_text_that_goes_on_in_turns_is_the_same_as_one_written_at_once() -> None:
+    engine = NativeEngine(model(), "int8", 2, threads=2)
+    text = ""
+    for turn in range(6):  # beyond the context of 24, so that the window moves between turns and within them
+        prompt = f"{text}turn {turn}: "
+        [said] = complete(engine, TOKENIZER, [request(prompt, tokens=7, temperature=1, seed=turn)])
+        [alone] = complete(
+            NativeEngine(model(), "int8", 1), TOKENIZER, [request(prompt, tokens=7, temperature=1, seed=turn)]
+        )
+        assert said.ids == alone.ids
+        text = prompt + said.text
+
+
+def native_text(ids: list[int]) -> engine_binding.Text:
+    plain = {"temperature": 0.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "repetition_penalty": 1.0}
+    return engine_binding.Text(
+        ids, TOKENIZER.boundary, 1, 1, frequency_penalty=0.0, presence_penalty=0.0, bias={}, **plain
+    )

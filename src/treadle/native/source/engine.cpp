@@ -16,7 +16,7 @@ double seconds_now() {
 
 Operand take_operand(Format format, int rows, int columns, Arena& arena) {
     const int64_t count = static_cast<int64_t>(rows) * columns;
-    const int64_t groups = format == Format::kInt8 ? count / kHalfGroup : 0;
+    const int64_t groups = whole_numbers(format) ? count / kHalfGroup : 0;
     return {arena.take<std::byte>(operand_bytes(format, count)), arena.take<float>(groups), arena.take<int32_t>(groups),
             columns};
 }
@@ -32,8 +32,8 @@ void EngineScratch::place(const Shape& shape, Format format, const HeadUnits& un
     input = take_operand(format, kStepRows, shape.padded_width, arena);
     heads = arena.take<float>(static_cast<int64_t>(kStepRows) * widest);
     query = arena.take<float>(shape.padded_head);
-    attended = arena.take<float>(queries);
-    scores = arena.take<float>(round_up(shape.context, 16));
+    attended = arena.take<float>(kTogether * queries);
+    scores = arena.take<float>(static_cast<int64_t>(kTogether) * round_up(shape.context, 16));
     tile = arena.take<float>(kStepRows * kPanel);
     gate = arena.take<float>(kStepRows * kPanel);
 }
@@ -172,7 +172,7 @@ void Engine::add_product(const Matrix& matrix, const float* bias, const Operand&
     const EngineScratch& scratch = scratch_[static_cast<size_t>(member)];
     const Range mine = share(matrix.panels, member);
     for (int panel = mine.first; panel < mine.last; panel++) {
-        multiply(plan_.format, matrix, panel, operand, rows, scratch.tile);
+        multiply(matrix, panel, operand, rows, scratch.tile);
         for (int row = 0; row < rows; row++) {
             float* x = x_ + static_cast<int64_t>(row) * shape_.padded_width + panel * kPanel;
             for (int i = 0; i < kPanel; i += 16) {
@@ -191,9 +191,9 @@ void Engine::feed_forward(const StepRows& rows, const EngineLayer& layer, int me
     const float* gate_bias = layer.inner_bias;
     const float* up_bias = gate_bias && sections == 2 ? gate_bias + shape_.padded_inner : gate_bias;
     for (int panel = mine.first; panel < mine.last; panel++) {
-        if (sections == 2) multiply(plan_.format, layer.inner, 2 * panel, scratch.input, rows.count, scratch.gate);
+        if (sections == 2) multiply(layer.inner, 2 * panel, scratch.input, rows.count, scratch.gate);
         const int up = sections == 2 ? 2 * panel + 1 : panel;
-        multiply(plan_.format, layer.inner, up, scratch.input, rows.count, scratch.tile);
+        multiply(layer.inner, up, scratch.input, rows.count, scratch.tile);
         for (int row = 0; row < rows.count; row++) {
             float* values = scratch.tile + row * kPanel;
             for (int i = 0; i < kPanel; i += 16) {
@@ -231,7 +231,7 @@ void Engine::score(const StepRows& rows, int member) {
     const Lanes cap = lanes(shape_.logit_soft_cap);
     const Range mine = share(weights_.head.panels, member);
     for (int panel = mine.first; panel < mine.last; panel++) {
-        multiply(plan_.format, weights_.head, panel, scratch.input, rows.wanted_count, scratch.tile);
+        multiply(weights_.head, panel, scratch.input, rows.wanted_count, scratch.tile);
         const int count = std::min(kPanel, shape_.vocabulary - panel * kPanel);
         for (int i = 0; i < rows.wanted_count; i++) {
             float* values = scratch.tile + i * kPanel;

@@ -12,6 +12,9 @@ namespace treadle {
 // Rows that go through the network together; longer steps are cut.
 constexpr int kStepRows = 64;
 
+// Rows of one text that attend to it together.
+constexpr int kTogether = 4;
+
 struct EnginePlan {
     Format format;
     int threads;
@@ -35,8 +38,8 @@ struct EngineScratch {
     Operand input;   // The same, to be multiplied.
     float* heads;    // [rows][panels of a unit x 64]
     float* query;    // One rotated query head.
-    float* attended; // [query heads of a unit], of one row.
-    float* scores;   // [padded context]
+    float* attended; // [rows taken together][query heads of a unit]
+    float* scores;   // [rows taken together][padded context]
     float* tile;     // [rows][64]
     float* gate;     // [rows][64]
 };
@@ -51,6 +54,9 @@ class Engine {
 
     // Rows were checked: they exist, and each slot's positions follow what it holds.
     void step(const StepRows& rows);
+
+    // Lets slot `to` hold what `from` holds of its first `count` positions: the same bits as computing them anew.
+    void copy_prefix(int from, int to, int count);
 
     const Shape& shape() const { return shape_; }
     const EnginePlan& plan() const { return plan_; }

@@ -42,16 +42,18 @@ void store_group(Format format, const Operand& operand, int row, int group, cons
     }
 }
 
-void multiply(Format format, const Matrix& matrix, int panel, const Operand& operand, int rows, float* out) {
-    if (format == Format::kFloat32) multiply_elements<Float32>(matrix, panel, operand, rows, out);
-    else if (format == Format::kBfloat16) multiply_elements<Bfloat16>(matrix, panel, operand, rows, out);
-    else multiply_int8(matrix, panel, operand, rows, out);
+void multiply(const Matrix& matrix, int panel, const Operand& operand, int rows, float* out) {
+    if (matrix.format == Format::kFloat32) multiply_elements<Float32>(matrix, panel, operand, rows, out);
+    else if (matrix.format == Format::kBfloat16) multiply_elements<Bfloat16>(matrix, panel, operand, rows, out);
+    else if (matrix.format == Format::kInt8) multiply_int8(matrix, panel, operand, rows, out);
+    else multiply_int4(matrix, panel, operand, rows, out);
 }
 
 void pack_panel(Format format, const float* rows, int columns, std::byte* panel) {
     if (format == Format::kFloat32) pack_elements<Float32>(rows, columns, panel);
     else if (format == Format::kBfloat16) pack_elements<Bfloat16>(rows, columns, panel);
-    else pack_panel_int8(rows, columns, panel);
+    else if (format == Format::kInt8) pack_panel_int8(rows, columns, panel);
+    else pack_panel_int4(rows, columns, panel);
 }
 
 }  // namespace treadle

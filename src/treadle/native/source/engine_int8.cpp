@@ -2,13 +2,12 @@
 // are exact and are added up in order with fused products: every instruction set gives the same bits.
 #include <algorithm>
 
-#include "engine_format.h"
+#include "engine_whole.h"
 
 namespace treadle {
 
 namespace {
 
-constexpr int kWords = kHalfGroup / 4;                    // Words of 4 columns in half a group.
 constexpr int kGroupBytes = kGroup * kPanel + 2 * kPanel;  // One group of a panel: values, then scales.
 
 // Whole floats between -128 and 127 to bytes; what is not a number becomes 0.
@@ -29,27 +28,12 @@ uint16_t bfloat16_above(float value) {
     return static_cast<uint16_t>((bits + 0xffffu) >> 16);
 }
 
-// A few rows times one panel; `stride` is that of the values, scales and sums have `2 * groups` to a row.
-struct Rows {
-    const int8_t* values;
-    int64_t stride;
-    const float* scales;
-    const int32_t* sums;
-    int groups;
-};
-
-inline int32_t four_values(const Rows& rows, int row, int place) {
-    int32_t four;
-    std::memcpy(&four, rows.values + row * rows.stride + place, sizeof four);
-    return four;
-}
-
 #if defined(TREADLE_AVX512)
 
 // Weights are stored as unsigned bytes (value + 128), as the instruction wants one side; starting at -128 times the sum
 // of the row's values takes that back. `Halves` of a group are summed side by side: one row alone needs the chains.
 template <int Count, int Halves>
-inline __attribute__((always_inline)) void multiply_rows(const std::byte* weights, const Rows& rows, float* out) {
+inline __attribute__((always_inline)) void multiply_rows(const std::byte* weights, const WholeRows& rows, float* out) {
     Vec total[Count][4];
     TREADLE_UNROLL
     for (int row = 0; row < Count; row++) {
@@ -107,13 +91,11 @@ inline __attribute__((always_inline)) void multiply_rows(const std::byte* weight
     }
 }
 
-constexpr int kMostRows = 6;
-
 #elif defined(TREADLE_AVX2)
 
 // |weight| is unsigned and the weight's sign goes to the other side: no pair of products leaves 16 bits.
 template <int Count, int Halves>
-inline __attribute__((always_inline)) void multiply_rows(const std::byte* weights, const Rows& rows, float* out) {
+inline __attribute__((always_inline)) void multiply_rows(const std::byte* weights, const WholeRows& rows, float* out) {
     const __m256i flip = _mm256_set1_epi8(static_cast<char>(0x80));
     const __m256i ones = _mm256_set1_epi16(1);
     for (int eighth = 0; eighth < 8; eighth++) {
@@ -146,12 +128,10 @@ inline __attribute__((always_inline)) void multiply_rows(const std::byte* weight
     }
 }
 
-constexpr int kMostRows = 4;
-
 #else
 
 template <int Count, int Halves>
-void multiply_rows(const std::byte* weights, const Rows& rows, float* out) {
+void multiply_rows(const std::byte* weights, const WholeRows& rows, float* out) {
     for (int row = 0; row < Count; row++) {
         alignas(64) float total[kPanel] = {};
         for (int half = 0; half < 2 * rows.groups; half++) {
@@ -177,18 +157,13 @@ void multiply_rows(const std::byte* weights, const Rows& rows, float* out) {
     }
 }
 
-constexpr int kMostRows = 4;
-
 #endif
 
 template <int Count, int Halves>
 __attribute__((noinline)) void multiply_some(const Matrix& matrix, int panel, const Operand& operand, int first,
                                              float* out) {
-    const int64_t start = static_cast<int64_t>(first) * operand.columns;
-    const Rows rows{reinterpret_cast<const int8_t*>(operand.values) + start, operand.columns,
-                    operand.scales + start / kHalfGroup, operand.sums + start / kHalfGroup, operand.columns / kGroup};
-    multiply_rows<Count, Halves>(matrix.data + panel * panel_bytes(Format::kInt8, matrix.columns), rows,
-                                 out + first * kPanel);
+    multiply_rows<Count, Halves>(matrix.data + panel * panel_bytes(Format::kInt8, matrix.columns),
+                                 whole_rows(operand, first), out + first * kPanel);
 }
 
 }  // namespace
@@ -238,19 +213,16 @@ void pack_panel_int8(const float* rows, int columns, std::byte* panel) {
 }
 
 void multiply_int8(const Matrix& matrix, int panel, const Operand& operand, int rows, float* out) {
-    for (int row = 0; row < rows;) {
-        const int left = rows - row;
-        const int count = left <= kMostRows ? left : left < 2 * kMostRows ? (left + 1) / 2 : kMostRows;
+    in_parts(rows, [&](int row, int count) {
         switch (count) {
-            case 1: multiply_some<1, 2>(matrix, panel, operand, row, out); break;
-            case 2: multiply_some<2, 1>(matrix, panel, operand, row, out); break;
-            case 3: multiply_some<3, 1>(matrix, panel, operand, row, out); break;
-            case 4: multiply_some<4, 1>(matrix, panel, operand, row, out); break;
-            case 5: multiply_some<std::min(5, kMostRows), 1>(matrix, panel, operand, row, out); break;
-            default: multiply_some<kMostRows, 1>(matrix, panel, operand, row, out); break;
+            case 1: return multiply_some<1, 2>(matrix, panel, operand, row, out);
+            case 2: return multiply_some<2, 1>(matrix, panel, operand, row, out);
+            case 3: return multiply_some<3, 1>(matrix, panel, operand, row, out);
+            case 4: return multiply_some<4, 1>(matrix, panel, operand, row, out);
+            case 5: return multiply_some<std::min(5, kMostRows), 1>(matrix, panel, operand, row, out);
+            default: return multiply_some<kMostRows, 1>(matrix, panel, operand, row, out);
         }
-        row += count;
-    }
+    });
 }
 
 }  // namespace treadle

@@ -29,7 +29,7 @@ using treadle::Range;
 int32_t check(const TreadleShape* shape, const TreadleEnginePlan& plan) {
     if (int32_t code = treadle::check_shape(shape, 1 << 20)) return code;
     const Range ranges[] = {
-        {"format", plan.format, TREADLE_ENGINE_FLOAT32, TREADLE_ENGINE_INT8},
+        {"format", plan.format, TREADLE_ENGINE_FLOAT32, TREADLE_ENGINE_INT4},
         {"threads", plan.threads, 1, 1024},
         {"slots", plan.slots, 1, 65536},
     };

@@ -19,9 +19,9 @@ T* EngineWeights::take(int64_t count) {
     return place;
 }
 
-Matrix EngineWeights::take_matrix(int64_t rows, int columns) {
+Matrix EngineWeights::take_matrix(int64_t rows, int columns, Format format) {
     const int panels = static_cast<int>(rows / kPanel);
-    return {take<std::byte>(panels * panel_bytes(format_, columns)), panels, columns};
+    return {take<std::byte>(panels * panel_bytes(format, columns)), panels, columns, format};
 }
 
 // In the order in which a step reads them.
@@ -40,7 +40,7 @@ void EngineWeights::place() {
     for (EngineLayer& layer : layers) place_layer(layer);
     gain = vector(shape_.norm_gain, width);
     bias = vector(shape_.norm_bias(), width);
-    head = take_matrix(shape_.padded_vocabulary, width);
+    head = take_matrix(shape_.padded_vocabulary, width, head_format(format_));
     used_ = (used_ + 63) / 64 * 64;
 }
 
@@ -53,15 +53,15 @@ void EngineWeights::place_layer(EngineLayer& layer) {
     layer.query_gain = vector(shape_.head_gain(), shape_.padded_head);
     layer.key_gain = vector(shape_.head_gain(), shape_.padded_head);
     layer.projections_bias = vector(shape_.bias, shape_.projected_width);
-    layer.projections = take_matrix(shape_.projected_width, width);
+    layer.projections = take_matrix(shape_.projected_width, width, format_);
     layer.output_bias = vector(shape_.bias, width);
-    layer.output = take_matrix(width, shape_.query_width);
+    layer.output = take_matrix(width, shape_.query_width, format_);
     layer.feed_forward_gain = vector(shape_.norm_gain, width);
     layer.feed_forward_bias = vector(shape_.norm_bias(), width);
     layer.inner_bias = vector(shape_.bias, inner);
-    layer.inner = take_matrix(inner, width);
+    layer.inner = take_matrix(inner, width, format_);
     layer.down_bias = vector(shape_.bias, width);
-    layer.down = take_matrix(width, shape_.padded_inner);
+    layer.down = take_matrix(width, shape_.padded_inner, format_);
 }
 
 void EngineWeights::write(const Parameter& parameter, const float* values) {
@@ -97,8 +97,8 @@ void EngineWeights::write_matrix(const Parameter& parameter, const float* rows) 
     }
     for (int panel = 0; panel < parameter.padded_rows / kPanel; panel++) {
         std::byte* place = const_cast<std::byte*>(target.data) +
-                           panel_place(parameter, panel) * panel_bytes(format_, columns);
-        pack_panel(format_, rows + static_cast<int64_t>(panel) * kPanel * columns, columns, place);
+                           panel_place(parameter, panel) * panel_bytes(target.format, columns);
+        pack_panel(target.format, rows + static_cast<int64_t>(panel) * kPanel * columns, columns, place);
     }
 }
 

@@ -81,7 +81,7 @@ class EngineWeights {
     template <class T>
     T* take(int64_t count);
     const float* take_vector(int64_t count) { return take<float>(count); }
-    Matrix take_matrix(int64_t rows, int columns);
+    Matrix take_matrix(int64_t rows, int columns, Format format);
     void write_matrix(const Parameter& parameter, const float* rows);
     void write_vector(const Parameter& parameter, const float* values);
     int panel_place(const Parameter& parameter, int panel) const;

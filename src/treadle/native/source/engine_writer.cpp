@@ -36,12 +36,22 @@ void Writer::begin(int slot, Text text) {
     texts_[static_cast<size_t>(slot)].emplace(std::move(text));
 }
 
-// What the slot holds from the window's beginning on stays, but the last token is fed for its logits.
+// What any slot holds of the window's beginning need not be computed again, but the last token is fed for its logits.
 void Writer::enter_window(int slot, Text& text) {
-    const std::vector<int32_t>& held = held_[static_cast<size_t>(slot)];
     const auto start = text.ids.begin() + text.window;
-    const auto common = std::mismatch(held.begin(), held.end(), start, text.ids.end()).second - start;
-    text.fed = std::min<int64_t>(text.window + common, static_cast<int64_t>(text.ids.size()) - 1);
+    auto common = [&](const std::vector<int32_t>& held) {
+        return std::mismatch(held.begin(), held.end(), start, text.ids.end()).second - start;
+    };
+    size_t best = static_cast<size_t>(slot);
+    for (size_t other = 0; other < held_.size(); other++) {
+        if (common(held_[other]) > common(held_[best])) best = other;
+    }
+    const auto count = common(held_[best]);
+    if (best != static_cast<size_t>(slot)) {
+        engine_.copy_prefix(static_cast<int>(best), slot, static_cast<int>(count));
+        held_[static_cast<size_t>(slot)].assign(start, start + count);
+    }
+    text.fed = std::min<int64_t>(text.window + count, static_cast<int64_t>(text.ids.size()) - 1);
 }
 
 void Writer::gather(int slot, Text& text) {
