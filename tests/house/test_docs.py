@@ -45,7 +45,7 @@ def test_commands_that_are_named_exist(path):
     for first, second, third in COMMAND.findall(path.read_text(encoding="utf-8")):
         name = f"{first}.{second}" if first in groups else first
         name = f"{name}.{third}" if name in nouns else name
-        assert name in operations(), f"{path.name} names `treadle {first} {second} {third}`"
+        assert name in operations() or name.rstrip(".") in nouns, f"{path.name} names `treadle {first} {second} {third}`"
 
 
 @each
