@@ -83,6 +83,26 @@ def updated(draft: Draft, folder: Path) -> str | None:
     return page.text[:start] + splice.text + page.text[end:]
 
 
+def follow(draft: Draft) -> None:
+    """Bring the indexes up to date with the files that a draft makes; a folder that it makes gets one too.
+
+    A folder that has lived without an index is left alone: check F18 speaks of it.
+    """
+    root = draft.folder.root
+    made = [change.path for change in draft.changes() if change.before is None and change.path.suffix == ".md"]
+    for path in made:
+        if not path.is_relative_to(root) or path.name == INDEX_FILE:
+            continue
+        folder = path.parent
+        if not draft.exists(folder / INDEX_FILE) and not folder.is_dir():
+            update(draft, folder)
+        for one in (folder, *folder.parents):
+            if not one.is_relative_to(root):
+                break
+            if draft.exists(one / INDEX_FILE) and missing(draft, one) is not None:
+                update(draft, one)
+
+
 def folders_with_notes(draft: Draft) -> list[Path]:
     """All folders below the root that need an index: those that hold Markdown, and those above them."""
     found = {draft.folder.root}

@@ -22,7 +22,7 @@ from treadle.flow.edits import (
     state_splices,
     title_splice,
 )
-from treadle.flow.indexes import update
+from treadle.flow.indexes import follow, update
 from treadle.flow.log import entry, put_entry
 from treadle.flow.lookup import Found, every, find_task, new_visible_id, remember
 from treadle.flow.sections import (
@@ -72,6 +72,7 @@ def perform(
     def plan() -> list[Change]:
         draft = Draft(folder)
         outcomes.append(verb(draft))
+        follow(draft)
         return draft.changes()
 
     changes = carry_out(folder.root, plan, dry_run=dry_run)
