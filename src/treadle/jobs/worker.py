@@ -152,6 +152,7 @@ class Worker:
             if ending is not None:
                 self._record(attempt.claim, attempt.run, ending)
                 self._attempts.remove(attempt)  # not before it is written down
+                self._write_notes()
                 self._look = True
                 self._busy_until = time.monotonic()
 
@@ -258,6 +259,12 @@ class Worker:
         else:
             self._spares.remove(spare)
         self._attempts.append(spare.carry_out(claim, run))
+        self._write_notes()
+
+    def _write_notes(self) -> None:
+        """Have the notes tell what started or ended, if a job is for a task of theirs."""
+        if any((self._workspace.root / "flow" / ".runs").glob("r-*.json")):
+            load("treadle.recipes.flow_reconcile:reconcile_quietly")(self._workspace, self._ledger)
 
     def _wait(self) -> None:
         """Sleep until the bell rings, a process ends, or it is time to look."""
