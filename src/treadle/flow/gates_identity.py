@@ -126,11 +126,11 @@ class Identities:
 
     def is_code_of_the_product(self, owner: object, name: str) -> bool:
         """Whether an attribute is a function, class or module of the product that was seen before."""
-        if isinstance(owner, types.ModuleType):
+        if issubclass(type(owner), types.ModuleType):  # `isinstance` asks for `__class__`, which may warn
             known = self.modules.get(owner.__name__) is owner
             value = vars(owner).get(name)
             return known and isinstance(value, (type, types.ModuleType, *_CODE))
-        if isinstance(owner, type):
+        if issubclass(type(owner), type):
             return owner in self.classes and isinstance(vars(owner).get(name), (type, *_CODE))
         holders = [one for one in type(owner).__mro__ if name in vars(one)]
         methods = (types.FunctionType, classmethod, staticmethod)
