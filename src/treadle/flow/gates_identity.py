@@ -127,7 +127,7 @@ class Identities:
     def is_code_of_the_product(self, owner: object, name: str) -> bool:
         """Whether an attribute is a function, class or module of the product that was seen before."""
         if issubclass(type(owner), types.ModuleType):  # `isinstance` asks for `__class__`, which may warn
-            known = self.modules.get(owner.__name__) is owner
+            known = self.modules.get(vars(owner).get("__name__", "")) is owner
             value = vars(owner).get(name)
             return known and isinstance(value, (type, types.ModuleType, *_CODE))
         if issubclass(type(owner), type):
