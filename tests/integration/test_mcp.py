@@ -279,6 +279,7 @@ def test_over_http_the_token_the_host_and_the_origin_are_checked(lab):
         for headers, status in cases:
             answer = httpx2.post(address, json=ask, headers={**right, **headers})
             assert answer.status_code == status, headers
+            assert answer.json()["ok"] is False  # our own answer, before the SDK sees the request
             assert TOKEN not in answer.text
         allowed = httpx2.post(address, json=ask, headers={**right, "Origin": f"http://localhost:{port}"})
         assert allowed.status_code not in {401, 403, 421}
