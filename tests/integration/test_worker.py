@@ -248,21 +248,11 @@ def test_a_schedule_queues_its_job_once_for_all_missed_times(lab):
         lab.schedule_remove("often")
 
 
-@pytest.mark.parametrize(
-    ("command", "said"),
-    [
-        (["juggle"], "Unknown command"),
-        (["show", "m"], "is not a job"),
-        (["train"], "needs `model`"),
-        (["train", "m", "--steps", "many"], "does not fit"),
-        (["train", "m", "--speed", "9"], "has no flag"),
-        (["train", "m", "--steps"], "needs a value"),
-        ([], "Give the command"),
-    ],
-)
-def test_a_schedule_of_what_is_no_job_is_refused_when_it_is_made(lab, command, said):
-    with pytest.raises(TreadleError, match=said):
-        lab.schedule_add("s", "@daily", command)
+def test_a_schedule_of_what_is_no_job_is_refused_when_it_is_made(lab):
+    with pytest.raises(TreadleError, match="is not a job"):
+        lab.schedule_add("s", "@daily", ["show", "m"])
+    with pytest.raises(TreadleError, match="needs `model`"):
+        lab.schedule_add("s", "@daily", ["train"])
 
 
 def test_training_waits_for_what_is_being_fed(lab, tmp_path):

@@ -113,7 +113,9 @@ def _connected(workspace: WorkspaceFolder, deadline: float) -> Iterator[socket.s
             except ResourceError as error:
                 raise EngineUnavailableError(str(error)) from error
             if time.monotonic() > deadline:
-                raise EngineUnavailableError(f"The engine process does not start; see {folder / _LOG}.")
+                raise EngineUnavailableError(
+                    f"The engine process does not start; see {workspace.root / FOLDER / _LOG}."
+                )
             time.sleep(0.005)
         if starter is not None:
             threading.Thread(target=starter.wait, daemon=True).start()  # leaves no zombie

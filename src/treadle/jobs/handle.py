@@ -28,6 +28,10 @@ _AFTERWARDS = {
     "retrying": "It is tried again.",
 }
 """What follows when a job goes back into its queue, by the type of the event in the ledger."""
+_LOST = (
+    "A worker ended without notice before this; its jobs go on where they were. To look around before anything starts: "
+    "treadle worker stop, then treadle worker run --paused"
+)
 
 
 class RunFailedError(TreadleError):
@@ -81,6 +85,7 @@ class QueuedJob:
         Between them stand events `queued`, whose `message` says what it waits for. Called again after an interruption,
         it goes on behind the last event that was yielded.
         """
+        yield from self._word_on_lost_workers()
         while self.run is None and self._goes_on():
             yield from self._word_on_waiting()
             yield None
@@ -149,6 +154,13 @@ class QueuedJob:
             for event in events
             if event.type in _AFTERWARDS
         ]
+
+    def _word_on_lost_workers(self) -> Iterator[Event]:
+        """Once after each: a worker has ended without notice, and what may be done about it."""
+        work = self._ledger.work
+        if work.lost_workers():
+            work.lost_workers_shown()
+            yield Event("note", time.time(), {"message": _LOST})
 
     def _word_on_waiting(self) -> Iterator[Event]:
         """What the job waits for, when that has lasted a moment and is news; a worker, when there is none."""

@@ -246,6 +246,8 @@ class Worker:
             known = ending_of(run)
             if job.recoveries and run.made_progress():
                 self._ledger.work.progressed(claim)
+        except ClaimLostError:
+            return
         except TreadleError as error:  # a full or broken disk is a failure of this attempt, not of the worker
             self._ledger.work.fail(claim, str(error))
             return

@@ -157,7 +157,7 @@ def log(workspace: WorkspaceFolder, job: Annotated[int, "id of the job"]) -> Job
     """Show what the processes of a job printed: warnings, and the traceback of a defect."""
     with _ledger(workspace) as ledger:
         found = ledger.get(job)
-    if found.run is None:
+    if found.run is None or (found.waiting and found.started is None):
         raise NotFoundError(f"Job {job} is {found.state} and has not begun, so it has no log yet.")
     path = RunFolder(workspace.runs / found.run).log
     return JobLog(job, str(path), path.read_text(encoding="utf-8", errors="replace") if path.exists() else "")

@@ -115,7 +115,7 @@ def _checkpoints(checkpoints: list[Checkpoint]) -> list[dict[str, Any]]:
 
 
 def _runs(workspace: WorkspaceFolder, card: ModelCard) -> list[dict[str, Any]]:
-    """Runs that concern the model, newest last; a run without a result whose process is gone is `lost`."""
+    """Runs that concern the model, newest last; one without a result whose process is gone is `lost`."""
     found = []
     for path in sorted(workspace.runs.glob("r-*")):
         run = RunFolder(path)
@@ -126,9 +126,16 @@ def _runs(workspace: WorkspaceFolder, card: ModelCard) -> list[dict[str, Any]]:
             continue
         if spec["payload"].get("model") != card.id:
             continue
-        outcome = result["outcome"] if result else ("running" if run.process_lives() else "lost")
+        outcome = result["outcome"] if result else _unfinished(run)
         found.append({"id": run.id, "kind": spec["kind"], "outcome": outcome})
     return found
+
+
+def _unfinished(run: RunFolder) -> str:
+    """What a run without a result is; `lost` until its job is taken up again."""
+    if run.process_lives():
+        return "running"
+    return "lost" if run.fence() else "waiting"
 
 
 def _settings(settings: Settings) -> dict[str, dict[str, Any]]:
