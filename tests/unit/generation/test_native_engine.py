@@ -67,7 +67,7 @@ def test_logits_of_every_shape_are_those_of_torch(config: GPTConfig) -> None:
     spread = float(expected.std())
     found = NativeEngine(model_of(config), "fp32", 1).step(Rows.of(whole(TEXT)))
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5 * spread)
-    for precision, tolerance in (("bf16", 0.1), ("int8", 0.3)):
+    for precision, tolerance in (("bf16", 0.1), ("int8", 0.3), ("int4", 1.5)):
         found = NativeEngine(model_of(config), precision, 1).step(Rows.of(whole(TEXT)))
         assert float(np.abs(found - expected).max()) < tolerance * spread, precision
 
@@ -166,7 +166,7 @@ def test_loading_is_strict(change: Any, message: str) -> None:
 
 def test_unknown_precisions_and_families_are_refused() -> None:
     model = model_of(SHAPES["qwen3"])
-    with pytest.raises(UsageError, match="fp32, bf16, int8, not in fp64"):
+    with pytest.raises(UsageError, match="fp32, bf16, int8, int4, not in fp64"):
         open_native(model, "fp64", 1)
     other = EngineModel("rnn", object(), model.weights, VOCABULARY, CONTEXT)  # type: ignore[arg-type]
     with pytest.raises(ResourceError, match="runs the family gpt, not rnn"):
@@ -197,7 +197,7 @@ np.save(sys.argv[3], np.stack(logits))
 
 
 @pytest.mark.parametrize("precision", FORMATS)
-def test_instruction_sets_agree_in_int8_to_the_bit(precision: str, tmp_path: Any) -> None:
+def test_instruction_sets_agree_in_whole_numbers_to_the_bit(precision: str, tmp_path: Any) -> None:
     found = []
     for instruction_set in instruction_sets.supported():
         target = tmp_path / f"{instruction_set.name}.npy"
@@ -205,6 +205,6 @@ def test_instruction_sets_agree_in_int8_to_the_bit(precision: str, tmp_path: Any
         subprocess.run(command, check=True, env={**os.environ, instruction_sets.VARIABLE: instruction_set.name})
         found.append(np.load(target))
     for other in found[1:]:
-        if precision == "int8":
+        if precision in {"int8", "int4"}:
             np.testing.assert_array_equal(other, found[0])
         np.testing.assert_allclose(other, found[0], rtol=0, atol=1e-4 if precision == "fp32" else 0.1)
