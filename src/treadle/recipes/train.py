@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from treadle.base import units
 from treadle.base.errors import UsageError
+from treadle.config.constraints import changes_refused
 from treadle.config.settings import Settings
 from treadle.data.tokenizers.tokenizer import tokenizer_from_description
 from treadle.native.build import existing_library
@@ -71,6 +72,7 @@ def run(context: RunContext, payload: TrainPayload) -> dict[str, Any]:
     with ModelCards(context.workspace).writing(model.card, _PATIENCE_SECONDS):
         dataset = model.dataset()
         latest = model.checkpoints.latest()
+        _check_still_fits(latest, settings)
         prepared = model.prepared(dataset, settings, fix=True)
         if prepared is None:
             raise UsageError(f"`{model.card.name}` cannot learn from what it was fed.")
@@ -122,6 +124,15 @@ def run(context: RunContext, payload: TrainPayload) -> dict[str, Any]:
         "folder": str(context.workspace.root),
         "next_step": use_of(settings, model.card.name),
     }
+
+
+def _check_still_fits(latest: Checkpoint | None, settings: Settings) -> None:
+    """Raise `UsageError` if the model was changed in a way that a request which waited does not know of."""
+    if latest is None:
+        return
+    refused = changes_refused(Settings.from_dict(latest.record.settings or {}, str(latest.path)), settings)
+    if refused:
+        raise UsageError("\n".join([*refused, "The model was changed while this job waited: queue the training again."]))
 
 
 def _check_threads(wanted: int) -> None:
