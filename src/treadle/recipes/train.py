@@ -132,7 +132,7 @@ def _check_still_fits(latest: Checkpoint | None, settings: Settings) -> None:
         return
     refused = changes_refused(Settings.from_dict(latest.record.settings or {}, str(latest.path)), settings)
     if refused:
-        raise UsageError("\n".join([*refused, "The model was changed while this job waited: queue the training again."]))
+        raise UsageError("\n".join([*refused, "The model was changed while this job waited: queue it again."]))
 
 
 def _check_threads(wanted: int) -> None:
