@@ -123,3 +123,18 @@ def test_nothing_is_changed_while_the_model_is_in_training(lab: Workspace) -> No
     cards = ModelCards(lab._folder)
     with cards.writing(cards.get("m")), pytest.raises(TreadleError, match="is being trained"):
         lab.set("m", ["training.batch_size=9"])
+
+
+def test_a_training_that_waited_while_the_model_grew_says_that_it_is_out_of_date(
+    lab: Workspace, tmp_path: Path
+) -> None:
+    lab.new("late", SHAPE, size="nano", tokenizer="char")
+    (tmp_path / "a.txt").write_text("the cat sat on the mat and the dog sat on the log\n" * 60)
+    lab.feed("late", [tmp_path / "a.txt"])
+    lab.train("late", steps=4)
+    lab.jobs_pause("late")
+    waiting = lab.train("late", steps=8, detach=True)
+    lab.set("late", ["family.layers=+1"])
+    lab.jobs_resume("late")
+    with pytest.raises(TreadleError, match="changed while this job waited"):
+        lab.jobs_follow(waiting["job"])
