@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 COMMAND = Path(sys.executable).parent / "treadle"
 NOTES = Path(__file__).parents[1] / "data" / "flow"
 ROOT = Path(__file__).parents[2]
