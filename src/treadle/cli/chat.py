@@ -56,7 +56,7 @@ def converse(chat: Conversation, messages: Sequence[str], *, as_json: bool) -> i
                 failed = True
                 click.echo(str(error), err=True)
         if as_json:
-            from treadle.cli.invoke import to_json
+            from treadle.cli.json_text import to_json
 
             click.echo(to_json(chat.summary()))
     return 1 if failed and not terminal else 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import click
 
 from treadle.base.errors import NotFoundError, UsageError
 from treadle.cli.interrupts import Interrupts
+from treadle.cli.json_text import to_json
 from treadle.cli.parameters import collect
 from treadle.cli.places import place_flag
 from treadle.jobs.handle import RunFailedError
@@ -154,8 +154,3 @@ def _notes_on(result: dict[str, Any], arguments: dict[str, Any]) -> Iterator[str
 def _log_probability(token: Mapping[str, Any]) -> str:
     others = ", ".join(f"{one['token']!r} {one['logprob']:.2f}" for one in token["top"])
     return f"{token['logprob']:8.2f}  {token['token']!r:<10}{'  likeliest: ' if others else ''}{others}"
-
-
-def to_json(value: Any) -> str:  # noqa: ANN401 - JSON is any tree of plain values
-    """Readable JSON with stable keys."""
-    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
