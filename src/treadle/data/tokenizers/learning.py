@@ -27,7 +27,7 @@ MOST_BYTES: Final = 64 << 20
 """About how much text a vocabulary is learned from, at most."""
 _MOST_OF_KIND: Final = {"unigram": 8 << 20}
 """Where the trainer takes much memory for each byte."""
-_SIZES: Final = ((16 << 20, 8192), (4 << 20, 4096), (1 << 20, 2048), (1 << 19, 1024), (1 << 18, 512))
+_SIZES: Final = ((16 << 20, 8192), (4 << 20, 4096), (1 << 20, 2048), (1 << 19, 1024))
 """From so many bytes of text on, so many ids; with less, bytes. Measured: docs/decisions/0023."""
 
 
