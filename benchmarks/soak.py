@@ -4,8 +4,8 @@
     scripts/bench soak --short                      a minute, as the tests run it
     TREADLE_DATABASE_URL=postgresql://... scripts/bench soak --kills 20
 
-Everything is real: the installed command, worker processes, trainings of a tiny model. What is checked is read from what
-the processes wrote: the ledger's events, the runs' events, the checkpoints.
+Everything is real: the installed command, worker processes, trainings of a tiny model. What is checked is what the
+processes wrote: the ledger's events, the runs' events, the checkpoints.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime as dt
+import itertools
 import json
 import os
 import platform
@@ -198,7 +199,7 @@ def findings(folder: Path, asked: dict[int, tuple[str, int]]) -> list[str]:
             steps.setdefault(name, []).extend(spans(folder / "runs" / str(job.run), wrong))
     for name, rows in steps.items():
         rows.sort()
-        for (_, end, first), (begin, _, second) in zip(rows, rows[1:], strict=False):
+        for (_, end, first), (begin, _, second) in itertools.pairwise(rows):
             if begin < end:
                 wrong.append(f"two trainers worked on {name}: {first} and {second}")
     return wrong
@@ -278,7 +279,8 @@ def end_background(folder: Path) -> None:
 
 
 def commit() -> str:
-    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    asked = ["git", "rev-parse", "--short", "HEAD"]
+    done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)
     return done.stdout.strip() or "unknown"
 
 

@@ -173,7 +173,7 @@ def import_queue(transaction: Transaction, source: str, target: str, rewrite: Re
 
 
 def prune(transaction: Transaction, seconds: float, queue: str | None) -> list[int]:
-    """Forget jobs that ended longer ago than that, unless others wait for them; with no queue, events as old as well."""
+    """Forget jobs that ended longer ago, unless others wait for them; with no queue, events as old as well."""
     removed = [row["id"] for row in transaction.rows("prune_jobs", seconds=seconds, queue=queue)]
     if queue is None:
         transaction.run("prune_events", seconds=seconds)
