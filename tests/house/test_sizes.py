@@ -28,11 +28,12 @@ def test_functions_are_short_and_take_few_parameters(path):
         assert node.end_lineno - first < MOST_LINES_OF_A_FUNCTION + 20 * _is_operation(node), node.name
         arguments = node.args
         names = [one.arg for one in arguments.posonlyargs + arguments.args + arguments.kwonlyargs]
-        assert len([name for name in names if name not in {"self", "cls"}]) <= MOST_PARAMETERS, node.name
+        counted = [name for name in names if name not in {"self", "cls"}]
+        assert len(counted) <= MOST_PARAMETERS + 2 * _is_operation(node), node.name
 
 
 def _is_operation(node):
-    """An operation's signature is its form, with one help text a parameter; it may stand above the body."""
+    """An operation's signature is its form: two fields more, and one help text a field, which stand above the body."""
     return any(isinstance(one, ast.Call) and getattr(one.func, "id", "") == "operation" for one in node.decorator_list)
 
 

@@ -290,8 +290,9 @@ class Engine:
         ids = np.empty((burst.count, burst.alternatives), np.int32)
         logs = np.empty(ids.shape, np.float64)
         self._library.call("engine_alternatives", self._handle, burst.slot, ids.ctypes.data, logs.ctypes.data)
-        rows = zip(ids.tolist(), logs.tolist(), strict=True)
-        return [list(zip(row_ids, row_logs, strict=True)) for row_ids, row_logs in rows]
+        rows: list[list[int]] = ids.tolist()
+        values: list[list[float]] = logs.tolist()
+        return [list(zip(row, its_logs, strict=True)) for row, its_logs in zip(rows, values, strict=True)]
 
     def use_threads(self, threads: int) -> None:
         """Compute with so many of the plan's threads; 0, as at the beginning, with as many as prove worth it."""
