@@ -288,7 +288,7 @@ class Engine:
 
     def _alternatives(self, burst: _Burst) -> list[list[tuple[int, float]]]:
         ids = np.empty((burst.count, burst.alternatives), np.int32)
-        logs = np.empty(ids.shape, np.float64)
+        logs = np.empty((burst.count, burst.alternatives), np.float64)
         self._library.call("engine_alternatives", self._handle, burst.slot, ids.ctypes.data, logs.ctypes.data)
         rows: list[list[int]] = ids.tolist()
         values: list[list[float]] = logs.tolist()
