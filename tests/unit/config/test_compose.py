@@ -284,7 +284,7 @@ def test_an_unknown_preset_names_the_known_ones(write: Write) -> None:
     assert refusal(run_file=run).startswith("Unknown group of presets `sise` in run.yaml:2. Did you mean `size`?")
     assert "`data` has no preset `x`" in refusal(flags=["data=x"])
     assert "Unknown size `../tiny`" in refusal(size="../tiny")
-    assert "Unknown family `rnn` on the command line" in refusal(flags=["family.name=rnn"])
+    assert "Unknown family `abacus` on the command line" in refusal(flags=["family.name=abacus"])
     assert "Unknown family `3`" in refusal(flags=["family.name=3"])
 
 
