@@ -15,7 +15,7 @@ def everything_under(folder):
     [
         (["trian", "bard"], "Did you mean `train`?"),
         (["new", "x", "--size", "smal"], "Did you mean `small`?"),
-        (["new", "x", "--tokenizer", "bpee"], "Known: bytes, char"),
+        (["new", "x", "--tokenizer", "bpee"], "Known: auto, bpe, bytes, char"),
         (["new", "x", "--family", "gtp"], "Did you mean `gpt`?"),
         (["new", "x", "trainng.seed=1"], "trainng.seed"),
         (["new", "x", "training.sed=1"], "Did you mean `training.seed`?"),

@@ -49,7 +49,7 @@ def operation_parameters(entry: Operation) -> list[click.Parameter]:
 def _argument(parameter: Parameter) -> click.Parameter:
     many = typing.get_origin(parameter.type) is list
     inner = typing.get_args(parameter.type)[0] if many else _without_none(parameter.type)
-    # A default, even None, would count as a value: click then takes a missing argument for a given one.
+    # A default, even None, would count as a value: click then takes what is missing for given, here and in options.
     optional = {} if many or parameter.required else {"default": parameter.default}
     return click.Argument(
         [parameter.name],
@@ -77,13 +77,14 @@ def _option(parameter: Parameter) -> click.Parameter:
     if typing.get_origin(inner) is list:
         many = _click_type(typing.get_args(inner)[0])
         return click.Option([flag, parameter.name], type=many, multiple=True, help=_help(parameter.help))
+    optional = {} if parameter.required else {"default": parameter.default}
     return click.Option(
         [flag, parameter.name],
         type=_click_type(inner),
-        default=None if parameter.required else parameter.default,
         required=parameter.required,
         show_default=parameter.default not in (None, "", False) and not parameter.required,
         help=_help(parameter.help),
+        **optional,
     )
 
 

@@ -81,7 +81,7 @@ def test_a_method_has_the_signature_of_its_operation(tmp_path):
         workspace.list(on_event=print)
 
 
-def test_an_exception_while_a_run_is_followed_stops_the_run(tmp_path):
+def test_an_exception_while_a_job_is_followed_leaves_it_running(tmp_path):
     workspace = Workspace.create(tmp_path / "lab")
     workspace.new("bard", size="nano", tokenizer="char")
     (tmp_path / "a.txt").write_text("To be or not to be, that is the question. " * 200)
@@ -93,5 +93,8 @@ def test_an_exception_while_a_run_is_followed_stops_the_run(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         workspace.train("bard", ["training.sample_every=0"], minutes=2, on_event=fail)
-    report = workspace.show("bard")
-    assert report.steps > 0, "what was learned is kept"
+    [training] = [row for row in workspace.jobs_list().jobs if row.kind == "train"]
+    assert training.state == "running"
+    workspace.jobs_stop(training.id)
+    assert workspace.jobs_follow(training.id)["outcome"] == "stopped"
+    assert workspace.show("bard").steps > 0, "what was learned is kept"
