@@ -132,6 +132,7 @@ def _serve_http(server: Server[Any], port: int) -> str:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind(("127.0.0.1", port))
+            listening.listen()  # before the address is said: whoever reads it may connect at once
         except OSError as error:
             raise ResourceError(
                 f"Port {port} of 127.0.0.1 cannot be used: {error.strerror}. Choose another."
