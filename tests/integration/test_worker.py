@@ -308,3 +308,22 @@ def test_a_service_is_written_and_nothing_is_enabled(tmp_path):
     assert '"/usr/bin/python3" "-m" "treadle.cli.main" "worker" "run" "--workspace"' in text
     assert '\\"strange\\" 100%%"' in text
     assert "KillMode=mixed" in text
+
+
+def test_a_workspace_whose_ledger_is_on_postgres_is_fed_trained_and_followed(tmp_path, postgres_url, monkeypatch):
+    monkeypatch.setenv("TREADLE_DATABASE_URL", postgres_url)
+    workspace = Workspace.create(tmp_path / "lab")
+    workspace.new("m", SHAPE, size="nano", tokenizer="char")
+    (tmp_path / "a.txt").write_text("the cat sat on the mat and the dog sat on the log\n" * 60)
+    seen = []
+    workspace.feed("m", [tmp_path / "a.txt"], on_event=lambda event: seen.append(event.type))
+    assert workspace.train("m", steps=5, on_event=lambda event: seen.append(event.type))["step"] == 5
+    assert "progress" in seen
+    running = workspace.train("m", **LONG)
+    at_work(workspace, running)
+    workspace.jobs_stop(running["job"])
+    assert workspace.jobs_follow(running["job"])["outcome"] == "stopped"
+    assert [row.state for row in workspace.jobs_list().jobs] == ["cancelled", "done", "done"]
+    assert not (workspace.root / "treadle.db").exists()
+    workspace.worker_stop()
+    until(lambda: not workspace.worker_status().workers)

@@ -81,10 +81,14 @@ class PostgresDatabase(Database):
         end = time.monotonic() + seconds
         with self._errors():
             connection = self._live()
-            while (left := end - time.monotonic()) > 0 and not self._news:
-                own = connection.info.backend_pid
-                for notify in connection.notifies(timeout=left, stop_after=1):
+            own = connection.info.backend_pid
+            left = seconds
+            while not self._news:
+                # Looked at once even where nothing is to be waited for: that is how followers and workers ask.
+                for notify in connection.notifies(timeout=max(0.0, left), stop_after=1):
                     self._news |= notify.pid != own
+                if (left := end - time.monotonic()) <= 0:
+                    break
             news, self._news = self._news, False
         return news
 

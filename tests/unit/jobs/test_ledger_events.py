@@ -76,3 +76,14 @@ def test_following_a_job_ends_with_it(ledgers, ledger, me):
     seen = [event.type for event in ledger.follow(made.id, poll_seconds=0.2) if event is not None]
     thread.join()
     assert seen == ["submitted", "started", "done"]
+
+
+def test_who_only_looks_sees_a_change_too(ledgers, ledger):
+    assert not ledger.wait(0)
+    with ledgers.open() as other:
+        other.submit(NewJob(A, "train", {}))
+    deadline = time.monotonic() + 5  # Postgres delivers its notice a moment later
+    while not (seen := ledger.wait(0)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert seen
+    assert not ledger.wait(0)
