@@ -128,7 +128,7 @@ class SqliteDatabase(Database):
             if self.read_only:
                 self._check_version(self._version(), str(self.path))
             else:
-                self._connection.execute("PRAGMA journal_mode = WAL")
+                self._log_ahead()
                 self._connection.execute("PRAGMA synchronous = FULL")
                 self._connection.execute("PRAGMA foreign_keys = ON")
                 self._connection.execute("PRAGMA cache_size = -16000")  # KiB, taken only as a big ledger needs it
@@ -138,6 +138,19 @@ class SqliteDatabase(Database):
         except BaseException:
             self._connection.close()
             raise
+
+    def _log_ahead(self) -> None:
+        """Turn the write-ahead log on; SQLite itself does not wait for another process that is doing the same."""
+        end = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if not _busy(error) or time.monotonic() > end:
+                    raise
+                time.sleep(_POLL_SECONDS)
+            else:
+                return
 
     def _replaced(self) -> bool:
         try:
@@ -174,12 +187,12 @@ class SqliteDatabase(Database):
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 if time.monotonic() > end:
-                    raise self._busy() from None
+                    raise self._held() from None
                 time.sleep(_TURN_SECONDS)
             else:
                 return
 
-    def _busy(self) -> DatabaseBusyError:
+    def _held(self) -> DatabaseBusyError:
         return DatabaseBusyError(
             f"{self.path} was held by another process for {_BUSY_SECONDS:.0f} s. Run the command again; if it stays "
             "so, look which process has the file open."
@@ -247,8 +260,7 @@ class SqliteDatabase(Database):
         try:
             yield
         except sqlite3.Error as error:
-            busy = _code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-            explained = self._busy() if busy else _explained(error, self.path)
+            explained = self._held() if _busy(error) else _explained(error, self.path)
             if isinstance(explained, DatabaseDamagedError):
                 with contextlib.suppress(OSError):
                     self.folder.mkdir(exist_ok=True)
@@ -266,6 +278,10 @@ def _quoted(path: Path) -> str:
 
 def _code(error: sqlite3.Error) -> int:
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _busy(error: sqlite3.Error) -> bool:
+    return _code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 def _explained(error: sqlite3.Error, path: Path) -> Exception:

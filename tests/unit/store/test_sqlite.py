@@ -1,5 +1,6 @@
 """What can go wrong with a file: each time an error that names the remedy, and nothing lost."""
 
+import contextlib
 import os
 import re
 import resource
@@ -7,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -173,6 +175,23 @@ def test_many_processes_may_make_the_database_at_once(workspace):
     assert [(child.communicate()[1], child.returncode) for child in children] == [(b"", 0)] * 4
     with Ledger.open(workspace) as ledger:
         assert sorted(job.place for job in ledger.jobs()) == [1, 2, 3, 4]
+
+
+def test_who_opens_waits_for_another_process_that_makes_the_database(workspace):
+    """SQLite says at once that a file is locked that cannot turn to its write-ahead log yet."""
+    workspace.database.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.closing(sqlite3.connect(workspace.database, isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        opened = []
+        opener = threading.Thread(
+            target=lambda: opened.append(SqliteDatabase(workspace.database, workspace.ledger).close())
+        )
+        opener.start()
+        opener.join(0.2)
+        assert opener.is_alive()
+        holder.execute("ROLLBACK")
+    opener.join(20)
+    assert opened == [None]
 
 
 def test_no_statement_that_is_needed_often_reads_the_whole_table_of_jobs(workspace):
