@@ -13,18 +13,32 @@
 static double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 static volatile float sink;
-constexpr int accumulators = 20;  // enough to hide the latency of 4-5 cycles on two ports
+constexpr int accumulators = 20;  // enough to hide the latency of 4-6 cycles on two ports
 constexpr int rounds = 400000;
+
+// Loops over the sums must be unrolled, or the sums wander through memory and it is the store port that is measured; and
+// the compiler must not know that all sums are equal, or it keeps one of them.
+#if defined(__clang__)
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 32")
+#endif
 
 #if defined(__AVX512BF16__)
 static void bfloat16_dots() {
     __m512 sums[accumulators];
-    for (auto& sum : sums) sum = _mm512_setzero_ps();
+    UNROLL
+    for (auto& sum : sums) {
+        sum = _mm512_setzero_ps();
+        asm volatile("" : "+v"(sum));
+    }
     const __m512bh ones = (__m512bh)_mm512_set1_epi32(0x3f803f80);
     for (int i = 0; i < rounds; i++) {
+        UNROLL
         for (auto& sum : sums) sum = _mm512_dpbf16_ps(sum, ones, ones);
-        asm volatile("" ::: "memory");
+        asm volatile("");
     }
+    UNROLL
     for (auto& sum : sums) sink = _mm512_reduce_add_ps(sum);
 }
 constexpr double bfloat16_work = 64.0 * accumulators * rounds;
@@ -33,12 +47,18 @@ constexpr double bfloat16_work = 64.0 * accumulators * rounds;
 #if defined(__AVX512F__)
 static void float32_products() {
     __m512 sums[accumulators];
-    for (auto& sum : sums) sum = _mm512_setzero_ps();
+    UNROLL
+    for (auto& sum : sums) {
+        sum = _mm512_setzero_ps();
+        asm volatile("" : "+v"(sum));
+    }
     const __m512 ones = _mm512_set1_ps(1.0f);
     for (int i = 0; i < rounds; i++) {
+        UNROLL
         for (auto& sum : sums) sum = _mm512_fmadd_ps(ones, ones, sum);
-        asm volatile("" ::: "memory");
+        asm volatile("");
     }
+    UNROLL
     for (auto& sum : sums) sink = _mm512_reduce_add_ps(sum);
 }
 constexpr double float32_work = 32.0 * accumulators * rounds;
@@ -46,12 +66,18 @@ constexpr double float32_work = 32.0 * accumulators * rounds;
 static void float32_products() {
     constexpr int narrow = 12;  // 16 registers
     __m256 sums[narrow];
-    for (auto& sum : sums) sum = _mm256_setzero_ps();
+    UNROLL
+    for (auto& sum : sums) {
+        sum = _mm256_setzero_ps();
+        asm volatile("" : "+x"(sum));
+    }
     const __m256 ones = _mm256_set1_ps(1.0f);
     for (int i = 0; i < rounds; i++) {
+        UNROLL
         for (auto& sum : sums) sum = _mm256_fmadd_ps(ones, ones, sum);
-        asm volatile("" ::: "memory");
+        asm volatile("");
     }
+    UNROLL
     for (auto& sum : sums) sink = _mm256_cvtss_f32(sum);
 }
 constexpr double float32_work = 16.0 * 12 * rounds;
