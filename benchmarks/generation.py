@@ -1,15 +1,16 @@
-"""How fast texts are written: our engines, llama.cpp and transformers where given, and sampling without a cache.
+"""How fast texts are written: our engines, llama.cpp, CTranslate2 and transformers where given, and without a cache.
 
     python benchmarks/generation.py [--quick] [--sizes 1M,10M,95M,124M] [--peers native:int8,llama:q8_0,...]
         [--llama-python PATH] [--peer-python PATH] [--seconds 2] [--out benchmarks/results/generation.json]
 
-`--llama-python` has llama-cpp-python, built natively, with `gguf`; `--peer-python` has torch, transformers and this
-package. One process for each engine and size, one after the other, so that memory is each one's own. All run the same
-random Llama-shaped weights. Steps are timed one by one: `fast` is the mean of the fastest fifth, `median` the median,
-so that a busy neighbour shows as the distance between them. `weight_bytes` is what a step reads of the weights, and
-`bandwidth_share` that against two threads that do nothing but read as much. Cold start runs from process start to the
-first token, files in the page cache. Greedy fp32 tokens of all engines are compared. What `--out` holds already of
-other sizes and peers stays, so that sections can be taken one by one.
+`--llama-python` has llama-cpp-python, built natively, with `gguf`, and ctranslate2; `--peer-python` has torch,
+transformers and what this package needs. A peer that is not there or fails is named and left out. One process for each
+engine and size, one after the other, so that memory is each one's own. All run the same random Llama-shaped weights.
+Steps are timed one by one: `fast` is the mean of the fastest fifth, `median` the median, so that a busy neighbour shows
+as the distance between them. `weight_bytes` is what a step reads of the weights, and `bandwidth_share` that against two
+threads that do nothing but read as much. Cold start runs from process start to the first token, files in the page
+cache. Greedy fp32 tokens of all engines are compared. What `--out` holds already of other sizes and peers stays, so that
+sections can be taken one by one.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from llama_peer import fast_fifth, peak_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,11 +65,16 @@ PEERS = (
     "llama:q4_0",
     "llama:bf16",
     "llama:f32",
+    "ctranslate:int8",
+    "ctranslate:fp32",
     "torch:fp32",
     "transformers:fp32",
     "transformers:bf16",
     "nocache:fp32",
 )
+SCRIPTS = {"llama": "llama_peer.py", "ctranslate": "ctranslate_peer.py"}
+"""Of peers that run without this package."""
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "src")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +87,8 @@ class Options:
     def command(self, peer: str, what: str, size: str, folder: str) -> list[str]:
         """The process that measures one peer, or shows its first token."""
         name, format_ = peer.split(":")
-        if name == "llama":
-            script = str(Path(__file__).with_name("llama_peer.py"))
+        if name in SCRIPTS:
+            script = str(Path(__file__).with_name(SCRIPTS[name]))
             more = [str(self.seconds)] if what == "measure" else []
             return [str(self.pythons["llama"]), script, what, folder, format_, *more]
         return [str(self.python(peer)), __file__, "--child", what, peer, size, folder, "--seconds", str(self.seconds)]
@@ -89,7 +96,7 @@ class Options:
     def python(self, peer: str) -> str | None:
         """What runs it; None where it is not installed."""
         name = peer.partition(":")[0]
-        if name == "llama":
+        if name in SCRIPTS:
             return self.pythons["llama"]
         if name == "native" or importlib.util.find_spec("transformers" if name == "transformers" else "torch"):
             return sys.executable
@@ -146,7 +153,11 @@ def measure(size: str, peers: tuple[str, ...], options: Options) -> dict[str, An
                 print(f"{size:>4} {peer:<18} not installed", flush=True)
                 continue
             command = options.command(peer, "measure", size, folder)
-            facts = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+            done = subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT)
+            if done.returncode:
+                print(f"{size:>4} {peer:<18} failed: {' '.join(done.stderr.splitlines()[-1:])}", flush=True)
+                continue
+            facts = json.loads(done.stdout)
             colds = [cold_start(options.command(peer, "cold", size, folder)) for _ in range(3)]
             facts["cold_start_s"] = round(min(colds), 3)
             found[peer] = facts
@@ -187,7 +198,7 @@ def compare(size: str, found: dict[str, Any]) -> None:
 
 def cold_start(command: list[str]) -> float:
     begin = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=ENVIRONMENT) as child:
         if child.stdout is not None:
             child.stdout.readline()
         return time.perf_counter() - begin
@@ -343,8 +354,7 @@ def run_child(what: str, peer: str, size: str, folder: str, *, seconds: float) -
         facts["decode"][str(batch)] = decode(steps, batch, seconds)
     prompt = [[(7 * i) % SIZES[size].vocabulary for i in range(CONTEXT - 1)]]
     facts["prefill"] = round((CONTEXT - 1) / fast_fifth(timed(lambda: steps.feed(prompt, 0), seconds)), 1)
-    status = Path("/proc/self/status").read_text(encoding="ascii")  # getrusage counts the parent before the start
-    facts["rss_mb"] = round(int(status.partition("VmHWM:")[2].split()[0]) / 1024, 1)
+    facts["rss_mb"] = peak_memory()
     if peer.startswith("native"):
         packed = next(
             path for path in Path(folder).glob("packed-*.bin") if path.stem.endswith(NAMES[peer.split(":")[1]])
@@ -416,11 +426,6 @@ def timed(call: Callable[[], Any], seconds: float) -> list[float]:
         call()
         times.append(time.perf_counter() - begin)
     return times
-
-
-def fast_fifth(times: list[float]) -> float:
-    ordered = sorted(times)
-    return float(np.mean(ordered[: max(1, len(ordered) // 5)]))
 
 
 if __name__ == "__main__":

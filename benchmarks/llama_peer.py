@@ -173,6 +173,12 @@ def fast_fifth(times: list[float]) -> float:
     return float(np.mean(ordered[: max(1, len(ordered) // 5)]))
 
 
+def peak_memory() -> float:
+    """Most memory that this process has had, in MB; `getrusage` would count the parent before the start."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return round(int(status.partition("VmHWM:")[2].split()[0]) / 1024, 1)
+
+
 def measure(folder: Path, format_: str, seconds: float) -> dict[str, Any]:
     shape = json.loads((folder / "shape.json").read_text())
     path, context = write_gguf(folder, format_), shape["context"]
@@ -188,8 +194,7 @@ def measure(folder: Path, format_: str, seconds: float) -> dict[str, Any]:
             facts["prefill"] = round(len(prompt) / fast_fifth(times), 1)
         facts["decode"][str(batch)] = decode(model, context, batch, seconds)
         if batch == 1:
-            status = Path("/proc/self/status").read_text(encoding="ascii")
-            facts["rss_mb"] = round(int(status.partition("VmHWM:")[2].split()[0]) / 1024, 1)
+            facts["rss_mb"] = peak_memory()
     return facts
 
 
