@@ -9,8 +9,8 @@ engine and size, one after the other, so that memory is each one's own. All run 
 Steps are timed one by one: `fast` is the mean of the fastest fifth, `median` the median, so that a busy neighbour shows
 as the distance between them. `weight_bytes` is what a step reads of the weights, and `bandwidth_share` that against two
 threads that do nothing but read as much. Cold start runs from process start to the first token, files in the page
-cache. Greedy fp32 tokens of all engines are compared. What `--out` holds already of other sizes and peers stays, so that
-sections can be taken one by one.
+cache. Greedy fp32 tokens of all engines are compared. What `--out` holds already of other sizes and peers stays, so
+that sections can be taken one by one.
 """
 
 from __future__ import annotations
