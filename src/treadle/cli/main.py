@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from treadle.operations.operation import Operation
 
-_ORDER = ("init", "new", "feed", "train", "sample", "evaluate", "show", "list", "delete", "doctor")
-"""The verbs as a first hour meets them; others follow."""
+_ORDER = ("init", "new", "feed", "train", "sample", "chat", "evaluate", "show", "list", "doctor")
+"""The verbs as a first hour meets them; others follow by name."""
 _NOUNS = {
     "config": "Show and check settings.",
     "flow": "Keep notes, tasks and logs in plain Markdown.",
@@ -84,9 +84,13 @@ class VerbGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
         """List the verbs with their first sentences, without building any of them."""
         rows = [(entry.verb, _first_phrase(entry)) for entry in _entries(self.noun)]
-        rows += sorted(_nouns(self.noun).items())
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
+        early = [row for row in rows if self.noun is not None or row[0] in _ORDER]
+        more = [row for row in rows if row not in early]
+        groups = sorted(_nouns(self.noun).items())
+        for heading, section in (("Commands", early), ("More commands", more), ("Groups of commands", groups)):
+            if section:
+                with formatter.section(heading):
+                    formatter.write_dl(section)
 
 
 def _nouns(noun: str | None) -> dict[str, str]:
@@ -97,7 +101,10 @@ def _nouns(noun: str | None) -> dict[str, str]:
 
 def _entries(noun: str | None) -> list[Operation]:
     found = [entry for entry in operations().values() if entry.noun == noun]
-    return sorted(found, key=lambda entry: _ORDER.index(entry.verb) if entry.verb in _ORDER else len(_ORDER))
+    if noun is not None:
+        return found
+    order = {verb: place for place, verb in enumerate(_ORDER)}
+    return sorted(found, key=lambda entry: (order.get(entry.verb, len(order)), entry.verb))
 
 
 def _first_phrase(entry: Operation) -> str:
