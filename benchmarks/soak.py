@@ -23,14 +23,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from treadle import Workspace
 from treadle.data.bundled.texts import bundled_text
 from treadle.jobs.ledger import Ledger
-from treadle.jobs.runs import process_start
+from treadle.jobs.runs import RunFolder, process_start
 from treadle.store.workspace import WorkspaceFolder
 
 ROOT = Path(__file__).parents[1]
@@ -63,7 +63,7 @@ class Tally:
     workers: int = 0
     trainers: int = 0
     in_checkpoints: int = 0
-    moments: list[dict[str, Any]] = field(default_factory=list)
+    """Trainers that were killed while they themselves were writing a checkpoint."""
 
     @property
     def kills(self) -> int:
@@ -107,45 +107,84 @@ class Workers:
             worker.wait(timeout=90)
 
 
-def trainers(folder: Path) -> list[tuple[Path, int]]:
-    """Runs whose process is at work, with its pid."""
+@dataclass(frozen=True)
+class Trainer:
+    """A process that is at work on a run."""
+
+    run: Path
+    pid: int
+    checkpoints: Path
+
+    def writes_checkpoint(self) -> bool:
+        """Whether a checkpoint of its model is half written, and by this process: nobody else writes it meanwhile.
+
+        What earlier ones have left half written is older than the file in which this one says that it has begun.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            began = (self.run / "process.json").stat().st_mtime
+            return any(path.stat().st_mtime > began for path in self.checkpoints.glob(".step-*.tmp"))
+        return False
+
+
+def trainers(folder: Path) -> list[Trainer]:
+    """Runs whose process is at work."""
     found = []
     for path in folder.glob("runs/r-*/process.json"):
         with contextlib.suppress(ValueError, FileNotFoundError):
             facts = json.loads(path.read_text())
             if process_start(facts["pid"]) == facts["started"]:
-                found.append((path.parent, facts["pid"]))
+                model = RunFolder(path.parent).spec()["payload"]["model"]
+                found.append(Trainer(path.parent, facts["pid"], folder / "models" / model / "checkpoints"))
     return found
-
-
-def checkpoint_being_written(folder: Path) -> bool:
-    return any(True for _ in folder.glob("models/m-*/checkpoints/.step-*.tmp"))
 
 
 def kill_one(folder: Path, workers: Workers, chance: random.Random, tally: Tally, *, in_checkpoint: bool) -> bool:
     """Kill a worker or a trainer, evenly; in a checkpoint, whoever writes one now. False if nobody was there."""
     if in_checkpoint:
-        deadline = time.monotonic() + 5
-        while not checkpoint_being_written(folder):
-            if time.monotonic() > deadline:
-                return False
+        return kill_in_checkpoint(folder, tally)
     victims = trainers(folder)
     alive = [worker.pid for worker in workers.processes if worker.poll() is None]
-    if in_checkpoint or (chance.random() < 0.5 and victims):
-        if not victims:
-            return False
-        pid, kind = chance.choice(victims)[1], "trainer"
-    elif alive:
-        pid, kind = chance.choice(alive), "worker"
-    else:
+    if chance.random() < 0.5 and victims:
+        victim = chance.choice(victims)
+        with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+            freeze(victim.pid)  # so that what it was doing can be seen
+            tally.in_checkpoints += victim.writes_checkpoint()
+            os.kill(victim.pid, signal.SIGKILL)
+        tally.trainers += 1
+        return True
+    if not alive:
         return False
     with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-    tally.workers += kind == "worker"
-    tally.trainers += kind == "trainer"
-    tally.in_checkpoints += checkpoint_being_written(folder)
-    tally.moments.append({"time": time.time(), "kind": kind, "in_checkpoint": in_checkpoint})
+        os.kill(chance.choice(alive), signal.SIGKILL)
+    tally.workers += 1
     return True
+
+
+def freeze(pid: int) -> None:
+    """Stop a process where it is, and wait until it stands still."""
+    os.kill(pid, signal.SIGSTOP)
+    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "TtZX":
+        time.sleep(0.0005)
+
+
+def kill_in_checkpoint(folder: Path, tally: Tally) -> bool:
+    """Wait until a trainer writes a checkpoint, freeze it, make sure that it still does, and kill it."""
+    victims, deadline = trainers(folder), time.monotonic() + 5
+    while time.monotonic() < deadline:
+        for victim in victims:
+            if not victim.writes_checkpoint():
+                continue
+            try:
+                freeze(victim.pid)
+                caught = victim.writes_checkpoint()
+                os.kill(victim.pid, signal.SIGKILL if caught else signal.SIGCONT)
+            except (ProcessLookupError, FileNotFoundError):
+                return False
+            if caught:
+                tally.trainers += 1
+                tally.in_checkpoints += 1
+                return True
+    return False
 
 
 def submit(workspace: Workspace, plan: Plan) -> dict[int, tuple[str, int]]:
@@ -247,7 +286,7 @@ def run(plan: Plan, limit_seconds: float) -> dict[str, Any]:
         if not same:
             wrong.append("the weights of m0 differ from those of an uninterrupted training")
         end_background(Path(temporary) / "peace")
-        left = [str(pid) for _, pid in trainers(folder)]
+        left = [str(trainer.pid) for trainer in trainers(folder)]
         if left:
             wrong.append(f"trainers stayed behind: {', '.join(left)}")
     return {
