@@ -13,7 +13,7 @@ import treadle
 from treadle.base.errors import TreadleError
 from treadle.base.names import did_you_mean
 from treadle.cli.parameters import operation_parameters
-from treadle.operations.operation import operations
+from treadle.operations.operation import find_operation, operations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,7 +65,7 @@ class VerbGroup(click.Group):
         whole = name if self.noun is None else f"{self.noun}.{name}"
         if whole in _NOUNS:
             return VerbGroup(noun=whole, name=name, help=_NOUNS[whole])
-        entry = operations().get(whole)
+        entry = find_operation(whole)
         return None if entry is None else _command(entry)
 
     def resolve_command(

@@ -13,6 +13,7 @@ import pkgutil
 import typing
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from treadle.registry.catalogue import load
@@ -24,6 +25,8 @@ _Function = TypeVar("_Function", bound="Callable[..., Any]")
 Kind = Literal["light", "heavy", "following", "interactive"]
 """`light` returns its report; `heavy` returns a `JobRequest`, which doors put into its queue; `following` returns a
 `QueuedJob` that is there already; `interactive` yields a stream of events."""
+
+_PACKAGE = "treadle.operations"
 
 Effect = Literal["reads", "changes", "removes"]
 """What calling it does to the workspace; `removes` takes something away that cannot be had back by another call."""
@@ -172,11 +175,41 @@ def operation(
 @cache
 def operations() -> Mapping[str, Operation]:
     """The table: all operations of this package by name, in the order of their files and lines."""
-    package = importlib.import_module("treadle.operations")
     table: dict[str, Operation] = {}
-    for module in pkgutil.iter_modules(package.__path__):
-        for value in vars(importlib.import_module(f"treadle.operations.{module.name}")).values():
-            entry = getattr(value, "__operation__", None)
-            if isinstance(entry, Operation) and entry.function.__module__.endswith(f".{module.name}"):
-                table[entry.name] = entry
+    for module in _modules():
+        table |= _entries(module)
     return table
+
+
+@cache
+def find_operation(name: str) -> Operation | None:
+    """One entry of the table, without importing the modules that cannot hold it; None if there is no such operation.
+
+    A command is felt to start at once if it reads its own operation and not all of them.
+    """
+    noun, _, verb = name.rpartition(".")
+    function = verb.replace("-", "_").encode()
+    marks = (b"def %s(" % function, b"def %s_(" % function, b'verb="%s"' % verb.encode())
+    for module in _modules():
+        try:
+            text = (Path(importlib.import_module(_PACKAGE).__path__[0]) / f"{module}.py").read_bytes()
+        except OSError:  # not installed as plain files
+            return operations().get(name)
+        if any(mark in text for mark in marks) and (not noun or b'noun="%s"' % noun.encode() in text):
+            found = _entries(module).get(name)
+            if found is not None:
+                return found
+    return None
+
+
+def _modules() -> list[str]:
+    return [module.name for module in pkgutil.iter_modules(importlib.import_module(_PACKAGE).__path__)]
+
+
+def _entries(module: str) -> dict[str, Operation]:
+    found = {}
+    for value in vars(importlib.import_module(f"{_PACKAGE}.{module}")).values():
+        entry = getattr(value, "__operation__", None)
+        if isinstance(entry, Operation) and entry.function.__module__.endswith(f".{module}"):
+            found[entry.name] = entry
+    return found
