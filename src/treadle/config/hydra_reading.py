@@ -44,6 +44,27 @@ def read_flag(text: str) -> Flag:
     return Flag(key, value)
 
 
+def read_sweep(text: str) -> tuple[str, list[str]]:
+    """Read `key=a,b`, `key=range(1,5)` or `key=choice(a,b)`: the key, and each value as a flag would give it.
+
+    Raises `UnreadableError`; ranges without steps (`interval`) and `glob` name no values.
+    """
+    try:
+        override = OverridesParser.create().parse_override(text)
+        swept = override.is_sweep_override()
+        if swept and override.is_interval_sweep():
+            raise UnreadableError("an interval names no values; give some, such as `0.1,0.2`, or `range(0,1,0.25)`")
+        if swept and not (override.is_choice_sweep() or override.is_range_sweep()):
+            raise UnreadableError("only choices (`a,b`) and `range(start,stop,step)` make a grid")
+        values = list(override.sweep_string_iterator()) if swept else [text.partition("=")[2]]
+    except (HydraException, RecursionError) as error:
+        raise UnreadableError(str(error).splitlines()[0]) from error
+    key = override.key_or_group
+    if override.type is not OverrideType.CHANGE or override.package is not None or not key:
+        raise UnreadableError("write it as key=value,value, without `+`, `~` or `@`")
+    return key, values
+
+
 def preset_order(conf: Path, choices: Mapping[str, str | None]) -> list[tuple[str, str]]:
     """The files that the defaults lists name, lowest first, each with the section that it sets."""
     overrides = [f"{group}={'null' if name is None else name}" for group, name in choices.items()]

@@ -39,7 +39,7 @@ def check_target(path: Path) -> None:
 
 def draw_curves(rows: Sequence[dict[str, Any]], title: str, unit: str, path: Path) -> None:
     """Loss by step: what was trained on (each step, and smoothed) and what was held out, with its lowest point."""
-    figure, axes = _figure(8.0, 4.5)
+    figure, axes = new_figure(8.0, 4.5)
     steps = [row["step"] for row in rows]
     losses = [row["loss"] for row in rows]
     axes.plot(steps, losses, color=_TRAIN, alpha=0.25, linewidth=0.8)
@@ -68,7 +68,7 @@ def draw_confusion(table: Sequence[Sequence[int]], classes: Sequence[str], title
 
     count = len(classes)
     side = min(14.0, max(4.8, 0.5 * count + 1.8))
-    figure, axes = _figure(side, side)
+    figure, axes = new_figure(side, side)
     shares = [[value / max(1, sum(row)) for value in row] for row in table]
     right = LinearSegmentedColormap.from_list("right", ["#ffffff", "#b8d4ec"])
     wrong = LinearSegmentedColormap.from_list("wrong", ["#ffffff", "#fbc9a2", _HELD_OUT])
@@ -100,7 +100,7 @@ def draw_text(tokens: Sequence[dict[str, Any]], title: str, path: Path) -> None:
     shade = LinearSegmentedColormap.from_list("surprise", ["#ffffff", "#fbc9a2", _HELD_OUT])
     lines = _lines(tokens, _COLUMNS)
     columns = max(40, *(sum(len(shown) for shown, _ in line) for line in lines))
-    figure, axes = _figure(1.2 + 0.13 * columns, 1.2 + 0.42 * len(lines))
+    figure, axes = new_figure(1.2 + 0.13 * columns, 1.2 + 0.42 * len(lines))
     norm = Normalize(0, 6)
     axes.set_xlim(0, columns)
     axes.set_ylim(len(lines), 0)
@@ -153,16 +153,17 @@ def draw_attention(maps: Any, tokens: Sequence[str], title: str, path: Path) -> 
             for spine in axes.spines.values():
                 spine.set_color("#cccccc")
     figure.suptitle(title, fontsize=11, x=0.02, ha="left")
-    _write(figure, path)
+    write_figure(figure, path)
 
 
-def _figure(width: float, height: float) -> tuple[Any, Any]:
+def new_figure(width: float, height: float, columns: int = 1) -> tuple[Any, Any]:
+    """An empty picture of that many inches, and its axes: one, or a row of them."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
-    return figure, figure.add_subplot()
+    return figure, figure.subplots(1, columns)
 
 
 def _grid(rows: int, columns: int, each: float) -> tuple[Any, Any]:
@@ -184,10 +185,11 @@ def _save(figure: Any, axes: Any, title: str, path: Path) -> None:  # noqa: ANN4
     axes.set_title(title, loc="left", fontsize=11)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    _write(figure, path)
+    write_figure(figure, path)
 
 
-def _write(figure: Any, path: Path) -> None:  # noqa: ANN401 - matplotlib's own
+def write_figure(figure: Any, path: Path) -> None:  # noqa: ANN401 - matplotlib's own
+    """Write a picture, wholly or not at all, in the format that the name of `path` ends in."""
     data = io.BytesIO()
     figure.savefig(data, format=path.suffix[1:].lower(), dpi=_DOTS)
     write_bytes(path, data.getvalue())
