@@ -19,6 +19,7 @@ VERBS_OF_THE_HOUSE = {
     None: "init demo new list show set rename copy delete feed flush train sample chat predict evaluate compare inspect"
     " experiment serve ui mcp export import doctor",
     "config": "show check",
+    "experiment": "run list show delete",
     "tokenizer": "train inspect compare",
     "flow": "init add edit prioritise reopen remove review-ready start done block pause list show next focus log note"
     " decide move archive check review board stats import",

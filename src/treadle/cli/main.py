@@ -27,12 +27,15 @@ _NOUNS = {
     "flow": "Keep notes, tasks and logs in plain Markdown.",
     "flow.ci": "See and start the runs of GitHub Actions.",
     "flow.guard": "Hold an assistant to the paths, commands and gates of its role.",
+    "experiment": "Compare settings: train a grid with equal budgets and several seeds, and report.",
     "jobs": "See and change what is queued, runs, and has ended.",
     "tokenizer": "Learn vocabularies, look into them, compare them.",
     "schedule": "Queue a job again and again.",
     "worker": "See and control the process that carries out jobs.",
 }
 """One phrase for each noun that groups verbs; one with a dot stands inside the other."""
+_USUAL = {"experiment": "run"}
+"""The verb of a noun that may be left out: `treadle experiment NAME` is `treadle experiment run NAME`."""
 _OTHER_WORDS = {
     "rm": "delete",
     "remove": "delete",
@@ -67,6 +70,12 @@ class VerbGroup(click.Group):
             return VerbGroup(noun=whole, name=name, help=_NOUNS[whole])
         entry = find_operation(whole)
         return None if entry is None else _command(entry)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the noun's usual verb before words that name none."""
+        if self.noun in _USUAL and args and args[0] not in {*self.list_commands(ctx), *ctx.help_option_names}:
+            args = [_USUAL[self.noun], *args]
+        return super().parse_args(ctx, args)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

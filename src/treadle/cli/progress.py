@@ -65,6 +65,10 @@ class Display:
             f"{units.count(data['held_out_targets'])} held out."
         )
 
+    def _on_cell(self, data: dict[str, Any]) -> None:
+        step = "" if data.get("step") is None else f"  step {data['step']:,}  loss {_figure(data['loss'])}"
+        self._live(f"{data['number']} of {data['total']}  {data['label']}, seed {data['seed']}{step}")
+
     def _on_queued(self, data: dict[str, Any]) -> None:
         self._line(f"Job {data['job']} waits: {data['message']}.", style="yellow")
 

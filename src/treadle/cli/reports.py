@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from treadle.base import units
+from treadle.cli.experiment_reports import EXPERIMENT_VIEWS
 from treadle.cli.flow_reports import FLOW_VIEWS
 from treadle.cli.guard_reports import GUARD_VIEWS
 from treadle.cli.model_reports import MODEL_VIEWS, classes, limits
@@ -46,6 +47,8 @@ def _new(report: Report, _: Mapping[str, Any]) -> list[str]:
 
 def _list(report: Report, _: Mapping[str, Any]) -> list[str]:
     damaged = [line for message in report["damaged"] for line in _wrapped(message, 2)]
+    if report["of_experiments"]:
+        damaged.append(f"{report['of_experiments']:,} more belong to experiments: treadle experiment list")
     if not report["models"]:
         return damaged or ["No models yet. Make one with: treadle new NAME"]
     wide = max(8, *(len(model["family"]) for model in report["models"]))
@@ -235,6 +238,7 @@ def _shape(report: Report) -> str:
 
 _VIEWS: dict[str, Callable[[Report, Mapping[str, Any]], list[str]]] = {
     **QUEUE_VIEWS,
+    **EXPERIMENT_VIEWS,
     **MODEL_VIEWS,
     **GUARD_VIEWS,
     **FLOW_VIEWS,

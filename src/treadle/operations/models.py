@@ -37,6 +37,8 @@ class ModelList:
     models: list[ModelSummary]
     damaged: list[str]
     """What is wrong with models whose cards cannot be read, each with its file and the remedy."""
+    of_experiments: int = 0
+    """Models that are cells of experiments; they are not listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +121,14 @@ def list_(workspace: WorkspaceFolder) -> ModelList:
     """List the models of this workspace."""
     cards = ModelCards(workspace)
     models = []
-    for card in cards.all():
+    known = cards.all()
+    for card in known:
+        if card.experiment is not None:
+            continue
         facts = load("treadle.recipes.listing:newest_facts")(cards.folder(card))
         models.append(ModelSummary(card.id, card.name, card.family, card.size, card.created, **facts))
-    return ModelList(str(workspace.root), models, [str(error) for error in cards.damaged()])
+    damaged = [str(error) for error in cards.damaged()]
+    return ModelList(str(workspace.root), models, damaged, len(known) - len(models))
 
 
 @operation(

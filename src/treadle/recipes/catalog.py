@@ -45,6 +45,7 @@ TRAIN = Kind(
     "treadle.recipes.train:run", "treadle.operations.training:TrainPayload", "treadle.recipes.discarded:checkpoints"
 )
 EVALUATE = Kind("treadle.recipes.evaluate:run", "treadle.operations.training:EvaluatePayload")
+EXPERIMENT = Kind("treadle.recipes.experiment:run", "treadle.operations.experiments:ExperimentPayload")
 
 KINDS = Catalogue(
     "job kind",
@@ -52,6 +53,7 @@ KINDS = Catalogue(
         "feed": "treadle.recipes.catalog:FEED",
         "train": "treadle.recipes.catalog:TRAIN",
         "evaluate": "treadle.recipes.catalog:EVALUATE",
+        "experiment": "treadle.recipes.catalog:EXPERIMENT",
     },
 )
 

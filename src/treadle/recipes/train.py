@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from treadle.native.instruction_sets import choose
 from treadle.recipes.opened import network_of, open_model, record_of, unit_of, use_of, writes_text
 from treadle.registry.catalogue import load
 from treadle.store.models import ModelCards
-from treadle.telemetry.hardware import usable_cores
+from treadle.telemetry.hardware import peak_memory, usable_cores
 from treadle.training.callbacks.checkpointing import Checkpointing
 from treadle.training.callbacks.early_stopping import EarlyStopping
 from treadle.training.callbacks.evaluating import Evaluating
@@ -115,6 +116,8 @@ def run(context: RunContext, payload: TrainPayload) -> dict[str, Any]:
         "step": outcome.step,
         "epochs": outcome.epochs,
         "seconds": outcome.seconds,
+        "processor_seconds": time.process_time(),
+        "memory_bytes": peak_memory(),
         "checkpoint": None if outcome.checkpoint is None else str(outcome.checkpoint.path),
         "held_out": measured.get("held_out_loss"),
         "bits_per_byte": measured.get("bits_per_byte"),

@@ -36,6 +36,8 @@ class ModelCard:
     """ISO 8601, UTC."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """In the shape of a settings file: `defaults` chooses the presets of size and family, sections set single keys."""
+    experiment: str | None = None
+    """Id of the experiment that it is a cell of."""
 
     @property
     def family(self) -> str:
@@ -98,13 +100,13 @@ class ModelCards:
         """Folder of everything that belongs to the model."""
         return self._workspace.models / card.id
 
-    def create(self, name: str, settings: Mapping[str, Any]) -> ModelCard:
+    def create(self, name: str, settings: Mapping[str, Any], *, experiment: str | None = None) -> ModelCard:
         """Make a model all at once; raises `UsageError` for a taken or impossible name."""
         check_name("model", name)
         with locked(self._workspace.models / ".lock"):
             if any(card.name == name for card in self.all()):
                 raise UsageError(f"A model named `{name}` exists already. See it with `treadle show {name}`.")
-            card = ModelCard(new_id("m"), name, _now(), dict(settings))
+            card = ModelCard(new_id("m"), name, _now(), dict(settings), experiment)
             with new_folder(self.folder(card)) as folder:
                 _write(folder / CARD_FILE, card)
             self._relink(name, card.id)

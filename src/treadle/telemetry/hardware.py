@@ -51,6 +51,17 @@ def resident_memory() -> int:
         return 0
 
 
+def peak_memory() -> int:
+    """Largest resident memory of this process so far, in bytes (0 where the kernel does not say)."""
+    try:
+        for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    return 0
+
+
 def free_disk(folder: Path) -> int:
     """Free bytes on the disk of `folder`."""
     return shutil.disk_usage(folder).free
