@@ -32,6 +32,8 @@ _MARKS = (  # UTF-32 first: its mark begins with that of UTF-16
 )
 # Without a byte-order mark these fit almost any bytes.
 _NEVER_GUESSED = ["utf_7", "utf_16", "utf_16_be", "utf_16_le", "utf_32", "utf_32_be", "utf_32_le"]
+_DECLARED = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]{2,40})""", re.IGNORECASE)
+_FEW_ACCENTS = 0.01
 _COMMON = ("cp1252", "latin_1", "cp1250", "cp1251")
 _CONTROLS = re.compile("[\x01-\x08\x0e-\x1a\x1c-\x1f\x7f-\x84\x86-\x9f]")
 _CONTROLS_OF_TEXT = 0.02
@@ -71,6 +73,20 @@ def text_document(open_bytes: OpenBytes, source: str, metadata: dict[str, Any] |
             return decoded_as(guessed)
         except _NotThisEncodingError as error:
             raise _undecodable(error) from error
+
+
+def decoded(data: bytes) -> str:
+    """Decode a whole page: by its byte-order mark, as UTF-8, as it says itself, or by guessing; never fails."""
+    marked = next((name for mark, name in _MARKS if data.startswith(mark)), None)
+    declared = _DECLARED.search(data[:2048])
+    named = [declared[1].decode("ascii")] if declared else []
+    for encoding in [marked] if marked else ["utf-8", *named]:
+        with contextlib.suppress(LookupError, UnicodeDecodeError, ValueError):
+            return data.decode(encoding)
+    import charset_normalizer
+
+    best = charset_normalizer.from_bytes(data[: 4 * _SAMPLE], cp_exclusion=_NEVER_GUESSED).best()
+    return data.decode(best.encoding if best else "cp1252", "replace")
 
 
 @contextlib.contextmanager
@@ -121,11 +137,25 @@ def _guess(open_bytes: OpenBytes, offset: int) -> str:
         sample = file.read(4 * _SAMPLE)
     if b"\0" in sample:
         raise RefusedError("binary", "It holds NUL bytes, so it is not text (UTF-16 needs a byte-order mark).")
+    if _few_accents(sample):
+        return "cp1252"
     best = charset_normalizer.from_bytes(sample, cp_exclusion=_NEVER_GUESSED).best()
     if best is None:
         raise RefusedError("binary", "It is text in no encoding that can be told. Convert it to UTF-8 if it is text.")
     # Several encodings can give the same text for the sample; the commonest is the likeliest for the rest of the file.
     return next((common for common in _COMMON if common in best.could_be_from_charset), best.encoding)
+
+
+def _few_accents(sample: bytes) -> bool:
+    """Whether nearly all is ASCII: too little to guess from, and likeliest the West's encoding, for a few accents."""
+    high = len(sample) - len(sample.translate(None, bytes(range(128, 256))))
+    if high > _FEW_ACCENTS * len(sample):
+        return False
+    try:
+        sample.decode("cp1252")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _undecodable(error: _NotThisEncodingError) -> RefusedError:

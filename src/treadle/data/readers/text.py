@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from treadle.data.readers.config import ReadSettings
 
-def read(path: Path) -> Iterator[Document | Refusal]:
+
+def read(path: Path, settings: ReadSettings) -> Iterator[Document | Refusal]:  # noqa: ARG001 - as all readers
     """Read one text file of any size in any common encoding."""
     source = source_of(path)
     result: Document | Refusal

@@ -1,4 +1,4 @@
-"""From what a person names to documents: files and folders, each file to the reader of its extension."""
+"""From what a person names to documents: files and folders, each file to the reader of its format."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from treadle.data.bundled.texts import BUNDLED, bundled_files
 from treadle.data.document import Document, Refusal, RefusedError
 from treadle.data.readers import text
-from treadle.data.readers.catalog import READERS
+from treadle.data.readers.config import ReadSettings
 from treadle.data.readers.decoding import reading_errors
+from treadle.data.readers.one_file import is_plain_text
+from treadle.data.readers.sandbox import Sandbox, Work
 from treadle.data.readers.sources import source_of
 from treadle.store.workspace import SETTINGS_FILE
 
@@ -21,17 +23,33 @@ if TYPE_CHECKING:
 _OF_A_WORKSPACE = frozenset({SETTINGS_FILE, "datasets", "experiments", "models", "objects", "runs", "trash"})
 
 
-def read_paths(paths: Iterable[Path]) -> Iterator[Document | Refusal]:
+def read_paths(paths: Iterable[Path], settings: ReadSettings | None = None) -> Iterator[Document | Refusal]:
     """Read files and folders; a folder's files come in the order of their paths.
 
-    Every file gives documents or a refusal.
+    Every file gives documents or a refusal. What is not plain text is read by another process.
     """
-    for path in paths:
-        for item in files_below(Path(os.path.abspath(path))):  # noqa: PTH100 - Path.absolute keeps `..`
+    chosen = settings or ReadSettings()
+    with Sandbox(Work(chosen)) as sandbox:
+        for item in files_of(paths):
             if isinstance(item, Refusal):
                 yield item
             else:
-                yield from _read_file(item)
+                yield from _read(item, chosen, sandbox)
+
+
+def _read(path: Path, settings: ReadSettings, sandbox: Sandbox) -> Iterator[Document | Refusal]:
+    try:
+        plain = is_plain_text(path)
+    except RefusedError as error:
+        yield error.refusal(source_of(path))
+        return
+    yield from text.read(path, settings) if plain else sandbox.read([path])
+
+
+def files_of(paths: Iterable[Path]) -> Iterator[Path | Refusal]:
+    """All files that `paths` name, folders with their folders."""
+    for path in paths:
+        yield from files_below(Path(os.path.abspath(path)))  # noqa: PTH100 - Path.absolute keeps `..`
 
 
 def files_below(path: Path) -> Iterator[Path | Refusal]:
@@ -89,15 +107,3 @@ def _file(path: Path) -> Path | Refusal:
     if not stat.S_ISREG(mode):
         return Refusal(source_of(path), "unreadable", "It is a pipe, socket or device, not a file.")
     return path
-
-
-def _read_file(path: Path) -> Iterator[Document | Refusal]:
-    extension = path.suffix.lower()
-    if not extension:
-        yield from text.read(path)
-    elif extension in READERS:
-        yield from READERS.get(extension)(path)
-    else:
-        yield Refusal(
-            source_of(path), "unknown_format", f"No reader knows {extension}. If it is plain text, rename it to .txt."
-        )

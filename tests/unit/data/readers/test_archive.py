@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from treadle.data.document import Document, Refusal
-from treadle.data.readers import archive
+from treadle.data.readers import archive, unpacking
+from treadle.data.readers.config import ReadSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +23,7 @@ def make_zip(path: Path, members: dict[str, bytes], compression: int = zipfile.Z
 def read(path: Path) -> tuple[dict[str, str], dict[str, str]]:
     texts: dict[str, str] = {}
     refused: dict[str, str] = {}
-    for item in list(archive.read(path)):  # all of them first: a document outlives its reader
+    for item in list(archive.read(path, ReadSettings())):  # all of them first: a document outlives its reader
         if isinstance(item, Document):
             texts[item.source.removeprefix(f"{path}!/")] = item.text
         else:
@@ -38,7 +39,7 @@ def test_text_members_are_read_in_order_and_the_rest_is_refused(tmp_path: Path) 
             "b/two.md": b"# Two",
             "a/one.txt": "Gl\xfcck und \xc4rger \xfcber S\xfc\xdfes\r\n".encode("latin-1") * 5,
             "README": b"read me",
-            "play.xml": b"<PLAY/>",
+            "play.xml": b"<PLAY><SPEECH><SPEAKER>ROMEO</SPEAKER><LINE>O!</LINE></SPEECH></PLAY>",
             "inner.zip": b"PK",
             "picture.txt": b"\x89PNG\0\0",
             "void.txt": b"",
@@ -48,12 +49,12 @@ def test_text_members_are_read_in_order_and_the_rest_is_refused(tmp_path: Path) 
         },
     )
     texts, refused = read(path)
-    assert list(texts) == ["README", "a/one.txt", "b/two.md"]
+    assert list(texts) == ["README", "a/one.txt", "b/two.md", "play.xml"]
+    assert texts["play.xml"] == "ROMEO:\nO!"
     assert texts["a/one.txt"] == "Glück und Ärger über Süßes\n" * 5
     assert refused == {
-        "inner.zip": "unknown_format",
-        "picture.txt": "binary",
-        "play.xml": "unknown_format",
+        "inner.zip": "damaged",
+        "picture.txt": "unknown_format",
         "void.txt": "empty",
     }
 
@@ -70,7 +71,7 @@ def test_no_member_is_written_to_the_disk_whatever_its_path(tmp_path: Path) -> N
 
 
 def test_an_archive_that_unpacks_too_far_is_refused_whole(tmp_path: Path) -> None:
-    path = make_zip(tmp_path / "bomb.zip", {"zeros.txt": b"a" * (archive.RATIO_FROM + 1)})
+    path = make_zip(tmp_path / "bomb.zip", {"zeros.txt": b"a" * (unpacking.RATIO_FROM + 1)})
     assert path.stat().st_size < 100_000
     assert read(path) == ({}, {str(path): "too_large"})
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from treadle.data.document import PIECE, Document, Refusal
+from treadle.data.readers.config import ReadSettings
 from treadle.data.readers.text import read
 
 PLAY = Path(__file__).parents[3] / "data" / "mindpaint-latin1.txt"
@@ -14,13 +15,13 @@ GERMAN = "Der Bär aß süße Äpfel über der Straße, während es regnete und 
 
 
 def read_one(path: Path) -> Document:
-    (document,) = read(path)
+    (document,) = read(path, ReadSettings())
     assert isinstance(document, Document)
     return document
 
 
 def refusal_of(path: Path) -> Refusal:
-    (refusal,) = read(path)
+    (refusal,) = read(path, ReadSettings())
     assert isinstance(refusal, Refusal)
     assert refusal.source == str(path)
     return refusal

@@ -45,8 +45,8 @@ def test_every_file_that_is_not_read_has_a_reason(tmp_path: Path) -> None:
     (tmp_path / "f.txt").symlink_to(tmp_path / "f.txt")
     (tmp_path / "g").symlink_to(tmp_path)
     assert outcome(tmp_path) == [
-        ("a.pdf", "unknown_format"),
-        ("b", "binary"),
+        ("a.pdf", "damaged"),
+        ("b", "unknown_format"),
         ("c.txt", "empty"),
         ("d.txt", "unreadable"),
         ("e.txt", "missing"),
@@ -90,11 +90,17 @@ def test_sources_are_absolute_paths(tmp_path: Path) -> None:
     assert item.source == str(tmp_path / "a.txt")
 
 
-def test_an_unknown_format_comes_with_a_way_out(tmp_path: Path) -> None:
+def test_a_text_with_an_unknown_extension_is_read(tmp_path: Path) -> None:
     (tmp_path / "notes.foo").write_text("text all the same")
-    (item,) = read_paths([tmp_path / "notes.foo"])
+    (tmp_path / "data.foo").write_bytes(b"\0\1\2\3")
+    assert outcome(tmp_path) == [("data.foo", "binary"), ("notes.foo", "text all the same")]
+
+
+def test_a_known_kind_without_text_comes_with_a_way_out(tmp_path: Path) -> None:
+    (tmp_path / "old.doc").write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
+    (item,) = read_paths([tmp_path / "old.doc"])
     assert isinstance(item, Refusal)
-    assert item.detail == "No reader knows .foo. If it is plain text, rename it to .txt."
+    assert item.detail == "It is a file of an old Office version. Save it as .docx, or as text."
 
 
 def test_every_extension_has_a_reader() -> None:

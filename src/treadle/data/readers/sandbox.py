@@ -1,0 +1,286 @@
+"""Reading in processes of their own, so that no file can take the caller down or hold it up.
+
+A `Sandbox` is one warm process that reads batch after batch. One that crashes or makes no progress for a while is
+killed and replaced; the file that it died of is refused, and the batch goes on with the next file. `read_files` keeps
+several of them busy and gives what they find in the order of the files, whoever is faster.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import subprocess
+import sys
+import tempfile
+import time
+import weakref
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from treadle.data.document import Document, Refusal
+from treadle.data.readers.config import ReadSettings
+from treadle.data.readers.sources import source_of
+from treadle.data.shards import Entry, read_pieces
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+_START_SECONDS = 120
+_BATCH_FILES = 64
+_BATCH_BYTES = 4 << 20
+_PROCESS = "treadle.data.readers.sandboxed"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a reading process may use."""
+
+    seconds: float = 60
+    """Longest time without any progress."""
+    memory: int = 2 << 30
+    """Bytes of address space."""
+    file_seconds: float = 1800
+    """Longest time for one file, however it goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a reading process does with each file."""
+
+    settings: ReadSettings = field(default_factory=ReadSettings)
+    then: str | None = None
+    """Dotted name of `make(settings) -> (document -> document or refusal)`, applied to each document there."""
+    then_settings: Any = None
+    """Plain JSON for it."""
+    limits: Limits = field(default_factory=Limits)
+
+
+class _Spool:
+    """The files of one batch; they live as long as this object, or a document that is read from them."""
+
+    def __init__(self) -> None:
+        folder = Path(tempfile.mkdtemp(prefix="treadle-read-"))
+        self.texts = folder / "texts"
+        self.found = folder / "found"
+        for path in (self.texts, self.found):
+            path.touch()
+        weakref.finalize(self, _remove, folder)
+
+    def document(self, entry: Entry) -> Document:
+        def pieces() -> Iterator[str]:
+            yield from read_pieces(self.texts, entry)
+
+        return Document(entry.id, entry.source, entry.size, pieces, entry.metadata)
+
+
+def _remove(folder: Path) -> None:
+    for name in ("texts", "found"):
+        (folder / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+class Sandbox:
+    """One process that reads files. Use it as a context."""
+
+    def __init__(self, work: Work) -> None:
+        """Start nothing yet: the process begins with the first batch."""
+        self._work = work
+        self._process: subprocess.Popen[bytes] | None = None
+        self._batch: list[tuple[int, Path]] = []
+        self._spool = _Spool()
+        self._unread = b""
+        self.restarts = 0
+        """How often the process had to be replaced."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            for pipe in (self._process.stdin, self._process.stdout):
+                if pipe is not None:
+                    with contextlib.suppress(OSError):
+                        pipe.close()
+            self._process = None
+
+    def read(self, files: Sequence[Path]) -> Iterator[Document | Refusal]:
+        """Read files, in their order."""
+        self.submit(files)
+        yield from self.results()
+
+    def submit(self, files: Sequence[Path]) -> None:
+        """Begin with a batch, without waiting for it; `results` gives what it finds."""
+        self._batch = list(enumerate(files))
+        self._spool = _Spool()
+        self._send()
+
+    def results(self) -> Iterator[Document | Refusal]:
+        """Wait for the batch that was submitted, and give what was found."""
+        failures: dict[int, Refusal] = {}
+        while (failed := self._wait()) is not None:
+            number, refusal = failed
+            failures[number] = refusal
+            self.restarts += 1
+            self.close()
+            self._batch = [one for one in self._batch if one[0] > number]
+            if not self._batch:
+                break
+            self._send()
+        yield from _found(self._spool, failures)
+
+    def _send(self) -> None:
+        process = self._process or self._start()
+        order = {
+            "texts": str(self._spool.texts),
+            "found": str(self._spool.found),
+            "files": [(number, os.fsencode(path).hex()) for number, path in self._batch],
+        }
+        with contextlib.suppress(BrokenPipeError):  # `_wait` finds it dead
+            _write(process, order)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self._unread = b""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", _PROCESS],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"},
+            start_new_session=True,
+        )
+        order = {
+            "parent": os.getpid(),
+            "memory": self._work.limits.memory,
+            "settings": self._work.settings.model_dump(mode="json"),
+            "then": self._work.then,
+            "then_settings": self._work.then_settings,
+        }
+        with contextlib.suppress(BrokenPipeError):
+            _write(self._process, order)
+        return self._process
+
+    def _wait(self) -> tuple[int, Refusal] | None:
+        """Wait for the end of the batch; give the file that the process died of, or None."""
+        limits = self._work.limits
+        at = self._batch[0][0] if self._batch else 0
+        began = time.monotonic()
+        patience: float = _START_SECONDS
+        while True:
+            line = self._line(min(patience, max(0.1, limits.file_seconds - (time.monotonic() - began))))
+            if line == b"done":
+                return None
+            if line is not None and line.startswith(b"begin "):
+                at, began = int(line[6:]), time.monotonic()
+            over_time = time.monotonic() - began > limits.file_seconds
+            if line is None or line == b"" or over_time:
+                return at, self._death(at, timed_out=line is None or over_time)
+            patience = limits.seconds
+
+    def _death(self, number: int, *, timed_out: bool) -> Refusal:
+        path = next(path for index, path in self._batch if index == number)
+        if timed_out:
+            said = f"Its reader made no progress for {self._work.limits.seconds:.0f} s and was stopped."
+            return Refusal(source_of(path), "timed_out", said)
+        code = 0 if self._process is None else self._process.wait()
+        said = f"signal {-code}" if code < 0 else f"exit code {code}"
+        return Refusal(source_of(path), "crashed", f"Its reader crashed on it ({said}); the other files were read.")
+
+    def _line(self, seconds: float) -> bytes | None:
+        """One line of the process, b"" if it has ended, None if it says nothing for so long."""
+        process = self._process
+        if process is None or process.stdout is None:
+            return b""
+        deadline = time.monotonic() + seconds
+        while b"\n" not in self._unread:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([process.stdout], [], [], left)[0]:
+                return None
+            data = os.read(process.stdout.fileno(), 65536)
+            if not data:
+                return b""
+            self._unread += data
+        line, _, self._unread = self._unread.partition(b"\n")
+        return line
+
+
+def read_files(files: Iterable[Path | Refusal], work: Work, processes: int = 1) -> Iterator[Document | Refusal]:
+    """Read files in `processes` processes; what is found comes in the order of the files.
+
+    Refusals among the files are passed on at their place.
+    """
+    batches = _batches(files)
+    with contextlib.ExitStack() as stack:
+        idle = deque(stack.enter_context(Sandbox(work)) for _ in range(processes))
+        busy: deque[tuple[Sandbox | None, list[Refusal]]] = deque()
+        more = True
+        while more or busy:
+            while more and idle:
+                batch = next(batches, None)
+                if batch is None:
+                    more = False
+                    break
+                paths, refusals = batch
+                if paths:
+                    sandbox = idle.popleft()
+                    sandbox.submit(paths)
+                    busy.append((sandbox, refusals))
+                else:
+                    busy.append((None, refusals))
+            if busy:
+                working, refusals = busy.popleft()
+                if working is not None:
+                    found = list(working.results())
+                    idle.append(working)
+                    yield from found
+                yield from refusals
+
+
+def _batches(files: Iterable[Path | Refusal]) -> Iterator[tuple[list[Path], list[Refusal]]]:
+    """Files in batches of bounded size; refusals go with the batch before them."""
+    paths: list[Path] = []
+    refusals: list[Refusal] = []
+    size = 0
+    for file in files:
+        if isinstance(file, Refusal):
+            refusals.append(file)
+            continue
+        if refusals or len(paths) >= _BATCH_FILES or size >= _BATCH_BYTES:
+            yield paths, refusals
+            paths, refusals, size = [], [], 0
+        paths.append(file)
+        with contextlib.suppress(OSError):
+            size += file.stat().st_size
+    if paths or refusals:
+        yield paths, refusals
+
+
+def _found(spool: _Spool, failures: dict[int, Refusal]) -> Iterator[Document | Refusal]:
+    """What a batch found, and at its place each file that could not be read."""
+    rest = sorted(failures)
+    with spool.found.open("rb") as file:
+        for line in file:
+            if not line.endswith(b"\n"):
+                break  # the process died while it wrote this one
+            number, fields = json.loads(line)
+            while rest and rest[0] < number:
+                yield failures[rest.pop(0)]
+            yield Refusal(**fields) if "reason" in fields else spool.document(Entry(**fields))
+    for number in rest:
+        yield failures[number]
+
+
+def _write(process: subprocess.Popen[bytes], order: dict[str, Any]) -> None:
+    if process.stdin is not None:
+        process.stdin.write(json.dumps(order).encode() + b"\n")
+        process.stdin.flush()
