@@ -100,7 +100,7 @@ def run(
     announce(workspace, "experiment")
     plan = load("treadle.recipes.experiment_plan:plan_experiment")(workspace, asked)
     payload = ExperimentPayload(plan.to_json())
-    return JobRequest(workspace, f"experiment:{plan.id}", "experiment", asdict(payload), "light")
+    return JobRequest(workspace, f"experiment:{plan.name}", "experiment", asdict(payload), "light")
 
 
 @operation("light", effect="reads", noun="experiment", verb="list", examples=("treadle experiment list",))

@@ -254,7 +254,7 @@ def _last_progress(events: Path) -> dict[str, Any]:
 
 def _let_go(context: RunContext, plan: Plan, ledger: Ledger, waiting: dict[int, Member]) -> None:
     """Stop the trainings if this experiment was stopped; leave them alone if only its worker ends."""
-    own = [job for job in ledger.jobs(f"experiment:{plan.id}", ACTIVE) if job.run == context.run.id]
+    own = [job for job in ledger.jobs(f"experiment:{plan.name}", ACTIVE) if job.run == context.run.id]
     if not own or own[0].cancel not in {"stop", "discard"}:
         return
     for identity in waiting:

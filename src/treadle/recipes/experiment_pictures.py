@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from treadle.recipes.pictures import new_figure, write_figure
@@ -88,7 +89,10 @@ def _draw_costs(
     colours: Mapping[str, Any],
     path: Path,
 ) -> None:
-    """Held-out loss of every seed and the mean of each cell; then the means against wall time and memory."""
+    """Held-out loss of every seed and the mean of each cell; then the means against time and memory.
+
+    Where time was the budget, speed stands in its place.
+    """
     longest = max(len(row["label"]) for row in rows)
     figure, (ranking, time, memory) = new_figure(10.0 + 0.07 * longest, 1.8 + max(2.6, 0.36 * len(rows)), columns=3)
     for place, row in enumerate(rows):
@@ -99,9 +103,11 @@ def _draw_costs(
     ranking.set_ylim(len(rows) - 0.5, -0.5)
     ranking.set_xlabel(f"held out ({summary['unit']})")
     ranking.margins(x=0.12)
-    for axes, key, divisor, said in (
-        (time, "seconds", 1.0, "seconds of training"),
-        (memory, "memory_bytes", 1e6, "largest memory (MB)"),
+    equal_time = max(row["seconds"] for row in rows) < 1.05 * min(row["seconds"] for row in rows)
+    speed = ("per_second", 1.0, "pictures a second" if "picture" in summary["unit"] else "tokens a second")
+    for axes, (key, divisor, said) in (
+        (time, speed if equal_time else ("seconds", 1.0, "seconds of training")),
+        (memory, ("memory_bytes", 1e6, "largest memory (MB)")),
     ):
         for row in rows:
             own = [result for result in results.values() if result["label"] == row["label"]]
@@ -116,7 +122,8 @@ def _draw_costs(
     time.set_ylabel(f"held out ({summary['unit']})")
     for axes in (ranking, time, memory):
         _plain(axes)
-    figure.suptitle(f"{summary['name']}: {summary['verdict']['sentence']}", x=0.01, ha="left", fontsize=9.5, wrap=True)
+    said = "\n".join(textwrap.wrap(f"{summary['name']}: {summary['verdict']['sentence']}", 130))
+    figure.suptitle(said, x=0.01, ha="left", fontsize=9.5)
     write_figure(figure, path)
 
 

@@ -146,8 +146,8 @@ def _costs(row: dict[str, Any]) -> list[str]:
         units.count(row["parameters"]),
         f"{row['steps']:,.0f}",
         units.count(row["tokens"]),
-        f"{row['seconds']:.0f}",
-        f"{row['processor_seconds']:.0f}",
+        f"{row['seconds']:.3g}",
+        f"{row['processor_seconds']:.3g}",
         units.count(row["per_second"] or 0.0),
         units.size(row["memory_bytes"]),
     ]

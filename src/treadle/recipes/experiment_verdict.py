@@ -2,7 +2,8 @@
 
 The rule. The standard deviation is pooled over all cells; the standard error of the difference of two means follows
 from it and from the number of seeds of both. The best cell *is best* if it beats the next one by more than twice that
-error. Otherwise there is no difference between the best cells that these seeds could show. One seed ranks nothing.
+error, or, with few trainings, more than Student's t at 95 % for their degrees of freedom. Otherwise there is no
+difference between the best cells that these seeds could show. One seed ranks nothing.
 """
 
 from __future__ import annotations
@@ -15,8 +16,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-RULE = "the best mean beats the next by more than twice the standard error of the difference, pooled over all cells"
-_TIMES = 2.0
+RULE = (
+    "the best mean must beat the next by more than twice the standard error of the difference, pooled over all cells "
+    "(with few trainings by Student's t at 95 %)"
+)
+_STUDENT = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13, 2.12, 2.11, 2.10)
+"""Two-sided 95 % quantiles of Student's t for 1 degree of freedom, 2, 3 and so on; beyond, twice the error will do."""
 _MEANS = ("steps", "tokens", "seconds", "processor_seconds", "per_second", "memory_bytes", "accuracy", "bits_per_byte")
 
 
@@ -88,26 +93,42 @@ def _row(label: str, results: Sequence[Mapping[str, Any]], wanted: int, measure:
     return row
 
 
-def pooled(rows: Sequence[Mapping[str, Any]]) -> float | None:
-    """The standard deviation over seeds, pooled over all cells; None where every cell has one seed."""
-    freedom = sum(row["done"] - 1 for row in rows if row["done"] > 1)
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How much seeds differ, over all cells."""
+
+    deviation: float
+    """The pooled standard deviation."""
+    times: float
+    """How many standard errors of a difference count as one."""
+
+    def error(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
+        """Standard error of the difference between the means of two cells."""
+        return float(self.deviation * math.sqrt(1 / one["done"] + 1 / other["done"]))
+
+
+def spread_of(rows: Sequence[Mapping[str, Any]]) -> Spread | None:
+    """The spread over seeds, pooled over all cells; None where every cell has one seed."""
+    several = [row for row in rows if row["done"] > 1]
+    freedom = sum(row["done"] - 1 for row in several)
     if freedom == 0:
         return None
-    return math.sqrt(sum((row["done"] - 1) * row["deviation"] ** 2 for row in rows if row["done"] > 1) / freedom)
+    deviation = math.sqrt(sum((row["done"] - 1) * row["deviation"] ** 2 for row in several) / freedom)
+    return Spread(deviation, _STUDENT[freedom - 1] if freedom <= len(_STUDENT) else 2.0)
 
 
 def verdict(rows: Sequence[Mapping[str, Any]], unit: str) -> dict[str, Any]:
     """One sentence, and what it rests on: `kind` is best, no_difference or undecided."""
     ranked = sorted((row for row in rows if row["done"]), key=lambda row: float(row["mean"]))
-    deviation = pooled(ranked)
+    spread = spread_of(ranked)
     if len(ranked) < 2:
         return {"kind": "undecided", "sentence": "Undecided: there is nothing to compare.", "best": [], "error": None}
     best, after = ranked[0], ranked[1]
-    if deviation is None:
+    if spread is None:
         sentence = f"Undecided: one seed ranks nothing. {best['label']} came out lowest, at {best['mean']:.4f} {unit}."
         return {"kind": "undecided", "sentence": sentence, "best": [best["label"]], "error": None}
-    alike = [row for row in ranked if row["mean"] - best["mean"] <= _TIMES * _error(best, row, deviation)]
-    error, gap = _error(best, after, deviation), after["mean"] - best["mean"]
+    alike = [row for row in ranked if row["mean"] - best["mean"] <= spread.times * spread.error(best, row)]
+    error, gap = spread.error(best, after), after["mean"] - best["mean"]
     labels = [row["label"] for row in alike]
     if len(alike) == 1:
         sentence = (
@@ -129,10 +150,6 @@ def _ratio(gap: float, error: float) -> str:
     if error == 0.0:
         return "and the seeds do not differ at all"
     return f"{gap / error:.1f} standard errors of the difference ({error:.4f})"
-
-
-def _error(one: Mapping[str, Any], other: Mapping[str, Any], deviation: float) -> float:
-    return float(deviation * math.sqrt(1 / one["done"] + 1 / other["done"]))
 
 
 def _unfinished(rows: Sequence[Mapping[str, Any]], done: int, wanted: int, unit: str) -> dict[str, Any]:
