@@ -13,7 +13,7 @@ import yaml
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import OverrideType, Sweep
+from hydra.core.override_parser.types import Glob, OverrideType, Sweep
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from hydra.version import VersionBase
@@ -54,7 +54,7 @@ def read_sweep(text: str) -> tuple[str, list[str]]:
         swept = override.is_sweep_override()
         if swept and override.is_interval_sweep():
             raise UnreadableError("an interval names no values; give some, such as `0.1,0.2`, or `range(0,1,0.25)`")
-        if swept and not (override.is_choice_sweep() or override.is_range_sweep()):
+        if isinstance(override.value(), Glob):
             raise UnreadableError("only choices (`a,b`) and `range(start,stop,step)` make a grid")
         values = list(override.sweep_string_iterator()) if swept else [text.partition("=")[2]]
     except (HydraException, RecursionError) as error:
