@@ -327,3 +327,17 @@ def test_a_workspace_whose_ledger_is_on_postgres_is_fed_trained_and_followed(tmp
     assert not (workspace.root / "treadle.db").exists()
     workspace.worker_stop()
     until(lambda: not workspace.worker_status().workers)
+
+
+def test_after_a_training_a_process_waits_ready_for_the_next_one(lab):
+    alone(lab)
+    worker = run_worker(lab)
+    lab.train("m", steps=2)
+    children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children")
+    (ready,) = until(lambda: [int(pid) for pid in children.read_text().split()])
+    again = lab.train("m", steps=4)
+    assert json.loads((lab.root / "runs" / again["run"] / "process.json").read_text())["pid"] == ready
+    until(lambda: children.read_text().split() not in ([], [str(ready)]))
+    worker.terminate()
+    worker.communicate(timeout=60)
+    assert not children.exists(), "and goes with its worker"

@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
     stop.listen()
     _die_with(parent, stop)
     with contextlib.suppress(Exception):  # whatever is wrong is told when the run itself needs it
-        load(load("treadle.recipes.catalog:KINDS").get(kind).recipe)
+        load("treadle.recipes.catalog:KINDS").get(kind).prepare()
     line = sys.stdin.buffer.readline()
     if not line.endswith(b"\n"):
         return 0

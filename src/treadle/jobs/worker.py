@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import treadle
 from treadle.base.errors import ResourceError, TreadleError
 from treadle.jobs.cron import parse_cron
-from treadle.jobs.executors.subprocess import Ending, Spare, ending_of
+from treadle.jobs.executors.subprocess import KEPT_SECONDS, Ending, Spare, ending_of
 from treadle.jobs.identity import WorkerIdentity
 from treadle.jobs.ledger import Ledger
 from treadle.jobs.ledger_work import ClaimLostError
@@ -56,6 +56,7 @@ class Worker:
         self._idle_seconds = idle_seconds
         self._spares = [] if spare is None else [spare]
         self._attempts: list[Attempt] = []
+        self._expected = ""
         self._draining = False
         self._stopping = False
         self._identity = WorkerIdentity.current()
@@ -152,6 +153,7 @@ class Worker:
             if ending is not None:
                 self._record(attempt.claim, attempt.run, ending)
                 self._attempts.remove(attempt)  # not before it is written down
+                self._expected = attempt.claim.job.kind if attempt.claim.job.lane == "heavy" else ""
                 self._write_notes()
                 self._look = True
                 self._busy_until = time.monotonic()
@@ -230,10 +232,21 @@ class Worker:
         while (claim := self._ledger.work.claim(self._identity, self._limits)) is not None:
             self._busy_until = time.monotonic()
             self._start(claim)
+        self._keep_one_ready()
         waits = self._ledger.work.seconds_to_next()
         due = self._ledger.schedules.next_fire()
         times = [time.time() + waits] if waits is not None else []
         self._next_due = min([*times, *([] if due is None else [due])], default=float("inf"))
+
+    def _keep_one_ready(self) -> None:
+        """Start a process for a next training, if one has just ended and nothing else runs: it is wanted soon or never.
+
+        A worker that does not stay for as long keeps none.
+        """
+        stays = self._idle_seconds is None or self._idle_seconds >= KEPT_SECONDS
+        if self._expected and stays and not self._attempts and not self._spares:
+            self._spares.append(Spare(self._expected, KEPT_SECONDS))
+        self._expected = ""
 
     def _start(self, claim: Claim) -> None:
         """Start a claimed job, unless an earlier attempt had finished it and died before it could say so."""

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -175,10 +176,15 @@ def _fingerprint(compiler: str, flags: Sequence[str]) -> str:
     digest = hashlib.sha256()
     digest.update(_compiler_version(compiler).encode())
     digest.update(" ".join((sys.platform, compiler, *flags, *(name for unit in UNITS for name in unit))).encode())
-    for path in sorted(SOURCES.iterdir()):
-        if path.suffix in {".h", ".cpp"}:
-            digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    digest.update(_sources())
     return digest.hexdigest()[:24]
+
+
+@cache  # a run asks for the library some ten times
+def _sources() -> bytes:
+    """All sources, one after the other."""
+    paths = sorted(path for path in SOURCES.iterdir() if path.suffix in {".h", ".cpp"})
+    return b"".join(path.name.encode() + b"\0" + path.read_bytes() + b"\0" for path in paths)
 
 
 def _compiler_version(compiler: str) -> str:

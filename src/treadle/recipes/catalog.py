@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from treadle.base.errors import DataError
@@ -23,26 +24,45 @@ class Kind:
     """The frozen dataclass that stands beside the operation."""
     discard: str | None = None
     """A function `discard(workspace, run_id, payload)` that moves partial work to the trash; it imports little."""
+    ahead: str | None = None
+    """A function `ahead()` that a process which waits for its orders calls: what every run of this kind needs."""
 
     def validate(self, payload: Mapping[str, Any]) -> Any:  # noqa: ANN401 - the payload's class is the kind's own
         """Turn stored JSON into the payload object, refusing unknown and mistyped fields."""
-        from pydantic import TypeAdapter, ValidationError
+        from pydantic import ValidationError
 
         cls = load(self.payload)
         unknown = set(payload) - {field.name for field in dataclasses.fields(cls)}
         if unknown:
             raise DataError(f"The request is damaged: it has unknown fields {', '.join(sorted(unknown))}.")
         try:
-            return TypeAdapter(cls).validate_python(dict(payload))
+            return _adapter(cls).validate_python(dict(payload))
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"])
             raise DataError(f"The request is damaged at `{place}`: {first['msg']}.") from error
 
+    def prepare(self) -> None:
+        """Import and build what a run of this kind needs, before it is known what is to be done."""
+        load(self.recipe)
+        _adapter(load(self.payload))
+        if self.ahead is not None:
+            load(self.ahead)()
+
+
+@cache
+def _adapter(cls: type) -> Any:  # noqa: ANN401 - a TypeAdapter of the payload's class
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(cls)
+
 
 FEED = Kind("treadle.recipes.feed:run", "treadle.operations.data:FeedPayload")
 TRAIN = Kind(
-    "treadle.recipes.train:run", "treadle.operations.training:TrainPayload", "treadle.recipes.discarded:checkpoints"
+    "treadle.recipes.train:run",
+    "treadle.operations.training:TrainPayload",
+    "treadle.recipes.discarded:checkpoints",
+    "treadle.recipes.train_ahead:ahead",
 )
 EVALUATE = Kind("treadle.recipes.evaluate:run", "treadle.operations.training:EvaluatePayload")
 EXPERIMENT = Kind("treadle.recipes.experiment:run", "treadle.operations.experiments:ExperimentPayload")

@@ -20,14 +20,17 @@ GRACE_SECONDS = 60.0
 """How long a process that was asked to stop may take to reach its next step boundary and keep its work."""
 SPARE_SECONDS = 15.0
 """How long a process that was started ahead waits for its job."""
+KEPT_SECONDS = 60.0
+"""How long one waits that was started because people who have trained once often train again."""
 
 
 class Spare:
     """A process that imports what a kind of job needs before the job is there."""
 
-    def __init__(self, kind: str) -> None:
-        """Start the process; it waits for its orders."""
+    def __init__(self, kind: str, lasts_seconds: float = SPARE_SECONDS) -> None:
+        """Start the process; it waits for its orders, for `lasts_seconds`."""
         self.kind = kind
+        self.lasts_seconds = lasts_seconds
         self.began = time.monotonic()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "treadle.jobs.child", kind, str(os.getpid())],
@@ -39,7 +42,7 @@ class Spare:
     @property
     def stale(self) -> bool:
         """Whether it has waited for too long, or died."""
-        return time.monotonic() - self.began > SPARE_SECONDS or self._process.poll() is not None
+        return time.monotonic() - self.began > self.lasts_seconds or self._process.poll() is not None
 
     def dismiss(self) -> None:
         """Send it away without orders."""
