@@ -27,6 +27,13 @@ class GPTConfig(Spec):
         ge=8,
         description="inner width of the feed-forward; none = 4 x width, or 8/3 x width rounded up to 64 for swiglu",
     )
+    attention: Literal["full", "sliding", "linear"] = Field(
+        "full",
+        description="what a position sees: all before it, the last `attention_window`, or a decaying sum of all",
+    )
+    attention_window: int | None = Field(
+        None, ge=1, description="positions that one sees with attention=sliding, its own included"
+    )
     norm: Literal["rmsnorm", "layernorm"] = Field("rmsnorm", description="normalisation before each sub-layer")
     norm_gain: bool = Field(default=True, description="norms have a learned gain (and a bias where `bias` is set)")
     norm_epsilon: float = Field(1e-6, gt=0, description="added to the variance")
@@ -50,6 +57,8 @@ class GPTConfig(Spec):
             )
         if self.heads % self.key_value_heads:
             raise ValueError(f"heads {self.heads} is not a multiple of kv_heads {self.key_value_heads}")
+        if (self.attention == "sliding") != (self.attention_window is not None):
+            raise ValueError("attention=sliding and attention_window belong together; set both or neither")
         if self.positions == "rope" and self.width_of_head % 2:
             raise ValueError(f"rotary positions need an even head width, not {self.width_of_head}")
         return self

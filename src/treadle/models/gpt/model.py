@@ -12,6 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from treadle.models.gpt.attention import Attention, Norm
+from treadle.models.gpt.linear_attention import LinearAttention, StateCache
+
 if TYPE_CHECKING:
     from treadle.models.gpt.config import GPTConfig
 
@@ -45,68 +48,6 @@ class Cache:
         self.values = [like.new_zeros(shape) for _ in range(config.layers)]
 
 
-class Norm(nn.Module):  # type: ignore[misc]  # torch is not followed: its Module is Any
-    """RMSNorm (Zhang & Sennrich 2019) or LayerNorm (Ba et al. 2016) over the last axis, in fp32."""
-
-    def __init__(self, config: GPTConfig, width: int, kind: str) -> None:
-        super().__init__()
-        self.kind, self.width, self.epsilon = kind, width, config.norm_epsilon
-        self.weight = nn.Parameter(torch.ones(width)) if config.norm_gain else None
-        has_bias = config.norm_gain and config.bias and kind == "layernorm"
-        self.bias = nn.Parameter(torch.zeros(width)) if has_bias else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.kind == "layernorm":
-            return functional.layer_norm(x.float(), (self.width,), self.weight, self.bias, self.epsilon)
-        return functional.rms_norm(x.float(), (self.width,), self.weight, self.epsilon)
-
-
-class Attention(nn.Module):  # type: ignore[misc]  # torch is not followed: its Module is Any
-    """Causal self-attention, with grouped key/value heads (Ainslie et al. 2023) where `kv_heads` < `heads`."""
-
-    def __init__(self, config: GPTConfig, attention: str) -> None:
-        super().__init__()
-        self.heads, self.key_value_heads, self.head_width = config.heads, config.key_value_heads, config.width_of_head
-        self.attention = attention
-        queries, keys = self.heads * self.head_width, self.key_value_heads * self.head_width
-        self.query = nn.Linear(config.width, queries, bias=config.bias)
-        self.key = nn.Linear(config.width, keys, bias=config.bias)
-        self.value = nn.Linear(config.width, keys, bias=config.bias)
-        self.query_norm = Norm(config, self.head_width, "rmsnorm") if config.qk_norm else nn.Identity()
-        self.key_norm = Norm(config, self.head_width, "rmsnorm") if config.qk_norm else nn.Identity()
-        self.output = nn.Linear(queries, config.width, bias=config.bias)
-
-    def forward(self, x: Tensor, rotation: Tensor | None, past: tuple[Tensor, Tensor, int] | None = None) -> Tensor:
-        """Attend within `x` (B, T, C); with `past` = (keys, values, position) and B = 1, to a cached text as well."""
-        batch, time, _ = x.shape
-        query = self.query(x).view(batch, time, self.heads, self.head_width).transpose(1, 2)  # (B, H, T, D)
-        key = self.key(x).view(batch, time, self.key_value_heads, self.head_width).transpose(1, 2)  # (B, K, T, D)
-        value = self.value(x).view(batch, time, self.key_value_heads, self.head_width).transpose(1, 2)
-        query = rotate(self.query_norm(query), rotation).to(value.dtype)
-        key = rotate(self.key_norm(key), rotation).to(value.dtype)
-        if past is not None:
-            keys, values, position = past
-            keys[:, position : position + time] = key[0]
-            values[:, position : position + time] = value[0]
-            key, value = keys[None, :, : position + time], values[None, :, : position + time]  # (1, K, S, D)
-        mixed = self.mix(query, key, value)  # (B, H, T, D)
-        return cast("Tensor", self.output(mixed.transpose(1, 2).reshape(batch, time, -1)))
-
-    def mix(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Weigh values; query t of T sees the first S - T + t + 1 of S keys."""
-        batch, _, time, width = query.shape
-        seen = key.shape[2]
-        allowed = torch.ones(time, seen, dtype=torch.bool, device=query.device).tril(seen - time)  # (T, S)
-        if self.attention == "sdpa":
-            if time == seen:
-                return functional.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=True)
-            return functional.scaled_dot_product_attention(query, key, value, attn_mask=allowed, enable_gqa=True)
-        grouped = query.view(batch, self.key_value_heads, -1, time, width)  # (B, K, H / K, T, D)
-        scores = (grouped @ key.unsqueeze(2).mT).float() * width**-0.5  # (B, K, H / K, T, S)
-        shares = scores.masked_fill(~allowed, float("-inf")).softmax(-1).to(value.dtype)
-        return (shares @ value.unsqueeze(2)).view(batch, self.heads, time, width)
-
-
 class FeedForward(nn.Module):  # type: ignore[misc]  # torch is not followed: its Module is Any
     """SwiGLU (Shazeer 2020), GELU with the tanh approximation (Hendrycks & Gimpel 2016), or ReLU squared."""
 
@@ -136,12 +77,21 @@ class Block(nn.Module):  # type: ignore[misc]  # torch is not followed: its Modu
         super().__init__()
         self.dropout = config.dropout
         self.attention_norm = Norm(config, config.width, config.norm)
-        self.attention = Attention(config, attention)
+        kind = LinearAttention if config.attention == "linear" else Attention
+        self.attention = kind(config, attention)
         self.feed_forward_norm = Norm(config, config.width, config.norm)
         self.feed_forward = FeedForward(config)
 
     def forward(self, x: Tensor, rotation: Tensor | None, past: tuple[Tensor, Tensor, int] | None = None) -> Tensor:
-        attended = self.attention(self.attention_norm(x), rotation, past)
+        return self.add(x, self.attention(self.attention_norm(x), rotation, past))
+
+    def read(self, x: Tensor, rotation: Tensor | None, state: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The same for linear attention that goes on from a state; returns the state after, too."""
+        attended, state = self.attention.read(self.attention_norm(x), rotation, state)
+        return self.add(x, attended), state
+
+    def add(self, x: Tensor, attended: Tensor) -> Tensor:
+        """Add to the residual stream what was attended to, and what the feed-forward makes of the sum."""
         x = x + functional.dropout(attended, self.dropout, self.training)
         fed = self.feed_forward(self.feed_forward_norm(x))
         return x + functional.dropout(fed, self.dropout, self.training)
@@ -184,23 +134,44 @@ class GPT(nn.Module):  # type: ignore[misc]  # torch is not followed: its Module
             x = layer(x, rotation)
         return self.score(x)
 
-    def new_cache(self) -> Cache:
+    def new_cache(self) -> Cache | StateCache:
         """An empty cache for one text of up to `context` tokens."""
+        if self.config.attention == "linear":
+            return StateCache(self.config.layers)
         return Cache(self.config, self.context, self.embedding.weight)
 
-    def advance(self, inputs: Tensor, position: int, cache: Cache, wanted: Tensor) -> Tensor:
+    def advance(self, inputs: Tensor, position: int, cache: Cache | StateCache, wanted: Tensor) -> Tensor:
         """Feed tokens (T) of one text at `position`..., after those already in `cache`, and remember them there.
 
-        Returns the logits (W, V) after the tokens at indexes `wanted` (W).
+        Returns the logits (W, V) after the tokens at indexes `wanted` (W). A state cannot be turned back: feeding at an
+        earlier position reads the tokens before it once more.
         """
         time = inputs.shape[0]
         if position + time > self.context:
             raise ValueError(f"position {position + time - 1} is past the last one, {self.context - 1}")
+        if isinstance(cache, StateCache):
+            if position < len(cache.tokens):
+                cache.tokens, cache.states = cache.tokens[:position], [None] * len(cache.states)
+                if position:
+                    cache.states = self.read(cache.tokens, 0, cache.states)[1]
+            x, cache.states = self.read(inputs, position, cache.states)
+            cache.tokens = torch.cat((cache.tokens, inputs))
+            return self.score(x[0, wanted])
         rotation = None if self.rotation is None else self.rotation[:, position : position + time]
         x = self.embed(inputs[None], position)  # (1, T, C)
         for layer, keys, values in zip(self.layers, cache.keys, cache.values, strict=True):
             x = layer(x, rotation, (keys, values, position))
         return self.score(x[0, wanted])
+
+    def read(self, inputs: Tensor, position: int, states: list[Tensor | None]) -> tuple[Tensor, list[Tensor | None]]:
+        """Read tokens (T) at `position`... on from states; returns (1, T, C) and the states after."""
+        rotation = None if self.rotation is None else self.rotation[:, position : position + inputs.shape[0]]
+        x = self.embed(inputs[None], position)  # (1, T, C)
+        after: list[Tensor | None] = []
+        for layer, state in zip(self.layers, states, strict=True):
+            x, new = layer.read(x, rotation, state)
+            after.append(new)
+        return x, after
 
     def embed(self, inputs: Tensor, position: int) -> Tensor:
         """Turn tokens (B, T) at `position`... into vectors (B, T, C)."""
@@ -222,12 +193,3 @@ def rotary_table(base: float, head_width: int, context: int) -> Tensor:
     wavelengths = base ** (-torch.arange(0, head_width, 2, dtype=torch.float64) / head_width)
     angles = torch.outer(torch.arange(context, dtype=torch.float64), wavelengths)
     return torch.stack((angles.cos(), angles.sin())).float()
-
-
-def rotate(x: Tensor, rotation: Tensor | None) -> Tensor:
-    """Turn pairs (i, i + D / 2) of x (B, H, T, D) by its position's angle (Su et al. 2021), as transformers do."""
-    if rotation is None:
-        return x
-    cosine, sine = rotation[0], rotation[1]  # (T, D / 2)
-    first, second = x.float().chunk(2, -1)
-    return torch.cat((first * cosine - second * sine, second * cosine + first * sine), -1)

@@ -10,8 +10,15 @@ if TYPE_CHECKING:
     from treadle.models.gpt.config import GPTConfig
 
 
+def native_refusal(config: GPTConfig) -> str | None:
+    """Why the native core cannot compute this network; None when it can."""
+    if config.attention == "full":
+        return None
+    return f"the native core knows full attention only, not family.attention={config.attention}."
+
+
 def native_shape(config: GPTConfig, vocabulary: int, context: int) -> Shape:
-    """Resolve all defaults of `config`."""
+    """Resolve all defaults of `config`, which must not be one of those that `native_refusal` names."""
     return Shape(
         layers=config.layers,
         width=config.width,
