@@ -42,6 +42,8 @@ RULES = (
         possible="more, by `treadle set`",
         way_out="Layers are added without loss by `treadle set NAME family.layers=+N`. ",
     ),
+    Rule("family.attention", "the weights have learned to look at a text in this way"),
+    Rule("family.attention_window", "the weights have learned to look this far back"),
     Rule("family", "the shape of the weights is fixed once they exist"),
     Rule(
         "data.tokenizer",

@@ -13,7 +13,7 @@ from treadle.generation.engine import Written, check_rows
 from treadle.generation.packed_weights import packed_block
 from treadle.generation.sampling import DIVERGED
 from treadle.models.gpt.config import GPTConfig
-from treadle.models.gpt.native_shape import native_shape
+from treadle.models.gpt.native_shape import native_refusal, native_shape
 from treadle.models.gpt.weights import weight_shapes
 from treadle.native import engine_binding
 from treadle.native.engine_binding import Ending, EnginePlan, Format
@@ -43,6 +43,8 @@ def open_native(model: EngineModel, precision: str, slots: int) -> NativeEngine:
     """Pack `model` strictly; raises `ResourceError` for other families and where nothing can compile the core."""
     if not isinstance(model.config, GPTConfig):
         raise ResourceError(f"The native engine runs the family gpt, not {model.family}.")
+    if (reason := native_refusal(model.config)) is not None:
+        raise ResourceError(f"{reason[0].upper()}{reason[1:]}")
     chosen = DEFAULT_PRECISION if precision == "auto" else precision
     if chosen not in FORMATS:
         raise UsageError(f"The native engine computes in {', '.join(FORMATS)}, not in {precision}.")
@@ -52,7 +54,7 @@ def open_native(model: EngineModel, precision: str, slots: int) -> NativeEngine:
 def pack_native(model: EngineModel, precision: str) -> None:
     """Write the packed weights that `open_native` would write, and open nothing."""
     config, chosen = model.config, DEFAULT_PRECISION if precision == "auto" else precision
-    if isinstance(config, GPTConfig) and chosen in FORMATS:
+    if isinstance(config, GPTConfig) and chosen in FORMATS and native_refusal(config) is None:
         shape = native_shape(config, model.vocabulary, model.context)
         packed_block(model, shape, FORMATS[chosen], weight_shapes(config, model.vocabulary, model.context))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from treadle.base.errors import ResourceError, UsageError
 from treadle.models.gpt.config import GPTConfig
-from treadle.models.gpt.native_shape import native_shape
+from treadle.models.gpt.native_shape import native_refusal, native_shape
 from treadle.models.gpt.weights import parameter_count, weight_shapes
 from treadle.models.matching import require_fit
 from treadle.native import build, instruction_sets
@@ -256,6 +256,8 @@ class NativeMaker:
         """Why the native core cannot be used; None when it can. The first call may compile it."""
         if not isinstance(network.config, GPTConfig):
             return f"the native core trains the family gpt, not {network.config.__class__.__name__}."
+        if (reason := native_refusal(network.config)) is not None:
+            return reason
         try:
             build.library_path(instruction_sets.choose())
         except ResourceError as error:
