@@ -15,7 +15,8 @@ import pytest
 from treadle.data.batch import MASKED
 from treadle.data.bundled.texts import bundled_text
 from treadle.data.config import DataSettings
-from treadle.data.loader import TokenLoader, token_ledger
+from treadle.data.coverage import Coverage, token_ledger
+from treadle.data.loader import TokenLoader
 from treadle.data.readers.walk import read_paths
 from treadle.data.tokenizers.tokenizer import train_tokenizer
 from treadle.data.tokens import open_streams
@@ -48,7 +49,9 @@ def test_what_is_fed_comes_out_of_the_loader_once_an_epoch(versions: DatasetVers
     assert held_out.startswith(bundled_text("shakespeare").read_text()[1_003_855:])
     evaluated = sum(loader.extra(batch)["bytes"] for batch in loader.evaluation(32))  # noqa: S610 - no Django here
     assert evaluated == streams.held_out_bytes == len(held_out.encode())
-    ledger = token_ledger(loader, loader.examples_per_epoch)
+    slots = loader.examples_per_epoch
+    read = Coverage().on(loader.pieces).with_pass(loader.order, [(0, slots)], loader.targets_per_epoch)
+    ledger = token_ledger(loader, read)
     assert (ledger.buffered, ledger.total) == (0, streams.targets)
 
 

@@ -27,6 +27,14 @@ class DataSettings(Spec):
         "error", description="characters that the vocabulary lacks: refuse the text (error) or leave them out (skip)"
     )
 
+    replay: float = Field(
+        0.0,
+        ge=0,
+        le=0.9,
+        description="where a standing model learns what arrives: share of each batch that is older text, trained again"
+        " so that less of it is forgotten",
+    )
+
     image_size: int | None = Field(
         None,
         ge=4,

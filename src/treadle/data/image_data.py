@@ -21,7 +21,8 @@ from treadle.base.files import read_json, write_json
 from treadle.base.hashing import hash_json
 from treadle.config.spec import Spec
 from treadle.data.batch import Batch
-from treadle.data.order import Permutation, seeded_number
+from treadle.data.coverage import Piece
+from treadle.data.order import PictureOrder, seeded_number
 from treadle.data.pictures import KIND, read_header, read_pictures
 from treadle.data.prepared import Prepared
 from treadle.data.shards import read_document, read_entries
@@ -88,8 +89,8 @@ def prepare_images(dataset: Dataset, folder: Path, settings: DataSettings, seed:
     decided = _decided(dataset, folder / "classes.json", settings, fix=fix)
     if decided is None:
         return None
-    train, held_out = _sides(dataset, decided, settings)
-    loader = ImageLoader(train, held_out, round(settings.image_shift * decided.size), seed)
+    train, held_out, pieces = _sides(dataset, decided, settings)
+    loader = ImageLoader(train, held_out, round(settings.image_shift * decided.size), seed, pieces)
     return Prepared(loader, len(decided.classes), decided.size, decided.model_dump(mode="json"))
 
 
@@ -128,14 +129,19 @@ def _numbers_by_value(label: str) -> tuple[float, str]:
     return (float(label), "") if label.isdecimal() else (float("inf"), label)
 
 
-def _sides(dataset: Dataset, decided: Decided, settings: DataSettings) -> tuple[Examples, Examples]:
-    """Both sides of the split; raises `UsageError` for classes that the model does not know."""
+def _sides(dataset: Dataset, decided: Decided, settings: DataSettings) -> tuple[Examples, Examples, tuple[Piece, ...]]:
+    """Both sides of the split, and what each shard gives to them.
+
+    Raises `UsageError` for classes that the model does not know.
+    """
     numbers = {name: number for number, name in enumerate(decided.classes)}
     edge, channels = decided.size, decided.channels
     parts: list[NDArray[np.uint8]] = []
     kept: tuple[list[Any], list[Any]] = ([], [])  # (part, row, class) of each side
+    pieces: list[Piece] = []
     unknown: Counter[str] = Counter()
     for text in dataset.manifest.shards:
+        before = [len(side) for side in kept]
         shard = _open_shard(dataset, text, edge, channels)
         mapped = np.memmap(dataset.objects.path(shard.pixels), np.uint8, mode="r")
         parts.append(np.asarray(mapped).reshape(-1, edge, edge, channels))
@@ -149,6 +155,8 @@ def _sides(dataset: Dataset, decided: Decided, settings: DataSettings) -> tuple[
                 else:
                     unknown[label] += 1
             row += count
+        given = [len(side) - known for side, known in zip(kept, before, strict=True)]
+        pieces.append(Piece(text.text, *given))
     if unknown and settings.unknown == "error":
         shown = ", ".join(f"{label} ({number:,})" for label, number in unknown.most_common(8))
         raise UsageError(
@@ -156,7 +164,7 @@ def _sides(dataset: Dataset, decided: Decided, settings: DataSettings) -> tuple[
             "Leave their pictures out with data.unknown=skip, or make a new model and feed it all."
         )
     train, held_out = (_examples(parts, side) for side in kept)
-    return train, held_out
+    return train, held_out, tuple(pieces)
 
 
 def _examples(parts: Sequence[NDArray[np.uint8]], side: list[Any]) -> Examples:
@@ -202,10 +210,13 @@ class ImageLoader:
     alone; what moves in is 0. Held-out pictures are as they are.
     """
 
-    def __init__(self, train: Examples, held_out: Examples, shift: int, seed: int) -> None:
-        """Read the examples in the order that `seed` gives."""
+    def __init__(
+        self, train: Examples, held_out: Examples, shift: int, seed: int, pieces: tuple[Piece, ...] = ()
+    ) -> None:
+        """Read the examples, which are made of `pieces`, in the order that `seed` gives."""
         self._train, self._held_out, self._shift, self._seed = train, held_out, shift, seed
-        self._order: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, np.int64))
+        self.order = PictureOrder(len(train), seed)
+        self.pieces = pieces
 
     @property
     def examples_per_epoch(self) -> int:
@@ -258,10 +269,7 @@ class ImageLoader:
 
     def _place(self, position: int) -> int:
         epoch, slot = divmod(position, len(self._train))
-        if self._order[0] != epoch:
-            order = Permutation(len(self._train), f"picture order, seed {self._seed}, epoch {epoch}")
-            self._order = (epoch, order.forward(np.arange(len(self._train))))
-        return int(self._order[1][slot])
+        return int(self.order.epoch(epoch)[slot])
 
     def _shifted(self, picture: NDArray[np.uint8], position: int) -> NDArray[np.uint8]:
         side = 2 * self._shift + 1

@@ -6,22 +6,20 @@ a resumed run needs. Slots come in epochs of equal length; an epoch visits every
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from treadle.base.errors import NotReadyError
 from treadle.data.batch import MASKED, Batch
-from treadle.data.order import Permutation, seeded_number
+from treadle.data.order import WindowOrder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from treadle.data.coverage import Piece
+    from treadle.data.order import Order
     from treadle.data.tokens import TokenStream, TokenStreams
-
-_BLOCK = 4096  # slots whose places are computed at once
 
 
 class Loader(Protocol):
@@ -40,6 +38,16 @@ class Loader(Protocol):
     @property
     def held_out_targets(self) -> int:
         """Targets that are kept for evaluation."""
+        ...
+
+    @property
+    def order(self) -> Order:
+        """In which order the targets of an epoch are visited."""
+        ...
+
+    @property
+    def pieces(self) -> Sequence[Piece]:
+        """What arrived, in the order of arrival: what the targets to train on, and those held out, are made of."""
         ...
 
     def batch(self, position: int, size: int) -> Batch:
@@ -69,26 +77,6 @@ class Loader(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class TokenLedger:
-    """Where every target is: `total = trained_once + buffered + held_out`."""
-
-    total: int
-    trained_once: int
-    """Have been a target at least once."""
-    buffered: int
-    """Are there to train on and have not been a target yet."""
-    held_out: int
-
-
-def token_ledger(loader: Loader, position: int) -> TokenLedger:
-    """Account for all targets when training has come to `position`."""
-    there = loader.targets_per_epoch
-    trained = there if loader.epoch_of(position) else loader.targets_between(0, position)
-    held_out = loader.held_out_targets
-    return TokenLedger(there + held_out, trained, there - trained, held_out)
-
-
 class TokenLoader:
     """Windows of T targets over a token stream.
 
@@ -100,27 +88,34 @@ class TokenLoader:
 
     def __init__(self, streams: TokenStreams, sequence_length: int, seed: int) -> None:
         """Read `streams` in windows of `sequence_length` targets, in the order that `seed` gives."""
-        self._streams = streams
+        self.streams = streams
         self._length = sequence_length
-        self._seed = seed
-        self._slots = -(-streams.train.targets // sequence_length) + 1
-        self._epoch = lru_cache(maxsize=16)(self._make_epoch)
-        self._block = lru_cache(maxsize=16)(self._make_block)
+        self._order = WindowOrder(streams.train.targets, sequence_length, seed)
+
+    @property
+    def order(self) -> WindowOrder:
+        """Windows in a seeded order."""
+        return self._order
+
+    @property
+    def pieces(self) -> Sequence[Piece]:
+        """The token objects of each text shard."""
+        return self.streams.pieces
 
     @property
     def examples_per_epoch(self) -> int:
         """Slots of one epoch."""
-        return self._slots
+        return self._order.slots
 
     @property
     def targets_per_epoch(self) -> int:
         """Targets of the training stream."""
-        return self._streams.train.targets
+        return self.streams.train.targets
 
     @property
     def held_out_targets(self) -> int:
         """Targets of the held-out stream, closing boundaries included."""
-        return self._streams.held_out.targets
+        return self.streams.held_out.targets
 
     def batch(self, position: int, size: int) -> Batch:
         """The `size` windows from `position` on: inputs and targets are int32 of shape (size, T).
@@ -130,41 +125,37 @@ class TokenLoader:
         """
         if not self.targets_per_epoch:
             raise NotReadyError(_nothing_to_train(self.held_out_targets))
-        starts: list[int] = []
-        while len(starts) < size:
-            epoch, place = divmod(position + len(starts), self._slots)
-            block, offset = divmod(place, _BLOCK)
-            starts += self._block(epoch, block)[offset : offset + size - len(starts)]
-        return self._windows(self._streams.train, starts)
+        return self.windows(self.streams.train, self._order.starts(position, size))
 
     def epoch_of(self, position: int) -> int:
         """Whole epochs that lie before `position`."""
-        return position // self._slots
+        return position // self._order.slots
 
     def targets_between(self, first: int, last: int) -> int:
         """Targets in the slots from `first` up to `last`, without reading them."""
-        return self._targets_before(last) - self._targets_before(first)
+        return self._order.targets_before(last) - self._order.targets_before(first)
 
     def evaluation(self, size: int, limit: int | None = None) -> Iterator[Batch]:
         """The held-out windows in order, `size` at a time; closing boundaries are no targets here.
 
         So summed losses are about text alone, and `extra(batch)["bytes"]` is what to divide them by.
         """
-        held_out = self._streams.held_out
+        held_out = self.streams.held_out
         windows = np.arange(-(-held_out.targets // self._length))
         if limit is not None and limit < len(windows):
             windows = windows[(np.arange(limit) * len(windows)) // limit]
         for first in range(0, len(windows), size):
-            batch = self._windows(held_out, (windows[first : first + size] * self._length).tolist())
-            batch.targets[batch.targets == self._streams.boundary] = MASKED
+            batch = self.windows(held_out, (windows[first : first + size] * self._length).tolist())
+            batch.targets[batch.targets == self.streams.boundary] = MASKED
             yield batch
 
     def extra(self, batch: Batch) -> Mapping[str, float]:
         """`bytes`: how many bytes of text the batch's targets stand for."""
         ids = batch.targets[batch.targets != MASKED]
-        return {"bytes": float(self._streams.byte_lengths[ids].sum(dtype=np.int64))}
+        return {"bytes": float(self.streams.byte_lengths[ids].sum(dtype=np.int64))}
 
-    def _windows(self, stream: TokenStream, starts: list[int]) -> Batch:
+    def windows(self, stream: TokenStream, starts: list[int]) -> Batch:
+        """Windows that begin at `starts`, (len(starts), T); what of them lies outside the stream is masked."""
         length = self._length
         window = np.empty((len(starts), length + 1), np.int32)  # (B, T + 1): each target is the next input
         short = []
@@ -179,31 +170,9 @@ class TokenLoader:
             first = max(starts[row], 0)
             count = max(0, min(starts[row] + length, stream.targets) - first)
             ids = stream.read(first, first + count + 1) if count else np.empty(1, np.int32)
-            inputs[row, :count], inputs[row, count:] = ids[:-1], self._streams.boundary
+            inputs[row, :count], inputs[row, count:] = ids[:-1], self.streams.boundary
             targets[row, :count], targets[row, count:] = ids[1:], MASKED
         return Batch(inputs, targets)
-
-    def _make_epoch(self, epoch: int) -> tuple[int, Permutation]:
-        # Slot `n` of an epoch holds the targets from `n * T - shift`, as far as they exist.
-        shift = seeded_number(self._length, f"window shift, seed {self._seed}, epoch {epoch}")
-        return shift, Permutation(self._slots, f"window order, seed {self._seed}, epoch {epoch}")
-
-    def _make_block(self, epoch: int, block: int) -> list[int]:
-        shift, order = self._epoch(epoch)
-        places = np.arange(block * _BLOCK, min((block + 1) * _BLOCK, self._slots))
-        starts: list[int] = (order.forward(places) * self._length - shift).tolist()
-        return starts
-
-    def _targets_before(self, position: int) -> int:
-        epoch, place = divmod(position, self._slots)
-        shift, order = self._epoch(epoch)
-        # Only the first slot and the last two can hold less than T targets.
-        edges = np.unique(np.array([0, max(0, self._slots - 2), self._slots - 1]))
-        passed = edges[order.inverse(edges) < place]
-        starts = passed * self._length - shift
-        counts = np.minimum(starts + self._length, self.targets_per_epoch) - np.maximum(starts, 0)
-        within = (place - len(passed)) * self._length + int(np.maximum(counts, 0).sum())
-        return epoch * self.targets_per_epoch + within
 
 
 def _nothing_to_train(held_out: int) -> str:

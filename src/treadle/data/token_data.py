@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from treadle.base.errors import UsageError
 from treadle.data.loader import TokenLoader
 from treadle.data.prepared import Prepared
-from treadle.data.tokenizers.choice import AUTO
-from treadle.data.tokenizers.learning import tokenizer_for
+from treadle.data.tokenizers.choice import AUTO, parse_choice
+from treadle.data.tokenizers.learning import fitting, tokenizer_for
 from treadle.data.tokenizers.tokenizer import load_tokenizer, save_tokenizer, stored_choice
 from treadle.data.tokens import open_streams
 
@@ -28,6 +28,17 @@ def prepare_tokens(dataset: Dataset, folder: Path, settings: DataSettings, seed:
     streams = open_streams(dataset, tokenizer, settings)
     loader = TokenLoader(streams, settings.sequence_length, seed)
     return Prepared(loader, tokenizer.vocabulary_size, settings.sequence_length, tokenizer.describe())
+
+
+def expected_loader(dataset: Dataset, settings: DataSettings, seed: int) -> TokenLoader | None:
+    """What a first training would read now, if it needs no vocabulary to be learned; None if it does."""
+    chosen = parse_choice(settings.tokenizer)
+    if chosen.kind == AUTO:
+        chosen = fitting(dataset.manifest.bytes)
+    if chosen.kind != "bytes":
+        return None
+    tokenizer, _ = tokenizer_for(dataset, settings)
+    return TokenLoader(open_streams(dataset, tokenizer, settings), settings.sequence_length, seed)
 
 
 def _tokenizer(dataset: Dataset, path: Path, settings: DataSettings, *, fix: bool) -> Tokenizer | None:

@@ -24,6 +24,7 @@ from treadle.base.errors import DataError
 from treadle.base.files import read_json, write_json
 from treadle.base.hashing import hash_json
 from treadle.config.spec import Spec
+from treadle.data.coverage import Piece
 from treadle.data.shards import TextShard, read_document, read_entries
 from treadle.data.splits import WINDOWS_TO_SPLIT, sides
 from treadle.data.tokenizers.tokenizer import Tokenizer, UnknownCharactersError, tokenizer_hash
@@ -90,6 +91,8 @@ class TokenStreams:
     """The same of the held-out text: bits per byte = nats / ln 2 / this, for any tokenizer."""
     skipped: int
     """Characters left out because the vocabulary lacks them."""
+    pieces: tuple[Piece, ...] = ()
+    """What each text shard gives, in the order of arrival."""
 
     @property
     def targets(self) -> int:
@@ -138,6 +141,7 @@ def open_streams(dataset: Dataset, tokenizer: Tokenizer, settings: DataSettings)
         sum(shard.train.bytes for shard in shards),
         sum(shard.held_out.bytes for shard in shards),
         sum(shard.skipped for shard in shards),
+        tuple(Piece(shard.train.object, shard.train.tokens, shard.held_out.tokens) for shard in shards),
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from treadle.base.errors import UsageError
+from treadle.jobs.presence import announce
 from treadle.operations.operation import operation
 from treadle.registry.catalogue import load
+from treadle.store.models import ModelCards
 from treadle.store.workspace import WorkspaceFolder
 
 
@@ -23,12 +25,15 @@ class ChangeReport:
     grown: dict[str, Any] | None
     """For new layers: `from`, `to`, `placing`, `old_layers_at`, `parameters`, `step`, `checkpoint`."""
     next_step: str
+    job: int | None = None
+    """The training of what waits, if the model was told to train by itself and there is enough."""
 
 
 @operation(
     "light",
     examples=(
         "treadle set bard training.batch_size=8 generation.temperature=0.7",
+        "treadle set diary auto_train=on",
         "treadle set bard family.layers=+2",
         "treadle set bard family.layers=8 --placing end",
     ),
@@ -46,7 +51,14 @@ def set_(
 
     A model that has learned takes more layers (`family.layers=+2`) and computes what it did before: new layers begin
     as the identity, and learn when training goes on. `treadle show MODEL --limits` says what may change.
+    `auto_train=on` makes it a standing model: it trains by itself whatever it is fed.
     """
     if not overrides:
         raise UsageError("Say what to change, such as training.batch_size=8; `treadle show NAME --origins` lists all.")
-    return ChangeReport(**load("treadle.recipes.change:change")(workspace, model, overrides, placing))
+    report = ChangeReport(**load("treadle.recipes.change:change")(workspace, model, overrides, placing))
+    if "training.auto_train" not in report.settings:
+        return report
+    outlook = load("treadle.recipes.standing:queue_if_due")(workspace, ModelCards(workspace).get(model))
+    if outlook.job is not None:
+        announce(workspace, "train")
+    return replace(report, job=outlook.job)

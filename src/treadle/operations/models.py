@@ -60,7 +60,7 @@ class ModelReport:
     documents: dict[str, Any]
     """`accepted` and `refused` (reason -> number)."""
     tokens: dict[str, int]
-    """`in = trained_once + buffered + held_out`."""
+    """`in = trained_once + buffered + held_out`; beside it `trained_by_epoch`, which counts each pass anew."""
     checkpoints: list[dict[str, Any]]
     runs: list[dict[str, Any]]
     settings: dict[str, dict[str, Any]]
@@ -76,6 +76,8 @@ class ModelReport:
     """What its examples are counted in."""
     plot: str | None = None
     """The picture that was written."""
+    waiting: dict[str, Any] | None = None
+    """What was fed and not trained, and what it waits for: `tokens`, `batch`, `batches`, `due`, `reason`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ class DeleteReport:
         "treadle new bard",
         "treadle new bard --size small --tokenizer char",
         "treadle new novelist --tokenizer bpe:8192",
+        "treadle new diary --standing",
         "treadle new lab training.batch_size=8 data.sequence_length=128",
     ),
 )
@@ -109,8 +112,10 @@ def new(
         str | None,
         "auto, bytes, char, bpe:SIZE, unigram:SIZE or the file of a tokenizer; auto, by the amount of text, unless set",
     ] = None,
+    standing: Annotated[bool, "train by itself whatever is fed, as soon as there is a whole batch of it"] = False,
 ) -> ModelReport:
     """Make a named model, which then learns from what it is fed."""
+    overrides = ["training.auto_train=on", *overrides] if standing else overrides
     settings = load("treadle.recipes.settings:settings_of_new_model")(workspace, size, family, tokenizer, overrides)
     card = ModelCards(workspace).create(name, settings)
     return show(workspace, card.name)

@@ -22,10 +22,11 @@ class TrainPayload:
 
     model: str
     """Id of the model."""
-    unit: Literal["epochs", "steps", "minutes", "default"]
-    """`epochs`, `steps`, `minutes`, or `default` for the budget of the model's size."""
+    unit: Literal["epochs", "steps", "minutes", "more", "default", "arrivals", "flush"]
+    """`epochs`, `steps`, `minutes`, `more` (epochs beyond what is done when it starts), `default` for the budget of the
+    model's size, or what has arrived: `arrivals`, `flush`."""
     amount: float
-    """Target in that unit; epochs and steps count from the model's beginning."""
+    """Target in that unit; epochs and steps count from the model's beginning. 0 for what has arrived."""
     settings: dict[str, Any]
     """All settings, resolved, with their origins."""
 
@@ -71,6 +72,20 @@ def train(
     announce(workspace, "train")
     settings = load("treadle.recipes.settings:settings_of_run")(workspace, card, overrides, config)
     payload = TrainPayload(card.id, unit, amount, settings)
+    return model_job(workspace, "train", asdict(payload), lane="heavy", follows=("feed",))
+
+
+@operation("heavy", examples=("treadle flush diary", "treadle flush diary --json"))
+def flush(workspace: WorkspaceFolder, model: Annotated[str, "name of the model"]) -> JobRequest:
+    """Train all that was fed and never trained, once, in order of arrival, down to the last token.
+
+    A standing model trains whole batches by itself and leaves what is left for the next; this trains the rest too, as a
+    batch whose empty places are masked.
+    """
+    card = ModelCards(workspace).get(model)
+    announce(workspace, "train")
+    settings = load("treadle.recipes.settings:settings_of_run")(workspace, card, [], None)
+    payload = TrainPayload(card.id, "flush", 0.0, settings)
     return model_job(workspace, "train", asdict(payload), lane="heavy", follows=("feed",))
 
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _LAYERS = "family.layers"
 _RELATIVE = re.compile(rf"{re.escape(_LAYERS)}=\+([0-9]+)")
 _OF_THE_CARD = "model"
+_SHORT = {"auto_train": "training.auto_train"}
+"""What may be set without its section."""
 
 
 def change(workspace: WorkspaceFolder, name: str, overrides: Sequence[str], placing: Placing) -> dict[str, Any]:
@@ -41,6 +43,7 @@ def change(workspace: WorkspaceFolder, name: str, overrides: Sequence[str], plac
     Raises `UsageError` for what the model's weights cannot follow, and `NotReadyError` while it is being trained.
     """
     cards = ModelCards(workspace)
+    overrides = [_whole(one) for one in overrides]
     with cards.writing(cards.get(name)):
         card = cards.get(name)
         before = settings_of_model(workspace, card)
@@ -66,6 +69,11 @@ def change(workspace: WorkspaceFolder, name: str, overrides: Sequence[str], plac
 def _composed(workspace: WorkspaceFolder, card: ModelCard, flags: Sequence[str]) -> Settings:
     file = ModelCards(workspace).folder(card) / CARD_FILE
     return compose(Sources(workspace_file=workspace.settings_file, model_file=file, flags=flags))
+
+
+def _whole(override: str) -> str:
+    key, equals, value = override.partition("=")
+    return f"{_SHORT.get(key, key)}{equals}{value}"
 
 
 def _named(overrides: Sequence[str]) -> set[str]:

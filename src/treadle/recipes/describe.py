@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from treadle.base.errors import TreadleError
 from treadle.config.constraints import limits
-from treadle.data.loader import token_ledger
 from treadle.jobs.runs import RunFolder
 from treadle.recipes.opened import network_of, open_model, unit_of, use_of
 from treadle.recipes.settings import settings_of_model
+from treadle.recipes.standing import accounts
 from treadle.training.checkpoints import roles
 
 if TYPE_CHECKING:
@@ -34,6 +34,10 @@ def describe(workspace: WorkspaceFolder, card: ModelCard) -> dict[str, Any]:
     prepared, problem = _prepared(model, settings, dataset, latest)
     values = settings.values()
     documents = model.versions.ledger()
+    tokens: dict[str, int] = {}
+    waits: dict[str, Any] | None = None
+    if dataset is not None and problem is None:
+        tokens, waits = accounts(model, settings, dataset, None if prepared is None else prepared.loader, latest)
     return {
         "id": card.id,
         "name": card.name,
@@ -43,10 +47,11 @@ def describe(workspace: WorkspaceFolder, card: ModelCard) -> dict[str, Any]:
         "parameters": None if prepared is None else network_of(settings, prepared).parameter_count(),
         "vocabulary": None if prepared is None else prepared.vocabulary,
         "folder": str(model.folder),
-        "epochs_trained": float(latest.document["data"]["epochs"]) if latest else 0.0,
+        "epochs_trained": round(float(latest.document["data"]["epochs"]), 6) if latest else 0.0,
         "steps": latest.step if latest else 0,
         "documents": {"accepted": documents.accepted, "refused": documents.refused},
-        "tokens": {} if prepared is None else _tokens(model, settings, prepared, latest),
+        "tokens": tokens,
+        "waiting": waits,
         "checkpoints": _checkpoints(checkpoints),
         "runs": _runs(workspace, card),
         "settings": _settings(settings),
@@ -68,32 +73,6 @@ def _prepared(
         return model.prepared(dataset, settings, fix=latest is not None), None
     except TreadleError as error:
         return None, str(error)
-
-
-def _tokens(model: OpenedModel, settings: Settings, prepared: Prepared, latest: Checkpoint | None) -> dict[str, int]:
-    """The token ledger: all targets of the newest data, and how many were trained when last a checkpoint was made."""
-    ledger = token_ledger(prepared.loader, 0)
-    trained = 0 if latest is None else _trained_once(model, settings, latest)
-    return {
-        "in": ledger.total,
-        "trained_once": trained,
-        "buffered": ledger.total - trained - ledger.held_out,
-        "held_out": ledger.held_out,
-    }
-
-
-def _trained_once(model: OpenedModel, settings: Settings, latest: Checkpoint) -> int:
-    """Targets visited at least once, on the dataset version that the checkpoint was trained on."""
-    data = latest.document["data"]
-    for number in reversed(model.versions.numbers()):
-        dataset = model.versions.get(number)
-        if dataset.id == data["dataset"]:
-            prepared = model.prepared(dataset, settings, fix=True)
-            if prepared is None:
-                return 0
-            whole = prepared.loader.examples_per_epoch if data["epochs_before"] >= 1 else 0
-            return token_ledger(prepared.loader, int(data["position"]) + whole).trained_once
-    return 0
 
 
 def _checkpoints(checkpoints: list[Checkpoint]) -> list[dict[str, Any]]:

@@ -10,13 +10,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from treadle.base.errors import DataError
+from treadle.base.errors import DataError, TreadleError
 from treadle.data.document import Document, Refusal
 from treadle.data.prepared import WAYS_OF_READING
 from treadle.data.tokenizers.tokenizer import load_tokenizer
 from treadle.data.versions import DatasetVersions
 from treadle.models.catalog import FAMILIES
 from treadle.recipes.settings import settings_of_model
+from treadle.recipes.standing import Outlook, queue_if_due
 from treadle.store.models import ModelCards
 from treadle.store.objects import ObjectStore
 
@@ -56,8 +57,23 @@ def run(context: RunContext, payload: FeedPayload) -> dict[str, Any]:
         "version": dataset.number,
         "dataset": dataset.id,
         "documents": manifest.documents,
-        "next_step": f"treadle train {shlex.quote(card.name)}",
+        **_what_follows(context, card),
     }
+
+
+def _what_follows(context: RunContext, card: ModelCard) -> dict[str, Any]:
+    """The ledger, what waits, and the training that a standing model begins, if there is enough for it."""
+    try:
+        outlook = queue_if_due(context.workspace, card)
+    except TreadleError:  # such as unknown characters, of which `run` tells; what was fed is kept whatever it is
+        outlook = Outlook({}, None, None)
+    name = shlex.quote(card.name)
+    following = f"treadle train {name}"
+    if outlook.job is not None:
+        following = f"treadle jobs follow {outlook.job}"
+    elif outlook.waiting is not None and outlook.waiting["auto_train"] != "off":
+        following = f"treadle show {name}"
+    return {"tokens": outlook.tokens, "waiting": outlook.waiting, "job": outlook.job, "next_step": following}
 
 
 def _named(items: Iterable[Document | Refusal], outputs: Path) -> Iterator[Document | Refusal]:

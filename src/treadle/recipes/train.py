@@ -14,9 +14,12 @@ from treadle.data.tokenizers.tokenizer import tokenizer_from_description
 from treadle.native.build import existing_library
 from treadle.native.instruction_sets import choose
 from treadle.recipes.opened import network_of, open_model, record_of, unit_of, use_of, writes_text
+from treadle.recipes.standing import ARRIVALS, FLUSH, accounts, arrivals, coverage_of
 from treadle.registry.catalogue import load
 from treadle.store.models import ModelCards
 from treadle.telemetry.hardware import peak_memory, usable_cores
+from treadle.training.arrivals import arrivals_start
+from treadle.training.callbacks.accounting import Accounting
 from treadle.training.callbacks.checkpointing import Checkpointing
 from treadle.training.callbacks.early_stopping import EarlyStopping
 from treadle.training.callbacks.evaluating import Evaluating
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from treadle.data.loader import Loader
     from treadle.data.prepared import Prepared
     from treadle.data.versions import Dataset
     from treadle.jobs.context import RunContext
@@ -87,7 +91,14 @@ def run(context: RunContext, payload: TrainPayload) -> dict[str, Any]:
             run=context.run.id,
             dataset=dataset.id,
         )
-        start = find_start(subject, _budget(payload, settings), settings.training, prepared.loader)
+        loader: Loader = prepared.loader
+        if payload.unit in {ARRIVALS, FLUSH}:
+            ready = arrivals(loader, coverage_of(latest), settings, flush=payload.unit == FLUSH)
+            if not ready.steps:
+                return _nothing_waits(context, model, settings, latest, loader)
+            loader, start = ready, arrivals_start(latest, ready.steps, settings.training)
+        else:
+            start = find_start(subject, _budget(context, payload, settings, latest), settings.training, loader)
         context.run.write_spec({**context.run.spec(), "settings": payload.settings, "dataset": dataset.id})
         context.emit("model", **_facts(model, settings, prepared, dataset))
         if settings.training.learner != "torch" and existing_library(choose()) is None:
@@ -95,10 +106,11 @@ def run(context: RunContext, payload: TrainPayload) -> dict[str, Any]:
         learner = open_learner(network, settings.training, None if latest is None else latest.document["plan"])
         try:
             seen: list[dict[str, Any]] = []
-            callbacks = _callbacks(context, model, settings, prepared, dataset, seen)
+            account = Accounting(model.card.name)
+            callbacks = [account, *_callbacks(context, model, settings, prepared, dataset, seen)]
             training = Training(
                 learner,
-                prepared.loader,
+                loader,
                 settings.training,
                 subject,
                 start,
@@ -123,9 +135,33 @@ def run(context: RunContext, payload: TrainPayload) -> dict[str, Any]:
         "bits_per_byte": measured.get("bits_per_byte"),
         "accuracy": measured.get("accuracy"),
         "unit": unit_of(settings),
+        "tokens": account.ledger(training).to_json(),
         "samples": seen,
         "folder": str(context.workspace.root),
         "next_step": use_of(settings, model.card.name),
+    }
+
+
+def _nothing_waits(
+    context: RunContext, model: OpenedModel, settings: Settings, latest: Checkpoint | None, loader: Loader
+) -> dict[str, Any]:
+    """What a training of arrivals returns that found no whole batch; an earlier one took what there was."""
+    tokens, _ = accounts(model, settings, model.dataset(), loader, latest)
+    return {
+        "model": model.card.name,
+        "reason": "finished",
+        "already": True,
+        "step": 0 if latest is None else latest.step,
+        "epochs": 0.0 if latest is None else float(latest.document["data"]["epochs"]),
+        "seconds": 0.0,
+        "checkpoint": None if latest is None else str(latest.path),
+        "held_out": None if latest is None else latest.metrics.get("held_out_loss"),
+        "bits_per_byte": None if latest is None else latest.metrics.get("bits_per_byte"),
+        "unit": unit_of(settings),
+        "tokens": tokens,
+        "samples": [],
+        "folder": str(context.workspace.root),
+        "next_step": use_of(settings, model.card.name) if latest else f"treadle flush {model.card.name}",
     }
 
 
@@ -154,10 +190,26 @@ def _metrics(outcome: Outcome) -> Mapping[str, float]:
     return {} if outcome.checkpoint is None else outcome.checkpoint.metrics
 
 
-def _budget(payload: TrainPayload, settings: Settings) -> Budget:
-    if payload.unit == "default":
+def _budget(context: RunContext, payload: TrainPayload, settings: Settings, latest: Checkpoint | None) -> Budget:
+    if payload.unit in {"epochs", "steps", "minutes"}:
+        return Budget(payload.unit, payload.amount)
+    if payload.unit != "more":
         return Budget("minutes", settings.training.default_minutes)
-    return Budget(payload.unit, payload.amount)
+    spec = context.run.spec()
+    if "target" not in spec:  # decided once: an attempt that goes on after a kill has the target of the first
+        spec |= {"target": _epochs_done(latest) + payload.amount}
+        context.run.write_spec(spec)
+    return Budget("epochs", float(spec["target"]))
+
+
+def _epochs_done(latest: Checkpoint | None) -> float:
+    """Passes behind the newest checkpoint; the whole number where it was trained for one."""
+    if latest is None:
+        return 0.0
+    budget = latest.document["schedule"]["plan"]["budget"]
+    if latest.finished and budget["unit"] == "epochs":
+        return float(budget["amount"])
+    return round(float(latest.document["data"]["epochs"]), 6)
 
 
 def _callbacks(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from treadle.config.spec import Spec
 from treadle.training.optimizers.config import MuonConfig, OptimizerConfig
+
+
+def _switch(value: object) -> object:
+    """YAML reads `on` and `off` as true and false."""
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
 
 
 class TrainingSettings(Spec):
@@ -51,6 +56,11 @@ class TrainingSettings(Spec):
     sample_minutes: float = Field(0.0, ge=0, description="minutes between samples, after an early one; 0 = not by time")
     recoveries: int = Field(
         3, ge=0, description="times a run may go back after a loss that is not a number; 0 = stop at once"
+    )
+    auto_train: Annotated[Literal["on", "off"] | Annotated[int, Field(ge=1)], BeforeValidator(_switch)] = Field(
+        "off",
+        description="train what was fed by itself, once, in order of arrival: on = as soon as there is a whole batch,"
+        " a number = as soon as so many tokens wait, off = only when told to",
     )
     tensorboard: bool = Field(default=False, description="write TensorBoard curves (needs the extra `tensorboard`)")
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from treadle.base.errors import NotReadyError
 from treadle.data.batch import MASKED, Batch
-from treadle.data.loader import Loader, TokenLoader, token_ledger
+from treadle.data.loader import TokenLoader
 from treadle.data.tokens import TokenStream, TokenStreams
 
 BOUNDARY = 0
@@ -177,13 +177,3 @@ def test_a_limited_evaluation_takes_windows_from_all_over() -> None:
 
 def test_nothing_held_out_gives_no_batches() -> None:
     assert list(TokenLoader(streams_of([10]), 8, 0).evaluation(4)) == []
-
-
-@settings(deadline=None, max_examples=60)
-@given(sizes=sizes, held_out=sizes, length=st.integers(1, 40), position=st.integers(0, 100))
-def test_the_token_ledger_always_adds_up(sizes: list[int], held_out: list[int], length: int, position: int) -> None:
-    loader: Loader = TokenLoader(streams_of(sizes, held_out), length, 0)
-    ledger = token_ledger(loader, position)
-    assert ledger.total == ledger.trained_once + ledger.buffered + ledger.held_out == sum(sizes) + sum(held_out)
-    seen = set(real_targets(loader.batch(0, position)))
-    assert ledger.trained_once == len(seen)
