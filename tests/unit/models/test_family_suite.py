@@ -28,7 +28,11 @@ if TYPE_CHECKING:
     from treadle.training.learner import Learner
 
 SMALL: dict[str, list[dict[str, Any]]] = {
-    "gpt": [{"layers": 2, "width": 32, "heads": 2}],
+    "gpt": [
+        {"layers": 2, "width": 32, "heads": 2},
+        {"layers": 2, "width": 32, "heads": 4, "kv_heads": 2, "attention": "sliding", "attention_window": 3},
+        {"layers": 2, "width": 32, "heads": 2, "attention": "linear"},
+    ],
     "rnn": [
         {"layers": 2, "width": 32, "cell": "lstm"},
         {"layers": 1, "width": 32, "cell": "gru", "tied_embeddings": True},

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from treadle.models.gpt.model import build, rotate
+from treadle.base.errors import UsageError
+from treadle.models.gpt.attention import visible
+from treadle.models.gpt.model import build
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,14 +17,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from treadle.models.gpt.attention import Attention
     from treadle.models.gpt.config import GPTConfig
-    from treadle.models.gpt.model import Attention
 
 
 def attention_maps(
     config: GPTConfig, vocabulary: int, context: int, weights: Mapping[str, NDArray[np.float32]], ids: Sequence[int]
 ) -> NDArray[np.float32]:
-    """The shares that each token gives to each one before it: (layers, heads, T, T); every row sums to 1."""
+    """The shares that each token gives to each one before it: (layers, heads, T, T); every row sums to 1.
+
+    Raises `UsageError` for linear attention, which gives no shares.
+    """
+    if config.attention == "linear":
+        raise UsageError(
+            "Linear attention gives no shares that could be drawn: each head keeps one sum of all it read."
+        )
     model = build(config, vocabulary, context)
     model.load_state_dict({name: torch.tensor(array) for name, array in weights.items()}, assign=True)
     model.eval()
@@ -39,12 +48,8 @@ def attention_maps(
 
 def _shares(attention: Attention, x: Tensor, rotation: Tensor | None) -> Tensor:
     """Softmax of the scores of each query head, (H, T, T), for one text (1, T, C)."""
+    query, key, _ = attention.project(x, rotation)  # (1, H, T, D), (1, K, T, D)
+    key = key[0].repeat_interleave(attention.heads // attention.key_value_heads, 0)
+    scores = (query[0] @ key.mT) * attention.head_width**-0.5
     time = x.shape[1]
-    query = attention.query(x).view(time, attention.heads, attention.head_width).transpose(0, 1)  # (H, T, D)
-    key = attention.key(x).view(time, attention.key_value_heads, attention.head_width).transpose(0, 1)  # (K, T, D)
-    query = rotate(attention.query_norm(query), rotation)
-    key = rotate(attention.key_norm(key), rotation)
-    key = key.repeat_interleave(attention.heads // attention.key_value_heads, 0)
-    scores = (query @ key.mT) * attention.head_width**-0.5
-    allowed = torch.ones(time, time, dtype=torch.bool).tril()
-    return scores.masked_fill(~allowed, float("-inf")).softmax(-1)
+    return scores.masked_fill(~visible(time, time, attention.window, x.device), float("-inf")).softmax(-1)

@@ -82,13 +82,24 @@ def attention(config: GPTConfig, weights: Weights, name: str, x: list[Array]) ->
                     for s in range(t + 1)
                 ]
             )
-            shares = np.exp(scores / math.sqrt(width))
-            shares /= shares.sum()
-            mixed[h * width : (h + 1) * width] = sum(
-                share * values[s][k * width : (k + 1) * width] for s, share in enumerate(shares)
-            )
+            if config.attention == "linear":
+                shares = scores / math.sqrt(width) * decay(h, config.heads) ** np.arange(t, -1, -1)
+            else:
+                shares = np.exp(scores / math.sqrt(width))
+                if config.attention_window is not None:
+                    shares[: max(0, t + 1 - config.attention_window)] = 0
+                shares /= shares.sum()
+            head = sum(share * values[s][k * width : (k + 1) * width] for s, share in enumerate(shares))
+            if config.attention == "linear":
+                head = head / np.sqrt((head * head).mean() + config.norm_epsilon)
+            mixed[h * width : (h + 1) * width] = head
         out.append(linear(weights, f"{name}.output", mixed))
     return out
+
+
+def decay(head: int, heads: int) -> float:
+    """From a memory of 2^3 positions for the first head to one of 2^8 for the last."""
+    return 1 - 2 ** -(5.5 if heads == 1 else 3 + 5 * head / (heads - 1))
 
 
 def prepared(config: GPTConfig, weights: Weights, name: str, x: Array, place: int) -> Array:

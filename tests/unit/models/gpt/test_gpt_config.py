@@ -17,6 +17,8 @@ from treadle.models.gpt.weights import parameter_count, weight_shapes
         ({"width": 15, "heads": 5}, "rotary positions need an even head width, not 3"),
         ({"layers": 0}, "greater than or equal to 1"),
         ({"dropout": 1.0}, "less than 1"),
+        ({"attention": "sliding"}, "set both or neither"),
+        ({"attention_window": 64}, "set both or neither"),
         ({"layer": 3}, "Extra inputs are not permitted"),
     ],
 )

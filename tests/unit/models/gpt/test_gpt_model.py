@@ -49,6 +49,11 @@ SHAPES: dict[str, dict[str, Any]] = {
     "soft cap": {"logit_soft_cap": 2.0},
     "rope base": {"rope_base": 50.0},
     "tied": {"tied_embeddings": True},
+    "sliding window": {"attention": "sliding", "attention_window": 3},
+    "sliding window of one, grouped": {"attention": "sliding", "attention_window": 1, "heads": 4, "kv_heads": 2},
+    "linear": {"attention": "linear"},
+    "linear, grouped, learned positions": {"attention": "linear", "heads": 4, "kv_heads": 2, "positions": "learned"},
+    "linear with one head": {"attention": "linear", "heads": 1, "qk_norm": False, "bias": True},
 }
 
 
