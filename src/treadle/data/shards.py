@@ -19,7 +19,7 @@ from treadle.config.spec import Spec
 from treadle.data.document import PIECE, Document, Refusal, RefusedError, encode_utf8
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from treadle.store.objects import ObjectStore, ObjectWriter
@@ -35,6 +35,10 @@ class TextShard(Spec):
     index: str
     documents: int
     bytes: int
+    aside: str | None = None
+    """Index of documents whose text is in the shard, but that the version does not hold: near-duplicates of others."""
+    bands: str | None = None
+    """Object of the keys by which near-duplicates are found: 20 uint64 for each document, in the order of writing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ def write_shards(objects: ObjectStore, documents: Iterator[Document], refusals: 
                     break
                 _append(writer, document, entries, refusals)
         if entries:
-            index = objects.put(canonical_json([_as_json(entry) for entry in entries]))
+            index = write_index(objects, entries)
             shards.append(TextShard(text=writer.id, index=index, documents=len(entries), bytes=writer.size))
     return shards
 
@@ -71,6 +75,16 @@ def write_shards(objects: ObjectStore, documents: Iterator[Document], refusals: 
 def read_entries(objects: ObjectStore, shard: TextShard) -> list[Entry]:
     """Read a shard's index; raises `DataError` if it is missing or damaged."""
     return [Entry(**entry) for entry in json.loads(objects.read(shard.index))]
+
+
+def read_aside(objects: ObjectStore, shard: TextShard) -> list[Entry]:
+    """Read which documents of a shard its version does not hold."""
+    return [] if shard.aside is None else [Entry(**entry) for entry in json.loads(objects.read(shard.aside))]
+
+
+def write_index(objects: ObjectStore, entries: Iterable[Entry]) -> str:
+    """Store an index; gives the id of the object."""
+    return objects.put(canonical_json([_as_json(entry) for entry in entries]))
 
 
 def read_pieces(path: Path, entry: Entry) -> Iterator[str]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from treadle.data.config import DataSettings
     from treadle.data.document import Document
+    from treadle.data.shards import Entry
 
 WINDOWS_TO_SPLIT = 20
 
@@ -29,9 +30,17 @@ def training_bytes(document_id: str, size: int, settings: DataSettings) -> int:
     return 0 if hash_share(document_id) < settings.held_out else size
 
 
+def training_bytes_of(document: Document | Entry, settings: DataSettings) -> int:
+    """As `training_bytes`; but a document that has near-duplicates falls on one side with all of them, by the first."""
+    cluster = document.metadata.get("cluster")
+    if cluster is None or settings.held_out == 0:
+        return training_bytes(document.id, document.size, settings)
+    return 0 if hash_share(cluster) < settings.held_out else document.size
+
+
 def sides(document: Document, settings: DataSettings) -> Iterator[tuple[str, bool]]:
     """Give a document's text in pieces, each with whether it is held out; no character is cut."""
-    rest = training_bytes(document.id, document.size, settings)
+    rest = training_bytes_of(document, settings)
     for piece in document.pieces():
         data = piece.encode()
         if len(data) <= rest:

@@ -13,7 +13,7 @@ import json
 from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pydantic import ValidationError
 
@@ -22,10 +22,10 @@ from treadle.base.files import locked, read_json, remove_leftovers, write_json
 from treadle.base.hashing import canonical_json, hash_json
 from treadle.config.spec import Spec
 from treadle.data.document import Document, Refusal
-from treadle.data.shards import Entry, TextShard, read_document, read_entries, write_shards
+from treadle.data.shards import Entry, TextShard, read_aside, read_document, read_entries, write_shards
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from treadle.store.objects import ObjectStore
@@ -55,6 +55,24 @@ class Manifest(Spec):
     refusals: str | None
     """Object that lists them."""
     shards: tuple[TextShard, ...]
+    clusters: str | None = None
+    """Object that lists the near-duplicates that were found, for datasets that look for them."""
+
+
+class Settle(Protocol):
+    """What is done with the shards of a new version before it is numbered, such as putting near-duplicates aside."""
+
+    def __call__(self, shards: tuple[TextShard, ...], new: int, refusals: list[Refusal]) -> Settled:
+        """Settle `shards`, of which the last `new` are those of this feed; may add to `refusals`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The shards as the version names them, and what was found on the way."""
+
+    shards: tuple[TextShard, ...]
+    clusters: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +120,18 @@ class Dataset:
         for document in self.documents():
             yield from document.pieces()
 
+    def aside(self) -> Iterator[Entry]:
+        """Documents whose text is kept, but that the version does not hold: near-duplicates of others."""
+        for shard in self.manifest.shards:
+            yield from read_aside(self.objects, shard)
+
+    def clusters(self) -> list[dict[str, Any]]:
+        """Near-duplicates: `documents` (ids, the one that stands for them first) and their least `similarity`."""
+        if self.manifest.clusters is None:
+            return []
+        found: list[dict[str, Any]] = json.loads(self.objects.read(self.manifest.clusters))
+        return found
+
     def refusals(self) -> list[Refusal]:
         """What this version's feed refused."""
         if self.manifest.refusals is None:
@@ -113,17 +143,18 @@ class Dataset:
         for shard in self.manifest.shards:
             self.objects.check(shard.text)
         self.refusals()
-        if content_id(entry.id for entry in self.entries()) != self.id:
+        if content_id((entry.id for entry in self.entries()), self.manifest.preparation) != self.id:
             raise DataError(f"The documents of version {self.number} in {self.folder} are not those that its id names.")
 
 
 class DatasetVersions:
     """The numbered versions of one named dataset."""
 
-    def __init__(self, folder: Path, objects: ObjectStore) -> None:
-        """`folder` is `datasets/NAME`; it need not exist yet."""
+    def __init__(self, folder: Path, objects: ObjectStore, preparation: Mapping[str, str] | None = None) -> None:
+        """`folder` is `datasets/NAME`; it need not exist yet. `preparation` is what is done to every text."""
         self.folder = folder
         self.objects = objects
+        self.preparation = dict(preparation or PREPARATION)
 
     def numbers(self) -> list[int]:
         """The versions that there are, in order."""
@@ -146,11 +177,18 @@ class DatasetVersions:
             raise DataError(f"{path} is no manifest of a dataset version: {error}") from error
         return Dataset(manifest, self.objects, self.folder)
 
-    def add(self, items: Iterable[Document | Refusal]) -> Dataset:
+    def add(
+        self,
+        items: Iterable[Document | Refusal],
+        *,
+        settle: Settle | None = None,
+        approve: Callable[[Dataset], None] | None = None,
+    ) -> Dataset:
         """Store one feed as a new version: accepted documents, and the list of what was refused and why.
 
         A text that the dataset holds already, or that comes twice, is refused as `duplicate`. Feeds of one dataset
-        wait for each other. A feed that dies leaves the dataset at its last version.
+        wait for each other. A feed that dies leaves the dataset at its last version; so does one whose version
+        `approve` does not let pass, by raising an error.
 
         Raises:
             DataError: `items` is empty.
@@ -158,12 +196,19 @@ class DatasetVersions:
         with locked(self.folder / ".lock"):
             remove_leftovers(self.folder / "versions")
             parent = self.latest()
-            known = {entry.id: entry.source for entry in parent.entries()} if parent else {}
+            known = {}
+            if parent:
+                known = {entry.id: entry.source for entry in (*parent.entries(), *parent.aside())}
             refusals: list[Refusal] = []
-            shards = write_shards(self.objects, _accepted(iter(items), known, refusals), refusals)
-            if not shards and not refusals:
+            added = write_shards(self.objects, _accepted(iter(items), known, refusals), refusals)
+            if not added and not refusals:
                 raise DataError("Nothing was given to add. Name at least one file or folder.")
-            manifest = self._manifest(parent, content_id(known), shards, refusals)
+            settled = Settled((*(parent.manifest.shards if parent else ()), *added), None)
+            if settle is not None:
+                settled = settle(settled.shards, len(added), refusals)
+            manifest = self._manifest(parent, settled, len(added), refusals)
+            if approve is not None:
+                approve(Dataset(manifest, self.objects, self.folder))
             write_json(self._path(manifest.version), manifest.model_dump(mode="json"))
         return Dataset(manifest, self.objects, self.folder)
 
@@ -180,29 +225,29 @@ class DatasetVersions:
     def _path(self, number: int) -> Path:
         return self.folder / "versions" / f"{number:06d}.json"
 
-    def _manifest(
-        self, parent: Dataset | None, dataset_id: str, added: list[TextShard], refusals: list[Refusal]
-    ) -> Manifest:
-        shards = (*(parent.manifest.shards if parent else ()), *added)
+    def _manifest(self, parent: Dataset | None, settled: Settled, added: int, refusals: list[Refusal]) -> Manifest:
+        shards = settled.shards
         listed = self.objects.put(canonical_json([asdict(refusal) for refusal in refusals])) if refusals else None
+        ids = (entry.id for shard in shards for entry in read_entries(self.objects, shard))
         return Manifest(
             version=parent.number + 1 if parent else 1,
-            id=dataset_id,
+            id=content_id(ids, self.preparation),
             parent=parent.number if parent else None,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
-            preparation=PREPARATION,
+            preparation=self.preparation,
             documents=sum(shard.documents for shard in shards),
             bytes=sum(shard.bytes for shard in shards),
-            accepted=sum(shard.documents for shard in added),
+            accepted=sum(shard.documents for shard in shards[len(shards) - added :]),
             refused=dict(sorted(Counter(refusal.reason for refusal in refusals).items())),
             refusals=listed,
             shards=shards,
+            clusters=settled.clusters,
         )
 
 
-def content_id(document_ids: Iterable[str]) -> str:
-    """The id of a dataset that holds exactly these documents."""
-    return hash_json({"documents": sorted(document_ids), "preparation": PREPARATION})
+def content_id(document_ids: Iterable[str], preparation: Mapping[str, str] = PREPARATION) -> str:
+    """The id of a dataset that holds exactly these documents, prepared in this way."""
+    return hash_json({"documents": sorted(document_ids), "preparation": dict(preparation)})
 
 
 def _accepted(

@@ -117,11 +117,12 @@ def test_a_document_that_changes_while_it_is_read_is_refused_and_leaves_no_bytes
 
 
 def test_a_document_that_vanishes_before_it_is_stored_is_refused(versions: DatasetVersions, tmp_path: Path) -> None:
+    from treadle.data.readers.config import ReadSettings
     from treadle.data.readers.text import read
 
     path = tmp_path / "gone.txt"
     path.write_text("here and gone")
-    (document,) = read(path)
+    (document,) = read(path, ReadSettings())
     path.unlink()
     assert versions.add([document]).manifest.refused == {"missing": 1}
 
