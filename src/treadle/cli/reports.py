@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from treadle.base import units
+from treadle.cli import feeding_reports
 from treadle.cli.experiment_reports import EXPERIMENT_VIEWS
 from treadle.cli.flow_reports import FLOW_VIEWS
 from treadle.cli.guard_reports import GUARD_VIEWS
@@ -74,15 +75,7 @@ def _show(report: Report, arguments: Mapping[str, Any]) -> list[str]:
     detail = f" ({', '.join(f'{number} {reason}' for reason, number in sorted(refused.items()))})" if refused else ""
     accepted = report["documents"].get("accepted", 0)
     lines.append(_row("documents", f"{accepted:,} accepted · {sum(refused.values()):,} refused{detail}"))
-    if report["tokens"]:
-        tokens = report["tokens"]
-        lines.append(
-            _row(
-                report["unit"],
-                f"in {tokens['in']:,} = {tokens['trained_once']:,} trained + {tokens['buffered']:,} buffered"
-                f" + {tokens['held_out']:,} held out",
-            )
-        )
+    lines += [_row(label, text) for label, text in feeding_reports.ledger_rows(report, arguments)]
     if report["problem"]:
         lines += _wrapped(f"problem     {report['problem']}", 2)
     for row in report["checkpoints"]:
@@ -121,6 +114,7 @@ def _feed(report: Report, arguments: Mapping[str, Any]) -> list[str]:
     if report["documents"] == 0:
         return lines
     lines.append(_row("dataset", f"version {report['version']}, {_number(report['documents'], 'document')} in all"))
+    lines += [_row(label, text) for label, text in feeding_reports.fed(report)]
     return [*lines, f"Next: {report['next_step']}"]
 
 
@@ -135,7 +129,9 @@ def _train(report: Report, _: Mapping[str, Any]) -> list[str]:
         said = f"Already there: `{report['model']}` has made {_number(report['step'], 'step')}{measured}."
     else:
         said = f"{'Done' if report['outcome'] == 'done' else 'Stopped'} at step {report['step']:,}{measured}."
-    return [said, _row("run", report["run"]), f"Next: {report['next_step']}"]
+    ledger = feeding_reports.ledger(report["tokens"]) if report.get("tokens") else ""
+    rows = [_row(report["unit"], ledger)] if ledger else []
+    return [said, *rows, _row("run", report["run"]), f"Next: {report['next_step']}"]
 
 
 def _demo(report: Report, _: Mapping[str, Any]) -> list[str]:
@@ -250,6 +246,7 @@ _VIEWS: dict[str, Callable[[Report, Mapping[str, Any]], list[str]]] = {
     "delete": _delete,
     "feed": _feed,
     "train": _train,
+    "flush": _train,
     "demo": _demo,
     "evaluate": _evaluate,
     "doctor": _doctor,

@@ -2,14 +2,15 @@
 
 Targets are counted in the order of arrival, which only grows at its end. What was trained is a beginning without gaps
 (`whole`), what was read of later parts of it in order (`spans`), and parts of shuffled passes that were not read to the
-end, kept as ranges of slots from which their targets can be computed again (`parts`). A beginning knows what it is made
-of: if the text was cut anew since (another hold-out share, another way with unknown characters), nothing is known of
-the new cut, and all of it counts as waiting.
+end, kept as ranges of slots from which their targets can be computed again (`parts`). It knows of which pieces the
+order of arrival was made: from the first piece on that is another one now (cut anew by another hold-out share, a
+document put aside), nothing is known of what was trained, and all of it counts as waiting.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,10 +59,8 @@ class Coverage:
     """All targets before this one have been targets."""
     spans: tuple[Span, ...] = ()
     parts: tuple[Part, ...] = ()
-    pieces: int = 0
-    """Of how many pieces the order of arrival was made when this was written."""
-    chain: str = ""
-    """Hash of those pieces."""
+    marks: tuple[str, ...] = ()
+    """Of which pieces the order of arrival was made when this was written."""
     arrived: int = 0
     """Targets trained in order of arrival."""
     by_epoch: int = 0
@@ -70,11 +69,13 @@ class Coverage:
     """Targets that were trained again beside new ones (`data.replay`)."""
 
     def on(self, pieces: Sequence[Piece]) -> Coverage:
-        """The same of what has arrived since; nothing is covered where the beginning is another one."""
-        kept = self
-        if self.chain != chain_of(pieces[: self.pieces]):
-            kept = Coverage(arrived=self.arrived, by_epoch=self.by_epoch, replayed=self.replayed)
-        return replace(kept, pieces=len(pieces), chain=chain_of(pieces))
+        """The same of what has arrived since; nothing is covered from the first piece on that is another one now."""
+        marks = tuple(_mark(piece) for piece in pieces)
+        if marks[: len(self.marks)] == self.marks:
+            return replace(self, marks=marks)
+        same = next(place for place, (old, new) in enumerate(zip_longest(self.marks, marks)) if old != new)
+        covered = np.minimum(self.covered(), sum(piece.targets for piece in pieces[:same]))
+        return replace(self, whole=0, spans=_pairs(covered.tolist()), parts=(), marks=marks).settled()
 
     def with_pass(self, order: Order, ranges: Sequence[Span], targets: int) -> Coverage:
         """After slots of a shuffled order, which hold `targets` targets, were read."""
@@ -106,15 +107,15 @@ class Coverage:
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON."""
-        plain = {name: getattr(self, name) for name in ("whole", "pieces", "chain", "arrived", "by_epoch", "replayed")}
+        plain = {name: getattr(self, name) for name in ("whole", "arrived", "by_epoch", "replayed")}
         parts = [{"order": dict(part.order), "ranges": [list(span) for span in part.ranges]} for part in self.parts]
-        return {**plain, "spans": [list(span) for span in self.spans], "parts": parts}
+        return {**plain, "marks": list(self.marks), "spans": [list(span) for span in self.spans], "parts": parts}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Coverage:
         """Read back what `to_json` wrote."""
         parts = tuple(Part(part["order"], _pairs(part["ranges"])) for part in stored["parts"])
-        return cls(**{**stored, "spans": _pairs(stored["spans"]), "parts": parts})
+        return cls(**{**stored, "marks": tuple(stored["marks"]), "spans": _pairs(stored["spans"]), "parts": parts})
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +170,9 @@ def token_ledger(loader: Loader, coverage: Coverage) -> TokenLedger:
     )
 
 
-def chain_of(pieces: Sequence[Piece]) -> str:
-    """Hash of what the beginning of the order of arrival is made of."""
-    return hash_json([[piece.train, piece.targets] for piece in pieces if piece.targets])
+def _mark(piece: Piece) -> str:
+    """Enough of a hash to know a piece again by."""
+    return hash_json([piece.train, piece.targets])[:12]
 
 
 def merged(spans: Sequence[Span]) -> tuple[Span, ...]:

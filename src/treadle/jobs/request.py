@@ -41,6 +41,8 @@ class JobRequest:
     """Its folder, where something had to be kept in it already."""
     follows: tuple[str, ...] = ()
     """Kinds of jobs that wait or run in the same queue and come first, whether they succeed or not."""
+    dedup_key: str | None = None
+    """A second job with the same key is not made; the first is followed."""
 
     def new_job(self, options: JobOptions, first: tuple[int, ...] = (), run: str | None = None) -> NewJob:
         """The request as the ledger takes it; jobs `first` come before it, whether they succeed or not."""
@@ -53,6 +55,7 @@ class JobRequest:
             waits_on=(*options.after, *first),
             if_failed="cancel" if options.after else "run",
             max_attempts=options.attempts,
+            dedup_key=self.dedup_key,
             run=run,
         )
 

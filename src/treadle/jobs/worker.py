@@ -15,6 +15,7 @@ from treadle.base.errors import ResourceError, TreadleError
 from treadle.jobs.cron import parse_cron
 from treadle.jobs.executors.subprocess import KEPT_SECONDS, Ending, Spare, ending_of
 from treadle.jobs.identity import WorkerIdentity
+from treadle.jobs.inbox import Inboxes
 from treadle.jobs.ledger import Ledger
 from treadle.jobs.ledger_work import ClaimLostError
 from treadle.jobs.presence import Bell, Presence
@@ -36,6 +37,8 @@ _LOOK_SECONDS = 0.05
 """How often to look whether the ledger has changed; the bell is faster."""
 _HEARTBEAT_SECONDS = 5.0
 _TROUBLE_SECONDS = 1.0
+_JUMP_SECONDS = 60.0
+"""The clock was set, if it and the time since the start differ by more than this from one heartbeat to the next."""
 _PERMANENT = {"Defect"}
 
 
@@ -62,8 +65,10 @@ class Worker:
         self._identity = WorkerIdentity.current()
         self._busy_until = time.monotonic()
         self._heartbeat = 0.0
+        self._clock_offset = 0.0
         self._look = True
         self._next_due = 0.0
+        self._inboxes = Inboxes(workspace)
 
     @property
     def id(self) -> str:
@@ -93,6 +98,7 @@ class Worker:
                     self._beat()
                     self._settle()
                     self._hear()
+                    self._take_in()
                     self._start_what_may_start()
                 except (ResourceError, DatabaseBusyError) as error:  # a full disk may have room again
                     print(f"{time.strftime('%F %T')} {error}", file=sys.stderr, flush=True)
@@ -141,10 +147,19 @@ class Worker:
         if now - self._heartbeat < _HEARTBEAT_SECONDS:
             return
         self._heartbeat = now
+        self._notice_set_clock(now)
         self._ledger.work.heartbeat(self._identity)
         if self._ledger.work.reap(self._identity):
             self._look = True
         self._ledger.backup()  # at most once an hour, if something has changed
+
+    def _notice_set_clock(self, now: float) -> None:
+        """At the start, and when the clock was set: what waits for a time is worked out anew."""
+        offset = time.time() - now
+        if abs(offset - self._clock_offset) > _JUMP_SECONDS:
+            self._clock_offset = offset
+            self._look = True
+            self._ledger.schedules.replan(time.time(), lambda cron, after: parse_cron(cron).next_after(after))
 
     def _settle(self) -> None:
         """Write down how attempts ended."""
@@ -213,6 +228,16 @@ class Worker:
             for attempt in self._attempts:
                 if attempt.asked is None:
                     self._ask(attempt)
+
+    def _take_in(self) -> None:
+        """Queue feeds of what was dropped into the inboxes of models."""
+        if self._draining:
+            return
+        for feed in self._inboxes.look():
+            self._ledger.submit(feed)
+            self._look = True
+        if self._inboxes.unsettled:
+            self._busy_until = time.monotonic()
 
     def _ask(self, attempt: Attempt) -> None:
         attempt.ask_to_stop()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from treadle.base.errors import UsageError
+from treadle.jobs.inbox import inbox_of
 from treadle.jobs.presence import announce
 from treadle.operations.operation import operation
 from treadle.registry.catalogue import load
@@ -58,7 +59,9 @@ def set_(
     report = ChangeReport(**load("treadle.recipes.change:change")(workspace, model, overrides, placing))
     if "training.auto_train" not in report.settings:
         return report
-    outlook = load("treadle.recipes.standing:queue_if_due")(workspace, ModelCards(workspace).get(model))
+    card = ModelCards(workspace).get(model)
+    inbox_of(workspace, card.id).mkdir(exist_ok=True)
+    outlook = load("treadle.recipes.standing:queue_if_due")(workspace, card)
     if outlook.job is not None:
         announce(workspace, "train")
     return replace(report, job=outlook.job)

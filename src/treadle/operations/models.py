@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
+from treadle.jobs.inbox import inbox_of
 from treadle.operations.operation import operation
 from treadle.registry.catalogue import load
 from treadle.store.models import ModelCards
@@ -76,6 +77,8 @@ class ModelReport:
     """What its examples are counted in."""
     plot: str | None = None
     """The picture that was written."""
+    inbox: dict[str, Any] | None = None
+    """Its `folder`, what lies there (`waiting`, `taken`, `refused`), and whether a worker looks there (`watched`)."""
     waiting: dict[str, Any] | None = None
     """What was fed and not trained, and what it waits for: `tokens`, `batch`, `batches`, `due`, `reason`."""
 
@@ -118,6 +121,7 @@ def new(
     overrides = ["training.auto_train=on", *overrides] if standing else overrides
     settings = load("treadle.recipes.settings:settings_of_new_model")(workspace, size, family, tokenizer, overrides)
     card = ModelCards(workspace).create(name, settings)
+    inbox_of(workspace, card.id).mkdir(exist_ok=True)
     return show(workspace, card.name)
 
 

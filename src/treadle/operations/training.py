@@ -49,6 +49,7 @@ class EvaluatePayload:
         "treadle train bard",
         "treadle train bard --minutes 3",
         "treadle train bard --epochs 10 training.batch_size=16",
+        "treadle train bard --more 5",
         "treadle train bard --steps 1000 --config my-run.yaml",
     ),
 )
@@ -60,6 +61,7 @@ def train(
     epochs: Annotated[float | None, "train until the model has seen its data this many times in all"] = None,
     steps: Annotated[int | None, "train until the model has made this many steps in all"] = None,
     minutes: Annotated[float | None, "train for this long"] = None,
+    more: Annotated[float | None, "train this many passes more than it has made when the training begins"] = None,
     config: Annotated[Path | None, "YAML file of settings for this run (see the guide, Configuration)"] = None,
 ) -> JobRequest:
     """Train a model on what it was fed. Without a length it trains for one budget that suits its size.
@@ -68,7 +70,7 @@ def train(
     An interrupted training goes on from its last checkpoint.
     """
     card = ModelCards(workspace).get(model)
-    unit, amount = length(epochs, steps, minutes)
+    unit, amount = length(epochs, steps, minutes, more)
     announce(workspace, "train")
     settings = load("treadle.recipes.settings:settings_of_run")(workspace, card, overrides, config)
     payload = TrainPayload(card.id, unit, amount, settings)
@@ -118,13 +120,14 @@ def evaluate(
 
 
 def length(
-    epochs: float | None, steps: int | None, minutes: float | None
-) -> tuple[Literal["epochs", "steps", "minutes", "default"], float]:
+    epochs: float | None, steps: int | None, minutes: float | None, more: float | None = None
+) -> tuple[Literal["epochs", "steps", "minutes", "more", "default"], float]:
     """The one length that was given as a unit and a number; `default` if none was."""
-    lengths: list[tuple[Literal["epochs", "steps", "minutes"], float | None]] = [
+    lengths: list[tuple[Literal["epochs", "steps", "minutes", "more"], float | None]] = [
         ("epochs", epochs),
         ("steps", steps),
         ("minutes", minutes),
+        ("more", more),
     ]
     given = [(unit, float(value)) for unit, value in lengths if value is not None]
     if len(given) > 1:

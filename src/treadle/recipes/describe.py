@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from treadle.base.errors import TreadleError
 from treadle.config.constraints import limits
+from treadle.jobs.inbox import inbox_of, inbox_state
+from treadle.jobs.presence import worker_lives
 from treadle.jobs.runs import RunFolder
 from treadle.recipes.opened import network_of, open_model, unit_of, use_of
 from treadle.recipes.settings import settings_of_model
@@ -52,6 +54,7 @@ def describe(workspace: WorkspaceFolder, card: ModelCard) -> dict[str, Any]:
         "documents": {"accepted": documents.accepted, "refused": documents.refused},
         "tokens": tokens,
         "waiting": waits,
+        "inbox": _inbox(workspace, card),
         "checkpoints": _checkpoints(checkpoints),
         "runs": _runs(workspace, card),
         "settings": _settings(settings),
@@ -61,6 +64,11 @@ def describe(workspace: WorkspaceFolder, card: ModelCard) -> dict[str, Any]:
         "next_step": _next_step(card.name, documents.accepted, dataset, latest) or use_of(settings, card.name),
         "dataset": {} if dataset is None else {"id": dataset.id, "version": dataset.number},
     }
+
+
+def _inbox(workspace: WorkspaceFolder, card: ModelCard) -> dict[str, Any] | None:
+    state = inbox_state(inbox_of(workspace, card.id))
+    return None if state is None else {**asdict(state), "watched": worker_lives(workspace)}
 
 
 def _prepared(

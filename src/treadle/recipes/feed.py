@@ -16,10 +16,12 @@ from treadle.data.prepared import WAYS_OF_READING
 from treadle.data.tokenizers.tokenizer import load_tokenizer
 from treadle.data.versions import DatasetVersions
 from treadle.models.catalog import FAMILIES
+from treadle.recipes.inbox import settle, shown_source
 from treadle.recipes.settings import settings_of_model
 from treadle.recipes.standing import Outlook, queue_if_due
 from treadle.store.models import ModelCards
 from treadle.store.objects import ObjectStore
+from treadle.telemetry.hardware import peak_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from treadle.store.models import ModelCard
 
 _REPORT_SECONDS = 0.2
+_NAMED_DUPLICATES = 8
 
 
 def run(context: RunContext, payload: FeedPayload) -> dict[str, Any]:
@@ -39,10 +42,17 @@ def run(context: RunContext, payload: FeedPayload) -> dict[str, Any]:
     versions = DatasetVersions(workspace.datasets / card.id, ObjectStore(workspace.objects))
     family = FAMILIES.get(settings_of_model(workspace, card).values()["family"]["name"])
     read_paths = WAYS_OF_READING.get(family.needs)
-    items = _reported(context, _named(read_paths(Path(path) for path in payload.paths), context.run.outputs))
-    dataset = versions.add(items)
+    items = _reported(context, _named(read_paths(Path(path) for path in payload.paths), context, payload))
+    first = next(items, None)
+    if first is None and payload.inbox:
+        return _nothing_left(context, card, versions, payload)
+    dataset = versions.add(itertools.chain([] if first is None else [first], items))
     manifest, refusals = dataset.manifest, dataset.refusals()
+    if payload.inbox:
+        settle(Path(payload.paths[0]), refusals)
     duplicates = [refusal for refusal in refusals if refusal.reason == "duplicate"]
+    for refusal in duplicates[:_NAMED_DUPLICATES]:
+        context.emit("note", message=f"{refusal.source}: {refusal.detail}")
     wrong = [refusal for refusal in refusals if refusal.reason != "duplicate"]
     before = versions.get(manifest.parent).manifest.bytes if manifest.parent else 0
     unknown = 0 if manifest.accepted == 0 else _unknown_characters(context, card, dataset)
@@ -57,6 +67,29 @@ def run(context: RunContext, payload: FeedPayload) -> dict[str, Any]:
         "version": dataset.number,
         "dataset": dataset.id,
         "documents": manifest.documents,
+        "peak_memory": peak_memory(),
+        **_what_follows(context, card),
+    }
+
+
+def _nothing_left(
+    context: RunContext, card: ModelCard, versions: DatasetVersions, payload: FeedPayload
+) -> dict[str, Any]:
+    """The report on a folder from the inbox that held nothing: empty folders, or an attempt before this had fed it."""
+    settle(Path(payload.paths[0]), [])
+    dataset = versions.latest()
+    return {
+        "ok": True,
+        "model": card.name,
+        "accepted": 0,
+        "bytes": 0,
+        "duplicates": 0,
+        "refused": [],
+        "unknown_characters": 0,
+        "version": 0 if dataset is None else dataset.number,
+        "dataset": None if dataset is None else dataset.id,
+        "documents": 0 if dataset is None else dataset.manifest.documents,
+        "peak_memory": peak_memory(),
         **_what_follows(context, card),
     }
 
@@ -76,10 +109,18 @@ def _what_follows(context: RunContext, card: ModelCard) -> dict[str, Any]:
     return {"tokens": outlook.tokens, "waiting": outlook.waiting, "job": outlook.job, "next_step": following}
 
 
-def _named(items: Iterable[Document | Refusal], outputs: Path) -> Iterator[Document | Refusal]:
-    """Say where piped text came from; the file that it waited in belongs to the run."""
+def _named(
+    items: Iterable[Document | Refusal], context: RunContext, payload: FeedPayload
+) -> Iterator[Document | Refusal]:
+    """Say where piped text and files of the inbox came from; where they waited belongs to the run."""
+    spooled = str(context.run.outputs)
     for item in items:
-        yield replace(item, source="standard input") if item.source.startswith(str(outputs)) else item
+        if item.source.startswith(spooled):
+            yield replace(item, source="standard input")
+        elif payload.inbox:
+            yield replace(item, source=shown_source(item.source, Path(payload.paths[0])))
+        else:
+            yield item
 
 
 def _reported(context: RunContext, items: Iterable[Document | Refusal]) -> Iterator[Document | Refusal]:

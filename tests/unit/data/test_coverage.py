@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from treadle.base.errors import DataError
 from treadle.data.arrivals import ArrivalLoader
-from treadle.data.coverage import Coverage, TokenLedger, merged, token_ledger
+from treadle.data.coverage import Coverage, Piece, TokenLedger, merged, token_ledger
 from treadle.data.order import PictureOrder, order_of
 
 
@@ -65,7 +65,7 @@ def test_passes_that_end_leave_a_short_account(arrived) -> None:
     for first in range(0, 3 * slots, 100):
         account = account.with_pass(loader.order, [(first, min(first + 100, 3 * slots))], 1_000)
     assert (account.whole, account.parts, account.spans) == (5_000, (), ())
-    assert len(json.dumps(account.to_json())) < 250
+    assert len(json.dumps(account.to_json())) < 250, "a pass that has ended is one number"
 
 
 def test_a_part_of_a_pass_over_less_text_still_counts_after_more_has_come(arrived) -> None:
@@ -87,6 +87,16 @@ def test_a_text_that_was_cut_anew_waits_as_a_whole(arrived) -> None:
     assert (anew.whole, anew.by_epoch) == (0, 340)
 
 
+def test_what_came_before_a_piece_that_was_cut_anew_stays_trained(arrived) -> None:
+    loader = arrived([300, 200, 40], 10)
+    account = Coverage().on(loader.pieces).with_pass(loader.order, [(0, 20)], loader.targets_between(0, 20))
+    covered = account.covered()
+    pieces = [*loader.pieces[:1], Piece("other", 180, 0), *loader.pieces[2:]]
+    anew = account.on(pieces)
+    assert anew.covered().tolist() == [[min(a, 300), min(b, 300)] for a, b in covered.tolist() if a < 300]
+    assert account.on(pieces[:1]).on(loader.pieces).covered().max() <= 300
+
+
 def test_numbers_that_do_not_add_up_are_an_error_that_names_them() -> None:
     with pytest.raises(DataError, match=r"260 came in, but 200 trained \+ 50 buffered \+ 4 held out are 254"):
         TokenLedger(total=260, trained_once=200, buffered=50, held_out=4).check("`bard`")
@@ -94,7 +104,7 @@ def test_numbers_that_do_not_add_up_are_an_error_that_names_them() -> None:
 
 def test_a_coverage_that_reaches_beyond_the_stream_is_an_error(arrived) -> None:
     loader = arrived([100], 10)
-    ledger = token_ledger(loader, Coverage(whole=120, pieces=1, chain=Coverage().on(loader.pieces).chain))
+    ledger = token_ledger(loader, Coverage(whole=120, marks=Coverage().on(loader.pieces).marks))
     with pytest.raises(DataError, match="does not add up"):
         ledger.check("`bard`")
 
