@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 NextTime = Callable[[str, float], float]
 """Takes cron text and a time; returns the first time after it at which the text fires."""
 
+_AUTUMN_SECONDS = 2 * 3600.0
+"""More than what the hour that occurs twice in autumn can make of a difference."""
+
 
 class Schedules:
     """The schedules of one ledger. What cron text means is handed in."""
@@ -57,6 +60,20 @@ class Schedules:
         """When the next schedule is due; None if there is none."""
         time = self._database.rows("next_fire")[0]["time"]
         return None if time is None else float(time)
+
+    def replan(self, now: float, next_time: NextTime) -> list[str]:
+        """Bring forward what stands much further ahead than its cron text says; return the names.
+
+        That was worked out by a clock which has been set back since.
+        """
+        with self._database.transaction() as transaction:
+            changed = []
+            for row in transaction.rows("schedules"):
+                upcoming = next_time(row["cron"], now)
+                if row["next_fire"] > upcoming + _AUTUMN_SECONDS:
+                    values = {"last_fire": row["last_fire"], "next_fire": upcoming}
+                    changed.append(_kept(transaction, transaction.row("fired", id=row["id"], **values)).name)
+            return changed
 
     def fire(self, now: float, next_time: NextTime) -> list[Job]:
         """Submit the jobs that are due: one for each schedule, for its last missed time, however many were missed.

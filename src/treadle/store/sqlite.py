@@ -94,7 +94,8 @@ class SqliteDatabase(Database):
     def backup(self, older_than_seconds: float = 0.0) -> Path | None:
         """Copy the database beside the journal, which begins a new file; the last three copies are kept."""
         newest = next(iter(backups(self.folder)), None)
-        fresh = newest is not None and time.time() - newest.time < older_than_seconds
+        # A copy from the future was made before the clock was set back; how old it is nobody knows.
+        fresh = newest is not None and 0 <= time.time() - newest.time < older_than_seconds
         if fresh or not self._journal.grown():
             return None
         self._begin()

@@ -46,7 +46,10 @@ SELECT * FROM job WHERE state IN ('done', 'failed', 'cancelled') AND queue = :qu
 ORDER BY ended DESC, id DESC LIMIT :count;
 
 -- name: promote_due
-UPDATE job SET state = 'ready' WHERE state = 'blocked' AND waits = 0 AND not_before <= :now RETURNING id, queue;
+-- A job that failed waits for an hour and a half at most: one that would wait for longer saw the clock set back.
+UPDATE job SET state = 'ready'
+WHERE state = 'blocked' AND waits = 0 AND (not_before <= :now OR (attempts > 0 AND not_before > :now + 5400))
+RETURNING id, queue;
 
 -- name: next_due
 SELECT min(not_before) AS time, :now AS clock FROM job WHERE state = 'blocked' AND waits = 0;
