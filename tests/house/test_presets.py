@@ -135,7 +135,7 @@ def test_presets_hold_no_interpolation_and_every_file_lies_in_a_known_group() ->
         if path.is_file():
             assert path.suffix == ".yaml"
             group, *below = path.relative_to(CONF).parts[:-1] or ["", ""]
-            assert group in {*GROUPS, EXPERIMENT} or path == CONF / "settings.yaml"
+            assert group in {*GROUPS, EXPERIMENT, "study"} or path == CONF / "settings.yaml"
             assert not below or group in {"size", ""}
             read_yaml(path, "any")
 

@@ -31,8 +31,19 @@ class TrainingSettings(Spec):
     learner: Literal["auto", "native", "torch"] = Field(
         "auto", description="what computes the steps; auto = native where the family and machine allow it, else torch"
     )
-    precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="arithmetic of the products; auto = bf16 where it is faster here (weights stay fp32)"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto",
+        description="arithmetic of the products; auto = bf16 where it is faster here (weights stay fp32); "
+        "fp16 is for cards without bf16 (torch learner)",
+    )
+    device: Literal["cpu", "cuda", "mps"] = Field(
+        "cpu", description="what computes: the processor, or a graphics card through the torch learner"
+    )
+    compile: bool = Field(
+        default=False, description="compile each block (torch learner): faster steps after a first one of a minute"
+    )
+    activation_checkpointing: bool = Field(
+        default=False, description="keep only the input of each block and compute the rest again (torch learner)"
     )
     threads: int = Field(0, ge=0, description="processor threads; 0 = all that this process may use")
     evaluate_every: int = Field(

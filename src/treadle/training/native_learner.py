@@ -252,12 +252,14 @@ def required_memory(config: GPTConfig, vocabulary: int, context: int, wanted: Na
 class NativeMaker:
     """Makes native learners, for the `gpt` family."""
 
-    def refusal(self, network: Network, settings: TrainingSettings) -> str | None:  # noqa: ARG002 - one interface
+    def refusal(self, network: Network, settings: TrainingSettings) -> str | None:
         """Why the native core cannot be used; None when it can. The first call may compile it."""
         if not isinstance(network.config, GPTConfig):
             return f"the native core trains the family gpt, not {network.config.__class__.__name__}."
         if (reason := native_refusal(network.config)) is not None:
             return reason
+        if (setting := _for_torch_only(settings)) is not None:
+            return f"{setting} is for the torch learner."
         try:
             build.library_path(instruction_sets.choose())
         except ResourceError as error:
@@ -279,6 +281,17 @@ class NativeMaker:
 
 
 MAKER: Final = NativeMaker()
+
+
+def _for_torch_only(settings: TrainingSettings) -> str | None:
+    """A setting that only the torch learner can follow."""
+    asked = {
+        f"training.device={settings.device}": settings.device != "cpu",
+        "training.precision=fp16": settings.precision == "fp16",
+        "training.compile": settings.compile,
+        "training.activation_checkpointing": settings.activation_checkpointing,
+    }
+    return next((setting for setting, given in asked.items() if given), None)
 
 
 def _wanted_plan(settings: TrainingSettings, stored: Mapping[str, Any]) -> NativePlan:
