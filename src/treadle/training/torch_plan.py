@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import torch
 
+from treadle.base.errors import ResourceError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -26,12 +28,25 @@ _ROUNDS: Final = 5  # trials of each choice, taken in turns, so that a busy mome
 _SECONDS: Final = 3.0  # after which no further round begins
 
 
+_NO_CARD: Final = (
+    "training.device={} needs a {} device, and torch sees none here: that takes {}. Leave the device at cpu, or see "
+    "scripts/check-gpu."
+)
+
+
 def choose_plan(network: Network, settings: TrainingSettings, stored: Mapping[str, Any]) -> dict[str, Any]:
     """Settle threads, precision and attention: by the settings, else by the stored plan, else by a short trial."""
     mine = stored if stored.get("learner") == "torch" else {}
     available = len(os.sched_getaffinity(0))
     threads = settings.threads or min(available, int(mine.get("threads", available)))
     torch.set_num_threads(threads)
+    plan = {"learner": "torch", "torch": torch.__version__}
+    if settings.compile:
+        plan["compiled"] = "blocks"
+    if settings.device != "cpu":
+        usual = _card_precision(settings.device)
+        precision = usual if settings.precision == "auto" else settings.precision
+        return {**plan, "device": settings.device, "threads": threads, "precision": precision, "attention": "sdpa"}
     precision = settings.precision if settings.precision != "auto" else mine.get("precision", "auto")
     attention = mine.get("attention", "auto")
     if "auto" in {precision, attention}:
@@ -39,13 +54,23 @@ def choose_plan(network: Network, settings: TrainingSettings, stored: Mapping[st
         attentions = ["plain", "sdpa"] if attention == "auto" else [attention]
         precision, attention = _fastest(network, settings.batch_size, precisions, attentions)
     return {
-        "learner": "torch",
-        "torch": torch.__version__,
+        **plan,
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "threads": threads,
         "precision": precision,
         "attention": attention,
     }
+
+
+def _card_precision(device: str) -> str:
+    """The arithmetic of a graphics card that is there; raises `ResourceError` where torch sees none."""
+    if device == "cuda":
+        if not torch.cuda.is_available():
+            raise ResourceError(_NO_CARD.format("cuda", "CUDA", "an NVIDIA card, its driver, a torch build for it"))
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    if not torch.backends.mps.is_available():
+        raise ResourceError(_NO_CARD.format("mps", "MPS", "a Mac with Apple silicon and macOS 14 or newer"))
+    return "fp32"
 
 
 def _fastest(network: Network, rows: int, precisions: list[str], attentions: list[str]) -> tuple[str, str]:

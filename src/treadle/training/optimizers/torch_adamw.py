@@ -42,7 +42,7 @@ class TorchAdamW:
         )
         for weight in self._weights().values():
             self._optimizer.state[weight] = {
-                "step": torch.tensor(0.0),
+                "step": torch.tensor(0.0, device=weight.device),
                 "exp_avg": torch.zeros_like(weight),
                 "exp_avg_sq": torch.zeros_like(weight),
             }

@@ -38,7 +38,8 @@ class TorchMuon:
         self._stacks: list[tuple[dict[str, Tensor], Tensor]] = []
         for shape in dict.fromkeys(tuple(weight.shape) for weight in weights.values()):
             alike = {name: weight for name, weight in weights.items() if tuple(weight.shape) == shape}
-            self._stacks.append((alike, torch.zeros(len(alike), *shape)))  # (N, out, in)
+            device = next(iter(alike.values())).device
+            self._stacks.append((alike, torch.zeros(len(alike), *shape, device=device)))  # (N, out, in)
 
     def step(self, step: int, rate_scale: float) -> None:
         """Update all matrices from their gradients; `step` counts from 1."""
