@@ -21,6 +21,8 @@ VERBS_OF_THE_HOUSE = {
     "config": "show check",
     "experiment": "run list show delete",
     "tokenizer": "train inspect compare",
+    "crawl": "start status pause resume rules export",
+    "data": "list show new add versions diff report preview refused tag export gc",
     "flow": "init add edit prioritise reopen remove review-ready start done block pause list show next focus log note"
     " decide move archive check review board stats import",
     "flow.guard": "init list run check test-first",

@@ -24,6 +24,8 @@ _ORDER = ("init", "new", "feed", "train", "sample", "chat", "evaluate", "show", 
 """The verbs as a first hour meets them; others follow by name."""
 _NOUNS = {
     "config": "Show and check settings.",
+    "crawl": "Feed web sites: politely, each page once, later only what is new.",
+    "data": "Make named datasets of files: clean, versioned, with a report of their quality.",
     "flow": "Keep notes, tasks and logs in plain Markdown.",
     "flow.ci": "See and start the runs of GitHub Actions.",
     "flow.guard": "Hold an assistant to the paths, commands and gates of its role.",
@@ -34,7 +36,7 @@ _NOUNS = {
     "worker": "See and control the process that carries out jobs.",
 }
 """One phrase for each noun that groups verbs; one with a dot stands inside the other."""
-_USUAL = {"experiment": "run"}
+_USUAL = {"crawl": "start", "experiment": "run"}
 """The verb of a noun that may be left out: `treadle experiment NAME` is `treadle experiment run NAME`."""
 _OTHER_WORDS = {
     "rm": "delete",

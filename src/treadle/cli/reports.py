@@ -10,7 +10,9 @@ import click
 
 from treadle.base import units
 from treadle.cli import feeding_reports
+from treadle.cli.data_reports import DATA_VIEWS
 from treadle.cli.experiment_reports import EXPERIMENT_VIEWS
+from treadle.cli.crawl_reports import CRAWL_VIEWS
 from treadle.cli.flow_reports import FLOW_VIEWS
 from treadle.cli.guard_reports import GUARD_VIEWS
 from treadle.cli.model_reports import MODEL_VIEWS, classes, limits
@@ -234,11 +236,13 @@ def _shape(report: Report) -> str:
 
 _VIEWS: dict[str, Callable[[Report, Mapping[str, Any]], list[str]]] = {
     **QUEUE_VIEWS,
+    **CRAWL_VIEWS,
     **EXPERIMENT_VIEWS,
     **MODEL_VIEWS,
     **GUARD_VIEWS,
     **FLOW_VIEWS,
     **TOKENIZER_VIEWS,
+    **DATA_VIEWS,
     "init": _init,
     "new": _new,
     "list": _list,

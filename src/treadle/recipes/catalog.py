@@ -66,13 +66,17 @@ TRAIN = Kind(
 )
 EVALUATE = Kind("treadle.recipes.evaluate:run", "treadle.operations.training:EvaluatePayload")
 EXPERIMENT = Kind("treadle.recipes.experiment:run", "treadle.operations.experiments:ExperimentPayload")
+DATA_ADD = Kind("treadle.recipes.dataset_add:run", "treadle.operations.datasets:DataAddPayload")
+CRAWL = Kind("treadle.recipes.crawl:run", "treadle.operations.crawl:CrawlPayload")
 
 KINDS = Catalogue(
     "job kind",
     {
         "feed": "treadle.recipes.catalog:FEED",
         "train": "treadle.recipes.catalog:TRAIN",
+        "data.add": "treadle.recipes.catalog:DATA_ADD",
         "evaluate": "treadle.recipes.catalog:EVALUATE",
+        "crawl": "treadle.recipes.catalog:CRAWL",
         "experiment": "treadle.recipes.catalog:EXPERIMENT",
     },
 )

@@ -42,7 +42,7 @@ def read(path: Path, settings: ReadSettings) -> Items:
         for batch in file.iter_batches(batch_size=_ROWS):
             for row in batch.to_pylist():
                 number += 1
-                facts = {"format": "row", "row": other_columns(row, field)}
+                facts = {"format": "row", "text_column": field, "row": other_columns(row, field)}
                 yield text_of(str(row.get(field) or ""), sourced(source, number), facts)
     except (pa.ArrowException, OSError) as error:
         raise RefusedError("damaged", f"It is no whole Parquet file: {str(error).partition(chr(10))[0]}.") from error

@@ -75,7 +75,7 @@ def _read(path: Path, settings: ReadSettings, delimiter: str | None) -> Items:
                 yield RefusedError("damaged", said).refusal(sourced(source, number))
                 continue
             row = dict(zip(columns, values, strict=False))
-            facts = {"format": "row", "row": other_columns(row, field)}
+            facts = {"format": "row", "text_column": field, "row": other_columns(row, field)}
             yield text_of(row.get(field, ""), sourced(source, number), facts)
     except csv.Error as error:
         raise RefusedError("damaged", f"It is no table that can be read: {error}.") from error
