@@ -1,8 +1,9 @@
 """How fast texts are written while a model trains beside: the share of the speed that the engine has alone.
 
-    python benchmarks/generation_beside.py [--sizes 1M,10M] [--threads 1,2] [--seconds 4]
+    python benchmarks/generation_beside.py [--sizes 1M,10M] [--threads 1,2] [--nice 0,5] [--seconds 4]
 
-The neighbour is our native trainer, a model of the size `10M`, on so many threads. Alone and beside take turns.
+The neighbour is our native trainer, a model of the size `10M`, on so many threads, so much nicer than the engine (jobs
+are; see `jobs/child.py`). Alone and beside take turns.
 """
 
 from __future__ import annotations
@@ -28,21 +29,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", default="1M,10M")
     parser.add_argument("--threads", default="1,2")
+    parser.add_argument("--nice", default="0,5")
     parser.add_argument("--seconds", type=float, default=4.0)
-    parser.add_argument("--train", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--train", type=int, nargs=2, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.train:
-        train(chosen.train)
+        train(*chosen.train)
     for size in chosen.sizes.split(","):
         for threads in chosen.threads.split(","):
-            beside(size, threads, chosen.seconds / TURNS)
+            for nice in chosen.nice.split(","):
+                beside(size, threads, nice, chosen.seconds / TURNS)
 
 
-def beside(size: str, threads: str, seconds: float) -> None:
+def beside(size: str, threads: str, nice: str, seconds: float) -> None:
     with tempfile.TemporaryDirectory() as folder:
         save_weights(size, Path(folder))
         steps = open_steps("native:int8", size, folder, 1)
-        trainer = subprocess.Popen([sys.executable, __file__, "--train", threads], stdout=subprocess.PIPE)
+        trainer = subprocess.Popen([sys.executable, __file__, "--train", threads, nice], stdout=subprocess.PIPE)
         try:
             if trainer.stdout is not None:
                 trainer.stdout.readline()
@@ -57,13 +60,14 @@ def beside(size: str, threads: str, seconds: float) -> None:
     for what in ("fast", "median"):
         alone, with_it = (float(np.median([one[what] for one in found[busy]])) for busy in (False, True))
         print(
-            f"{size:>4} beside {threads} training threads, {what}: {with_it:,.0f} of {alone:,.0f} tok/s, "
-            f"{with_it / alone:.0%}",
+            f"{size:>4} beside {threads} training threads at nice {nice}, {what}: "
+            f"{with_it:,.0f} of {alone:,.0f} tok/s, {with_it / alone:.0%}",
             flush=True,
         )
 
 
-def train(threads: int) -> None:
+def train(threads: int, nice: int) -> None:
+    os.nice(nice)
     shape = native_shape(config_of("10M"), SIZES["10M"].vocabulary, CONTEXT)
     trainer = Trainer(shape, Plan(Precision.BFLOAT16, threads, threads, CONTEXT))
     tokens = np.random.default_rng(1).integers(0, SIZES["10M"].vocabulary, (4, CONTEXT), dtype=np.int32)

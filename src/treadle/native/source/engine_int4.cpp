@@ -225,8 +225,6 @@ void multiply_int4(const Matrix& matrix, int panel, const Operand& operand, int 
             case 1: return multiply_some_nibbles<1>(matrix, panel, operand, row, out);
             case 2: return multiply_some_nibbles<2>(matrix, panel, operand, row, out);
             case 3: return multiply_some_nibbles<3>(matrix, panel, operand, row, out);
-            case 4: return multiply_some_nibbles<4>(matrix, panel, operand, row, out);
-            case 5: return multiply_some_nibbles<std::min(5, kMostRows)>(matrix, panel, operand, row, out);
             default: return multiply_some_nibbles<kMostRows>(matrix, panel, operand, row, out);
         }
     });

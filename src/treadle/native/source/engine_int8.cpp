@@ -218,8 +218,6 @@ void multiply_int8(const Matrix& matrix, int panel, const Operand& operand, int 
             case 1: return multiply_some<1, 2>(matrix, panel, operand, row, out);
             case 2: return multiply_some<2, 1>(matrix, panel, operand, row, out);
             case 3: return multiply_some<3, 1>(matrix, panel, operand, row, out);
-            case 4: return multiply_some<4, 1>(matrix, panel, operand, row, out);
-            case 5: return multiply_some<std::min(5, kMostRows), 1>(matrix, panel, operand, row, out);
             default: return multiply_some<kMostRows, 1>(matrix, panel, operand, row, out);
         }
     });

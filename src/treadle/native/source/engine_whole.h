@@ -28,11 +28,8 @@ inline int32_t four_values(const WholeRows& rows, int row, int place) {
     return four;
 }
 
-#if defined(TREADLE_AVX512)
-constexpr int kMostRows = 6;
-#else
+// Rows at once: their sums and totals of a panel just fill 32 wide registers.
 constexpr int kMostRows = 4;
-#endif
 
 // Calls `some(first, count)`: as many rows at once as registers hold, but no thin last part.
 template <class Some>
