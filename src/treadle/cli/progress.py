@@ -57,6 +57,16 @@ class Display:
         read, refused = data.get("read", 0), data.get("refused", 0)
         self._live(f"reading  {read:,} documents, {units.size(data.get('bytes', 0))}, {refused:,} refused")
 
+    def _on_crawl_started(self, data: dict[str, Any]) -> None:
+        how = "Crawling" if data["round"] == 1 else "Looking for news on"
+        how = how if data["fresh"] else "Going on with"
+        self._line(f"{how} {', '.join(data['seeds'][:3])}. Ctrl-C leaves it running in the background.")
+
+    def _on_crawling(self, data: dict[str, Any]) -> None:
+        parts = [f"crawling  {data['pages']:,} pages, {data['pending']:,} pending, {data['accepted']:,} fed"]
+        parts += [f"{data[word]:,} {word}" for word in ("unchanged", "failed") if data[word]]
+        self._live(", ".join(parts))
+
     def _on_model(self, data: dict[str, Any]) -> None:
         self._unit = "tok" if data.get("unit", "tokens") == "tokens" else data["unit"]
         self._line(

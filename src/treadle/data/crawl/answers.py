@@ -1,0 +1,192 @@
+"""What becomes of one answer: a page that is kept, a redirect, a tombstone, a list of addresses, a refusal.
+
+`ask` runs in threads and touches nothing but the network; `Settling` writes what came of it into the frontier.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from treadle.data.crawl.fetching import PAGES, Answer, FetchError, FetchLimits, retry_after
+from treadle.data.crawl.lists import addresses_in, kind_of_list
+from treadle.data.crawl.page_facts import PageFacts, page_facts
+from treadle.data.crawl.sites.catalog import handler_of
+from treadle.data.crawl.urls import origin_of, resolve
+
+if TYPE_CHECKING:
+    from treadle.data.crawl.config import CrawlSettings
+    from treadle.data.crawl.fetching import Fetcher
+    from treadle.data.crawl.frontier import Candidate, Frontier
+    from treadle.data.crawl.rules import Boundaries
+    from treadle.store.objects import ObjectStore
+
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_BUSY: Final = frozenset({429, 500, 502, 503, 504, 408})
+_MOST_ATTEMPTS: Final = 3
+_PATIENT_ATTEMPTS: Final = 20
+"""How often a server may say that it is too busy, before a page is given up."""
+_HTML: Final = frozenset({"text/html", "application/xhtml+xml"})
+
+
+@dataclass(slots=True)
+class Told:
+    """What came of asking."""
+
+    answer: Answer | None = None
+    error: FetchError | None = None
+    facts: PageFacts = field(default_factory=PageFacts)
+    pages: list[str] = field(default_factory=list)
+    """Addresses that a sitemap or feed names."""
+    lists: list[str] = field(default_factory=list)
+    """Further sitemaps."""
+    is_list: bool = False
+    trouble: bool = False
+    """The host did not answer, or is too busy."""
+    wait: float | None = None
+    """Seconds that the host wants to be left alone."""
+    kept: int = 0
+    """1 if a page was kept of which there was nothing before."""
+
+
+def ask(fetcher: Fetcher, page: Candidate, settings: CrawlSettings) -> Told:
+    """Ask for a page and look through what came."""
+    told = Told()
+    limits = FetchLimits(settings.seconds, round(settings.megabytes * 1e6))
+    try:
+        told.answer = answer = fetcher.fetch(page.url, limits, page.etag, page.last_modified)
+    except FetchError as error:
+        told.error = error
+        told.trouble = error.trouble in {"no_connection", "timed_out"}
+        return told
+    told.trouble = answer.status in {429, 503}
+    if answer.status == 200:
+        try:
+            _look_through(told, answer, page, settings)
+        except (ValueError, RuntimeError) as error:
+            told.error = FetchError("unreadable", f"Its links cannot be read: {error}.")
+    return told
+
+
+def _look_through(told: Told, answer: Answer, page: Candidate, settings: CrawlSettings) -> None:
+    if answer.type in _HTML:
+        header = answer.header("x-robots-tag")
+        told.facts = page_facts(page.url, answer.body, header, strip_tracking=settings.strip_tracking)
+    elif answer.type not in PAGES and kind_of_list(answer.body) is not None:
+        told.is_list = True
+        told.pages, told.lists = addresses_in(page.url, answer.body, strip_tracking=settings.strip_tracking)
+
+
+class Settling:
+    """Writes what came of asking into the frontier."""
+
+    def __init__(
+        self, frontier: Frontier, objects: ObjectStore, settings: CrawlSettings, boundaries: Boundaries
+    ) -> None:
+        self._frontier = frontier
+        self._objects = objects
+        self._settings = settings
+        self._boundaries = boundaries
+
+    def settle(self, page: Candidate, told: Told, now: float) -> set[str]:
+        """Keep what came of asking for a page; give the origins on which there is more to ask for now."""
+        if told.error is not None:
+            self._failed(page, told, now)
+            return set()
+        answer = told.answer
+        if answer is None:
+            return set()
+        if answer.status == 200:
+            return self._arrived(page, answer, told, now)
+        if answer.status == 304 and page.body is not None:
+            self._frontier.settle_unchanged(page, now)
+        elif answer.status in _REDIRECTS:
+            return self._redirected(page, answer, now)
+        elif answer.status in _BUSY:
+            told.wait = retry_after(answer, now)
+            self._postpone(page, now, f"status_{answer.status}", _PATIENT_ATTEMPTS if told.wait else _MOST_ATTEMPTS)
+        elif answer.status in {404, 410}:
+            self._missing(page, answer.status, now)
+        else:
+            self._frontier.settle_failed(page, "failed", f"status_{answer.status}", now, answer.status)
+        return set()
+
+    def _arrived(self, page: Candidate, answer: Answer, told: Told, now: float) -> set[str]:
+        if told.is_list:
+            return self._listed(page, answer, told, now)
+        if page.kind == "list":
+            self._frontier.settle_failed(page, "left_out", "no_sitemap", now, 200)
+            return set()
+        if answer.type not in PAGES:
+            self._frontier.settle_failed(page, "refused", "content_type", now, 200)
+            return set()
+        facts = told.facts
+        handler = handler_of(facts.generator)
+        links = [link for link in facts.links if handler is None or handler.follows(link)]
+        ids = self._frontier.add(links, page.depth + 1, page.id, self._boundaries)
+        if self._settings.sitemaps:
+            self._frontier.add(facts.feeds, page.depth, page.id, self._boundaries, "list")
+        if not facts.keep:
+            self._frontier.settle_failed(page, "refused", "noindex", now, 200)
+        else:
+            body = self._objects.put(answer.body)
+            self._frontier.settle_kept(page, answer, body, ids, now)
+            told.kept = int(page.body is None)
+            self._copy_of(page, facts.canonical)
+        return {origin_of(link) for link in (*links, *facts.feeds)}
+
+    def _copy_of(self, page: Candidate, canonical: str | None) -> None:
+        """Leave a page to the one that it calls its proper address, if that is one that can be read."""
+        if (
+            canonical is None
+            or not self._boundaries.verdict(canonical, page.depth, self._frontier.extra_hosts()).allowed
+        ):
+            return
+        target = self._frontier.add([canonical], page.depth, page.id, self._boundaries)[0]
+        row = self._frontier.page(target)
+        if row is not None and row["state"] in {"waiting", "kept"}:
+            self._frontier.settle_copy(page, target)
+
+    def _listed(self, page: Candidate, answer: Answer, told: Told, now: float) -> set[str]:
+        if page.kind != "list":
+            self._frontier.set_kind(page.id, "list")
+        ids = self._frontier.add(told.pages, page.depth + 1, page.id, self._boundaries)
+        self._frontier.add(told.lists, page.depth + 1, page.id, self._boundaries, "list")
+        body = self._objects.put(answer.body)
+        self._frontier.settle_kept(page, answer, body, ids, now, state="list")
+        return {origin_of(link) for link in (*told.pages, *told.lists)}
+
+    def _redirected(self, page: Candidate, answer: Answer, now: float) -> set[str]:
+        location = resolve(page.url, answer.header("location"), strip_tracking=self._settings.strip_tracking)
+        if location is None:
+            self._frontier.settle_failed(page, "failed", "bad_redirect", now, answer.status)
+            return set()
+        if page.url in self._boundaries.seeds:
+            self._frontier.welcome(location)
+        target = self._frontier.add([location], page.depth, page.id, self._boundaries, page.kind)[0]
+        self._frontier.settle_redirect(page, target, answer.status, now)
+        return {origin_of(location)}
+
+    def _missing(self, page: Candidate, status: int, now: float) -> None:
+        if page.kind == "list":
+            self._frontier.settle_failed(page, "left_out", "no_sitemap", now, status)
+        elif status == 410 or page.body is not None:
+            self._frontier.settle_failed(page, "gone", "gone", now, status)
+        else:
+            self._frontier.settle_failed(page, "failed", "not_found", now, status)
+
+    def _failed(self, page: Candidate, told: Told, now: float) -> None:
+        error = told.error
+        if error is None:
+            return
+        if error.passing:
+            self._postpone(page, now, error.trouble, _MOST_ATTEMPTS)
+        else:
+            refused = error.trouble in {"content_type", "too_large", "private_address"}
+            self._frontier.settle_failed(page, "refused" if refused else "failed", error.trouble, now)
+
+    def _postpone(self, page: Candidate, now: float, reason: str, most: int) -> None:
+        if page.attempts + 1 >= most:
+            self._frontier.settle_failed(page, "failed", reason, now)
+        else:
+            self._frontier.postpone(page, now + 2.0**page.attempts, reason)
