@@ -10,9 +10,10 @@ import click
 
 from treadle.base import units
 from treadle.cli import feeding_reports
+from treadle.cli.crawl_reports import CRAWL_VIEWS
+from treadle.cli.data_file_reports import DATA_FILE_VIEWS
 from treadle.cli.data_reports import DATA_VIEWS
 from treadle.cli.experiment_reports import EXPERIMENT_VIEWS
-from treadle.cli.crawl_reports import CRAWL_VIEWS
 from treadle.cli.flow_reports import FLOW_VIEWS
 from treadle.cli.guard_reports import GUARD_VIEWS
 from treadle.cli.model_reports import MODEL_VIEWS, classes, limits
@@ -243,6 +244,7 @@ _VIEWS: dict[str, Callable[[Report, Mapping[str, Any]], list[str]]] = {
     **FLOW_VIEWS,
     **TOKENIZER_VIEWS,
     **DATA_VIEWS,
+    **DATA_FILE_VIEWS,
     "init": _init,
     "new": _new,
     "list": _list,
