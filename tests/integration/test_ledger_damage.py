@@ -11,11 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from treadle.jobs import found_runs
 from treadle.jobs.identity import WorkerIdentity
 from treadle.jobs.job import NewJob
 from treadle.jobs.ledger import Ledger
 from treadle.jobs.ledger_changes import Edit, Target
+from treadle.jobs.request import JobOptions, JobRequest
+from treadle.jobs.runs import RunFolder
+from treadle.operations.jobs import stop as jobs_stop
 from treadle.store.database import DatabaseDamagedError
+from treadle.store.opening import open_database
 from treadle.store.workspace import WorkspaceFolder, create_workspace
 
 A, B = "model:m-a", "model:m-b"
@@ -233,3 +238,78 @@ def test_a_copied_workspace_without_its_ledger_folder_just_opens(workspace, quic
     with Ledger.open(WorkspaceFolder(quick_folder / "copy")) as ledger:
         assert ledger.rebuilt is None
         assert ledger.get(made.id) == made
+
+
+def test_a_database_that_is_removed_while_it_is_open_is_not_replaced_by_an_empty_one(workspace):
+    with Ledger.open(workspace) as early:
+        fill(early)
+        before = everything(early)
+        workspace.database.unlink()
+        with pytest.raises(DatabaseDamagedError, match=r"is gone.*Run the command again"):
+            early.jobs()
+        with pytest.raises(DatabaseDamagedError, match="is gone"):
+            early.submit(NewJob(A, "train", {}))
+        assert not workspace.database.exists()
+        with Ledger.open(workspace) as late:
+            assert late.rebuilt is not None
+            assert everything(late) == before
+        assert everything(early) == before, "and who had the old one open goes on with the new one"
+
+
+def requests(workspace, count):
+    """Jobs as commands queue them, with run folders."""
+    for number in range(count):
+        asked = JobRequest(workspace, A, "train", {"model": "m-a", "n": number}, "heavy")
+        with asked.submit(JobOptions(priority=number % 2, attempts=1 + number)) as job:
+            yield job.job
+
+
+def lose(workspace):
+    shutil.rmtree(workspace.ledger)
+    for path in workspace.root.glob("treadle.db*"):
+        path.unlink()
+
+
+def test_without_database_and_journal_the_runs_tell_what_waited_and_nothing_starts_by_itself(workspace):
+    first, second, done, stopped = requests(workspace, 4)
+    RunFolder(workspace.runs / done.run).write_result({"outcome": "done", "value": {}})
+    jobs_stop(workspace, stopped.id)
+    before = read_from(workspace)
+    lose(workspace)
+    with Ledger.open(workspace) as ledger:
+        assert [job.run for job in ledger.jobs()] == [second.run, first.run], "the more urgent one is before the other"
+        for old, new in zip((second, first), ledger.jobs(), strict=True):
+            assert (new.payload, new.lane, new.priority, new.max_attempts) == (
+                old.payload,
+                old.lane,
+                old.priority,
+                old.max_attempts,
+            )
+        assert ledger.work.claim(ME, {"heavy": 9}) is None
+        ledger.resume(A)
+        assert ledger.work.claim(ME, {"heavy": 9}).job.run == second.run
+    assert read_from(workspace) == before, "no run folder was touched"
+    with Ledger.open(workspace) as ledger:
+        assert len(ledger.jobs()) == 2, "they are found once"
+
+
+def test_a_kill_while_the_runs_are_read_is_made_up_for_by_the_next_command(workspace):
+    (job,) = requests(workspace, 1)
+    lose(workspace)
+    assert found_runs.expect(workspace)
+    Ledger(*open_database(workspace)).close()  # the database is there, and empty, when the process is killed
+    with Ledger.open(workspace) as ledger:
+        assert [found.run for found in ledger.jobs()] == [job.run]
+    assert not found_runs.expect(workspace)
+
+
+def test_a_new_workspace_expects_nothing_of_its_runs(workspace):
+    assert not found_runs.expect(workspace)
+    (job,) = requests(workspace, 1)
+    with Ledger.open(workspace) as ledger:
+        assert [found.id for found in ledger.jobs()] == [job.id]
+        assert ledger.queue(A).paused is None
+
+
+def read_from(workspace):
+    return {path: path.read_bytes() for path in workspace.runs.rglob("*") if path.is_file()}

@@ -1,9 +1,11 @@
 """Workers with real processes: what they take, how they stop, what they leave behind."""
 
+import contextlib
 import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -332,6 +334,7 @@ def test_a_workspace_whose_ledger_is_on_postgres_is_fed_trained_and_followed(tmp
 def test_after_a_training_a_process_waits_ready_for_the_next_one(lab):
     alone(lab)
     worker = run_worker(lab)
+    until(lambda: presence.worker_lives(WorkspaceFolder(lab.root)))
     lab.train("m", steps=2)
     children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children")
     (ready,) = until(lambda: [int(pid) for pid in children.read_text().split()])
@@ -341,3 +344,49 @@ def test_after_a_training_a_process_waits_ready_for_the_next_one(lab):
     worker.terminate()
     worker.communicate(timeout=60)
     assert not children.exists(), "and goes with its worker"
+
+
+def test_a_worker_whose_database_is_removed_makes_it_anew_and_its_training_goes_on(lab):
+    alone(lab)
+    worker = run_worker(lab)
+    until(lambda: presence.worker_lives(WorkspaceFolder(lab.root)))
+    job = lab.train("m", steps=200, detach=True)
+    waiting = lab.train("m", steps=201, detach=True)
+    pid = at_work(lab, job)
+    for path in lab.root.glob("treadle.db*"):
+        path.unlink()
+    assert lab.jobs_follow(job["job"])["step"] == 200
+    assert json.loads((lab.root / "runs" / job["run"] / "process.json").read_text())["pid"] == pid
+    assert lab.jobs_follow(waiting["job"])["step"] == 201
+    worker.terminate()
+    worker.communicate(timeout=60)
+
+
+def test_a_clock_that_is_set_by_a_year_moves_no_job_to_another_worker(lab):
+    job, waiting = lab.train("m", **LONG), lab.train("n", steps=1, detach=True)
+    pid = at_work(lab, job)
+    times = {"job": ("created", "started", "lease"), "worker": ("started", "seen"), "queue": ("served",)}
+    for days in (400, -800):  # what is stored is moved instead of the clock: to those who read it that is the same
+        with contextlib.closing(sqlite3.connect(lab.root / "treadle.db", timeout=30)) as connection, connection:
+            for table, columns in times.items():
+                changes = ", ".join(f"{name} = {name} + {days * 86400}" for name in columns)
+                connection.execute(f"UPDATE {table} SET {changes}")  # noqa: S608 - names from this file
+        other = run_worker(lab)
+        until(lambda other=other: other.pid in [row["facts"]["pid"] for row in lab.worker_status().workers])
+        other.terminate()
+        other.communicate(timeout=60)
+    events = [event["type"] for event in lab.jobs_show(job["job"]).events]
+    assert events == ["submitted", "started"], "nobody has taken it over"
+    assert json.loads((lab.root / "runs" / job["run"] / "process.json").read_text())["pid"] == pid
+    lab.jobs_stop(job["job"])
+    assert lab.jobs_follow(waiting["job"])["step"] == 1
+    assert [event["type"] for event in lab.jobs_show(waiting["job"]).events].count("done") == 1
+
+
+def test_a_worker_that_is_about_to_end_is_not_relied_on(lab):
+    alone(lab)
+    workspace = WorkspaceFolder(lab.root)
+    with contextlib.closing(presence.Bell(workspace)) as bell:  # it has hidden, but its bell still hangs there
+        presence.announce(workspace, "train")
+        assert bell.heard() == []
+        until(lambda: presence.worker_lives(workspace))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from treadle.jobs import ledger_changes
+from treadle.jobs import found_runs, ledger_changes
 from treadle.jobs.job import STATES
 from treadle.jobs.ledger_rows import dependency_of, event_of, find, job_of, queue_of
 from treadle.jobs.ledger_schedules import Schedules
@@ -43,12 +43,15 @@ class Ledger:
 
     @classmethod
     def open(cls, workspace: WorkspaceFolder) -> Ledger:
-        """Open the ledger of `workspace`, making it if there is none and rebuilding it if it is damaged."""
+        """Open the ledger of `workspace`, making it if there is none and rebuilding it if it is damaged or lost."""
+        read_runs = found_runs.expect(workspace)
         ledger = cls(*open_database(workspace))
-        if ledger.rebuilt is not None:
-            import logging  # an event so rare that nobody should pay for it at each start
+        found = found_runs.restore(workspace, ledger.database) if read_runs else None
+        for what in (ledger.rebuilt, found):
+            if what is not None:
+                import logging  # an event so rare that nobody should pay for it at each start
 
-            logging.getLogger("treadle").warning(ledger.rebuilt.sentence(), extra={"action": "rebuilt"})
+                logging.getLogger("treadle").warning(what.sentence(), extra={"action": "rebuilt"})
         return ledger
 
     def __enter__(self) -> Self:

@@ -134,7 +134,9 @@ def announce(workspace: WorkspaceFolder, kind: str = "") -> None:
 
     With a `kind` of job that is about to be queued, it prepares a process for it meanwhile.
     """
-    if not _ring(workspace, kind) and not worker_lives(workspace):
+    if worker_lives(workspace):  # asked first: one that is about to end still hears its bell
+        _ring(workspace, kind)
+    else:
         start_worker(workspace, kind)
 
 

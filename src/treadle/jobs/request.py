@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from treadle.jobs.found_runs import job_facts
 from treadle.jobs.handle import QueuedJob
 from treadle.jobs.job import WAITING, NewJob
 from treadle.jobs.presence import wake
@@ -67,14 +68,22 @@ class JobRequest:
         from treadle.jobs.ledger import Ledger  # not for those who only read the table of operations
 
         chosen = options or JobOptions()
-        run = self.run or create_run(self.workspace, self.kind, self.payload)
+        ledger = Ledger.open(self.workspace)  # first: where there was none, unfinished runs would be queued again
+        first = self._comes_first(ledger) if self.follows else ()
+        asked = self.new_job(chosen, first)
+        run = self._run_of(asked)
         if before is not None:
             before(run.id)
-        ledger = Ledger.open(self.workspace)
-        first = self._comes_first(ledger) if self.follows else ()
-        job = ledger.submit(self.new_job(chosen, first, run.id))
+        job = ledger.submit(replace(asked, run=run.id))
         wake(self.workspace)
         return QueuedJob(self.workspace, ledger, job)
+
+    def _run_of(self, asked: NewJob) -> RunFolder:
+        """The run's folder, which says where the job stands, in case that the database and its folder are lost."""
+        if self.run is None:
+            return create_run(self.workspace, self.kind, self.payload, job_facts(asked))
+        self.run.write_spec({**self.run.spec(), "job": job_facts(asked)})
+        return self.run
 
     def _comes_first(self, ledger: Ledger) -> tuple[int, ...]:
         found = ledger.jobs(self.queue, (*WAITING, "running", "stopping"))

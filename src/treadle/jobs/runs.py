@@ -122,11 +122,13 @@ class RunFolder:
         return int(read_json(path)["fence"]) if path.exists() else 0
 
 
-def create_run(workspace: WorkspaceFolder, kind: str, payload: Mapping[str, Any]) -> RunFolder:
-    """Make the folder of a new run with its request inside, all at once."""
+def create_run(
+    workspace: WorkspaceFolder, kind: str, payload: Mapping[str, Any], job: Mapping[str, Any] | None = None
+) -> RunFolder:
+    """Make the folder of a new run with its request inside, all at once; `job` says where it stands in which queue."""
     identity = new_id("r")
     final = workspace.runs / identity
-    spec = {"kind": kind, "payload": dict(payload)}
+    spec = {"kind": kind, "payload": dict(payload)} | ({} if job is None else {"job": dict(job)})
     with new_folder(final) as folder:
         (folder / "outputs").mkdir()
         (folder / "spec.yaml").write_text(_yaml(spec), encoding="utf-8")

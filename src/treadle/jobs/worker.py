@@ -14,6 +14,7 @@ import treadle
 from treadle.base.errors import ResourceError, TreadleError
 from treadle.jobs.cron import parse_cron
 from treadle.jobs.executors.subprocess import KEPT_SECONDS, Ending, Spare, ending_of
+from treadle.jobs.found_runs import job_facts
 from treadle.jobs.identity import WorkerIdentity
 from treadle.jobs.inbox import Inboxes
 from treadle.jobs.ledger import Ledger
@@ -21,7 +22,7 @@ from treadle.jobs.ledger_work import ClaimLostError
 from treadle.jobs.presence import Bell, Presence
 from treadle.jobs.runs import RunFolder, create_run
 from treadle.registry.catalogue import load
-from treadle.store.database import DatabaseBusyError
+from treadle.store.database import DatabaseBusyError, DatabaseDamagedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,11 +105,21 @@ class Worker:
                     print(f"{time.strftime('%F %T')} {error}", file=sys.stderr, flush=True)
                     self._look = True
                     time.sleep(_TROUBLE_SECONDS)
+                except DatabaseDamagedError as error:
+                    print(f"{time.strftime('%F %T')} {error}", file=sys.stderr, flush=True)
+                    self._open_anew()
                 self._wait()
             self._ledger.work.unregister(self._identity)
         finally:
             for attempt in self._attempts:  # only after an error; whatever it was, no process stays behind
                 attempt.kill()
+
+    def _open_anew(self) -> None:
+        """Have the database made anew; processes at work go on, since their claims come back with it."""
+        self._ledger.close()
+        self._ledger = Ledger.open(self._workspace)
+        self._ledger.work.register(self._identity, self._facts())
+        self._look = True
 
     def _facts(self) -> dict[str, Any]:
         return {
@@ -279,7 +290,7 @@ class Worker:
         try:
             run = RunFolder(self._workspace.runs / job.run) if job.run else None
             if run is None or not run.path.is_dir():
-                run = create_run(self._workspace, job.kind, job.payload)
+                run = create_run(self._workspace, job.kind, job.payload, job_facts(job))
                 self._ledger.work.set_run(claim, run.id)
             known = ending_of(run)
             if job.recoveries and run.made_progress():

@@ -338,6 +338,8 @@ def announce_if_alive(workspace: WorkspaceFolder) -> None:
 
 def _asked(workspace: WorkspaceFolder, job: Job, running: str) -> JobChange:
     announce_if_alive(workspace)
+    if not job.active and job.run is not None:  # its folder tells so even without the ledger
+        RunFolder(workspace.runs / job.run).write_result({"outcome": "stopped", "value": {"error": job.error}})
     said = f"Job {job.id} {running}." if job.active else f"Job {job.id} is cancelled; it had not begun."
     return JobChange(_summary(job, _names(workspace)), said)
 

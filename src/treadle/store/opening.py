@@ -34,6 +34,13 @@ def open_database(
     return PostgresDatabase(url), None
 
 
+def has_traces(workspace: WorkspaceFolder, environment: Mapping[str, str] | None = None) -> bool:
+    """Whether there is, or was, a database: its file, a backup, a journal, or a server that keeps it."""
+    if workspace.database.exists() or any(workspace.ledger.glob("*-[0-9]*")):
+        return True
+    return database_url(workspace, os.environ if environment is None else environment) is not None
+
+
 def database_url(workspace: WorkspaceFolder, environment: Mapping[str, str]) -> str | None:
     """The address of the Postgres database that was chosen; None for SQLite."""
     url, place = environment.get(URL_VARIABLE), URL_VARIABLE

@@ -161,7 +161,36 @@ class SqliteDatabase(Database):
 
     def _reopen(self) -> None:
         self._connection.close()
+        with self._errors():
+            self._await_rebuild()
         self._open()
+
+    def _await_rebuild(self) -> None:
+        """Wait while another process makes the file anew, for which it holds the lock.
+
+        If nobody does, the file was removed. To open it now would make an empty one, which hides what was lost.
+        """
+        end = time.monotonic() + _BUSY_SECONDS
+        while not self.path.exists():
+            if time.monotonic() > end or not self._writer_elsewhere():
+                if self.path.exists():
+                    return
+                raise DatabaseDamagedError(f"{self.path} is gone. Run the command again: it makes it anew.")
+            time.sleep(_POLL_SECONDS)
+
+    def _writer_elsewhere(self) -> bool:
+        try:
+            handle = os.open(self.folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        else:
+            return False
+        finally:
+            os.close(handle)
 
     def _begin(self) -> None:
         if self.read_only:
