@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from treadle.data.leaks import RUN, leak_of
-from treadle.data.steps.config import DatasetSettings
 from treadle.data.steps.forms import form_of
 from treadle.data.steps.language import language_of
 from treadle.data.steps.lines import beginning
@@ -20,6 +19,7 @@ from treadle.data.tokenizers.tokenizer import train_tokenizer
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from treadle.data.steps.config import DatasetSettings
     from treadle.data.tokenizers.tokenizer import Tokenizer
     from treadle.data.versions import Dataset
 
@@ -202,7 +202,7 @@ def _tokens(dataset: Dataset, given: Tokenizer | None) -> dict[str, Any]:
         size += len(piece.encode())
         counts += np.bincount(tokenizer.encode(piece, "skip"), minlength=tokenizer.vocabulary_size)
     total = int(counts.sum())
-    common = np.argsort(-counts, kind="stable")[:20]
+    common = np.argsort(-counts, kind="stable")[:40]
     return {
         "tokenizer": tokenizer.kind if given else f"bpe:{_VOCABULARY}, learned from this text",
         "vocabulary": tokenizer.vocabulary_size,

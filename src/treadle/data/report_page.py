@@ -21,28 +21,37 @@ _STYLE: Final = """
 *{box-sizing:border-box}body{margin:0;background:var(--paper);color:var(--ink);
 font:15px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif}
 main{max-width:1080px;margin:0 auto;padding:44px 24px 72px}
-h1{font:600 34px/1.15 Georgia,"Times New Roman",serif;margin:0 0 6px}h1 small{color:var(--soft);font-size:20px;font-weight:400}
-h2{font:600 20px/1.3 Georgia,"Times New Roman",serif;margin:0 0 4px}h3{font-size:13px;font-weight:600;margin:18px 0 6px;color:var(--soft)}
+h1{font:600 34px/1.15 Georgia,"Times New Roman",serif;margin:0 0 6px}
+h1 small{color:var(--soft);font-size:20px;font-weight:400}
+h2{font:600 20px/1.3 Georgia,"Times New Roman",serif;margin:0 0 4px}
+h3{font-size:13px;font-weight:600;margin:18px 0 6px;color:var(--soft)}
 .id{color:var(--soft);font:12px/1.6 ui-monospace,Menlo,Consolas,monospace;overflow-wrap:anywhere}
-.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:1px;background:var(--line);
+.figures{display:grid;grid-template-columns:repeat(4,1fr);gap:1px;background:var(--line);
 border:1px solid var(--line);border-radius:12px;overflow:hidden;margin:28px 0}
 .figures div{background:var(--card);padding:16px 18px}.figures b{display:block;font:600 25px/1.2 Georgia,serif;
 font-variant-numeric:tabular-nums}.figures span{color:var(--soft);font-size:13px}
 .figures .alarm b{color:var(--alarm)}.figures .good b{color:var(--good)}
-.grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,460px),1fr));gap:20px}
+.grid{display:grid;grid-template-columns:1fr 1fr;gap:20px}
+.grid>div{display:flex;flex-direction:column;gap:20px;min-width:0}
+@media(max-width:760px){.grid{grid-template-columns:1fr}.figures{grid-template-columns:1fr 1fr}}
 section{background:var(--card);border:1px solid var(--line);border-radius:12px;padding:22px 24px;min-width:0}
-section.wide{grid-column:1/-1}.note{color:var(--soft);font-size:13.5px;margin:0 0 14px}
+.grid>div>section:last-child{flex-grow:1}
+section.wide{margin-top:20px}.pair text{font-size:21px}.note{color:var(--soft);font-size:13.5px;margin:0 0 14px}
 svg{width:100%;height:auto;display:block}svg text{fill:var(--soft);font-size:12px}.column{fill:var(--main)}
 .axis{stroke:var(--line)}
-.bar{display:grid;grid-template-columns:minmax(90px,34%) 1fr auto;gap:12px;align-items:center;padding:3px 0;font-size:14px}
-.name{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}.track{background:var(--tint);height:9px;border-radius:5px}
+.bar{display:grid;grid-template-columns:minmax(90px,34%) 1fr 84px;gap:12px;align-items:center;padding:3px 0;
+font-size:14px}
+.name{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
+.track{background:var(--tint);height:9px;border-radius:5px}
 .fill{display:block;height:9px;border-radius:5px;background:var(--main)}
-.value{color:var(--soft);font-variant-numeric:tabular-nums;white-space:nowrap}
+.value{text-align:right;color:var(--soft);font-variant-numeric:tabular-nums;white-space:nowrap}
 .parts{display:flex;height:18px;border-radius:9px;overflow:hidden;background:var(--tint)}.part0{background:var(--main)}
 .part1{background:var(--second)}.legend{display:flex;flex-wrap:wrap;gap:6px 22px;margin-top:10px;font-size:14px}
 .legend i{display:inline-block;width:10px;height:10px;border-radius:3px;margin-right:7px}
-table{border-collapse:collapse;width:100%;font-size:14px;table-layout:fixed}td,th{text-align:left;padding:6px 10px 6px 0;
-border-top:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}th{color:var(--soft);font-weight:500;border:0}
+table{border-collapse:collapse;width:100%;font-size:14px;table-layout:fixed}
+td,th{text-align:left;padding:6px 10px 6px 0;
+border-top:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}
+th{color:var(--soft);font-weight:500;border:0}
 td.number,th.number{text-align:right;font-variant-numeric:tabular-nums;padding-right:0}
 .begins{color:var(--soft)}code{font:13px ui-monospace,Menlo,Consolas,monospace;background:var(--tint);padding:1px 5px;
 border-radius:4px;white-space:pre}.tokens{display:flex;flex-wrap:wrap;gap:6px}
@@ -54,15 +63,16 @@ border-radius:4px;white-space:pre}.tokens{display:flex;flex-wrap:wrap;gap:6px}
 
 def page_of(facts: Facts) -> str:
     """The page, from what `report_of` gives."""
-    sections = (_lengths, _languages, _quality, _duplicates, _split, _tokens, _refused, _extremes)
-    body = "".join(section(facts) for section in sections)
+    left = "".join(section(facts) for section in (_lengths, _duplicates, _refused, _tokens))
+    right = "".join(section(facts) for section in (_languages, _split))
+    columns = f'<div class="grid"><div>{left}</div><div>{right}</div></div>'
     title = f"{facts['name']} · version {facts['version']}"
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
         f'content="width=device-width,initial-scale=1"><title>{escape(title)}</title><style>{_STYLE}</style></head>'
         f"<body><main><header><h1>{escape(facts['name'])} <small>version {facts['version']}</small></h1>"
         f'<div class="id">{facts["id"]}<br>{escape(facts["created"])}</div></header>{_figures(facts)}'
-        f'<div class="grid">{body}</div><footer>{_settings(facts["settings"])}</footer></main></body></html>\n'
+        f"{columns}{_quality(facts)}{_extremes(facts)}<footer>{_settings(facts['settings'])}</footer></main></body></html>\n"
     )
 
 
@@ -124,7 +134,10 @@ def _languages(facts: Facts) -> str:
 def _quality(facts: Facts) -> str:
     quality = facts["quality"]
     fate = "They were refused." if quality["dropped"] else "They were kept: documents are dropped only when told to."
-    note = f"Judged by <code>{quality['preset']}</code>: {quality['breaking']:,} documents break a rule. {fate}"
+    breaking = _count(quality["breaking"], "document")
+    note = (
+        f"Judged by <code>{quality['preset']}</code>: {breaking} with a broken rule. {fate if quality['rules'] else ''}"
+    )
     rules = bars([(rule, count, f"{count:,}") for rule, count in list(quality["rules"].items())[:8]])
     plots = "".join(
         f"<div><h3>{name.replace('_', ' ')} · median {feature['median']:.3g}</h3>"
@@ -141,11 +154,14 @@ def _quality(facts: Facts) -> str:
 
 def _duplicates(facts: Facts) -> str:
     found = facts["duplicates"]
-    put = f" {found['aside']:,} were put aside." if found["aside"] else ""
-    note = (
-        f"{found['exact']:,} inputs were the same as a document that was there. {found['clusters']:,} clusters of "
-        f"near-duplicates hold {found['near']:,} documents beyond the first of each.{put}"
-    )
+    put = f" {found['aside']:,} of them are put aside." if found["aside"] else ""
+    note = f"{_count(found['exact'], 'input')} refused as the same as a document that was there already. "
+    if found["clusters"]:
+        note += (
+            f"{_count(found['clusters'], 'cluster')} of near-duplicates: {found['near']:,} more than one of each.{put}"
+        )
+    else:
+        note += "No near-duplicates were found."
     rows = (
         (f"{row['documents']:,}", f"{row['similarity']:.0%}", "<br>".join(escape(_end(one)) for one in row["sources"]))
         for row in found["largest"]
@@ -158,10 +174,10 @@ def _split(facts: Facts) -> str:
     split = facts["split"]
     kind = "alarm" if split["leak"] > 0.01 else "good"
     note = (
-        f'<span class="{kind}">{split["leak"]:.2%}</span> of {split["compared_runs"]:,} runs of {split["run_words"]} words'
-        " from the held-out text, chosen by hash, stand in the training text, too."
+        f'<span class="{kind}">{split["leak"]:.2%}</span> of {split["compared_runs"]:,} runs of {split["run_words"]} '
+        "words from the held-out text, chosen by hash, stand in the training text, too."
     )
-    documents = f"{split['train_documents']:,} documents", f"{split['held_out_documents']:,} documents"
+    documents = _count(split["train_documents"], "document"), _count(split["held_out_documents"], "document")
     body = parts(
         [(f"training ({documents[0]})", split["train_bytes"]), (f"held out ({documents[1]})", split["held_out_bytes"])]
     )
@@ -196,7 +212,7 @@ def _extremes(facts: Facts) -> str:
         f"<h3>{name}</h3>"
         + _table(
             ("size", "document", "begins"),
-            ((units.size(row["bytes"]), _end(row["source"]), row["begins"][:110]) for row in rows),
+            ((units.size(row["bytes"]), _end(row["source"]), row["begins"]) for row in rows),
         )
         for name, rows in facts["extremes"].items()
     )
@@ -221,6 +237,10 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, raw: bool = F
 def _end(source: str) -> str:
     """The last two parts of a path: enough to know it again."""
     return "/".join(source.split("/")[-2:])
+
+
+def _count(value: int, noun: str) -> str:
+    return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"
 
 
 def _short(source: str) -> str:

@@ -115,7 +115,7 @@ def report(
     html: Annotated[Path | None, "also write the report as a page with plots, which needs no network"] = None,
     tokenizer: Annotated[Path | None, "count tokens with this tokenizer; else one is learned from the text"] = None,
 ) -> QualityReport:
-    """Report on a dataset: sizes, languages, lengths, quality, duplicates, refusals, split and leaks, tokens, extremes."""
+    """Report on a dataset: lengths, languages, quality, duplicates, refusals, split and leaks, tokens, extremes."""
     return QualityReport(**load("treadle.recipes.dataset_report:report")(workspace, name, html, tokenizer))
 
 

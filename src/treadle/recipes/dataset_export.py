@@ -83,12 +83,12 @@ def _write_lines(dataset: Dataset, settings: DataSettings, folder: Path) -> dict
 
 def _write_parquet(dataset: Dataset, settings: DataSettings, folder: Path) -> dict[str, int]:
     try:
-        import pyarrow as arrow
-        import pyarrow.parquet as parquet
+        import pyarrow as pa
+        from pyarrow import parquet
     except ImportError as error:
         raise MissingExtraError("Writing Parquet needs an extra: pip install 'treadle[tables]'.") from error
     columns = ("id", "text", "source", "language", "form", "licence", "metadata")
-    schema = arrow.schema([(name, arrow.large_string()) for name in columns])
+    schema = pa.schema([(name, pa.large_string()) for name in columns])
     counts = dict.fromkeys(_SIDES.values(), 0)
     writers: dict[bool, Any] = {}
     waiting: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
@@ -99,7 +99,7 @@ def _write_parquet(dataset: Dataset, settings: DataSettings, folder: Path) -> di
             return
         if side not in writers:
             writers[side] = parquet.ParquetWriter(folder / f"{_SIDES[side]}-00000-of-00001.parquet", schema)
-        writers[side].write_table(arrow.Table.from_pylist(waiting[side], schema))
+        writers[side].write_table(pa.Table.from_pylist(waiting[side], schema))
         waiting[side], sizes[side] = [], 0
 
     for held_out, row in _rows(dataset, settings):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from treadle.base.errors import UsageError
@@ -16,6 +15,7 @@ from treadle.recipes.datasets import open_named, settings_from
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from treadle.data.document import Document
     from treadle.data.steps.config import DatasetSettings
