@@ -137,7 +137,7 @@ def verdict(rows: Sequence[Mapping[str, Any]], unit: str) -> dict[str, Any]:
         )
         return {"kind": "best", "sentence": sentence, "best": labels, "error": error}
     worse = [row["label"] for row in ranked if row not in alike]
-    among = "" if len(alike) == 2 and not worse else f" Not to be told from the best: {', '.join(labels)}."
+    among = f" Not to be told from the best either: {', '.join(labels[2:])}." if len(labels) > 2 else ""
     behind = f" Worse: {', '.join(worse)}." if worse else ""
     sentence = (
         f"No difference between {best['label']} ({best['mean']:.4f} {unit}) and {after['label']} "
