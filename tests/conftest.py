@@ -1,10 +1,12 @@
 """What tests of several rooms share: short-lived background workers, a folder in memory, a Postgres cluster."""
 
+import importlib.util
 import os
 import pwd
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -79,3 +81,29 @@ def postgres_url(postgres_server, request):
         connection.execute(f"CREATE SCHEMA {schema}")
         yield f"{postgres_server}?options=-csearch_path%3D{schema}"
         connection.execute(f"DROP SCHEMA {schema} CASCADE")
+
+
+@pytest.fixture
+def site_server():
+    """The module of the web site that tests crawl; see `site_server.py`."""
+    found = importlib.util.spec_from_file_location("site_server", Path(__file__).parent / "site_server.py")
+    module = importlib.util.module_from_spec(found)
+    sys.modules["site_server"] = module
+    found.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def site(site_server):
+    """A web site on loopback without pages."""
+    made = site_server.Site()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def manual(site):
+    """The site with 31 pages of SQLite's documentation."""
+    for path in (Path(__file__).parent / "data" / "site").glob("*.html"):
+        site.pages[f"/{path.name}"] = path.read_bytes()
+    return site

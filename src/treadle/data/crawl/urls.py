@@ -68,7 +68,8 @@ def resolve(base: str, link: str, *, strip_tracking: bool = False) -> str | None
     if scheme and scheme[1].lower() not in _PORTS:
         return None
     try:
-        return normalise(_joined(base, link), strip_tracking=strip_tracking)
+        whole = link if scheme and link[len(scheme[0]) :].startswith("//") else _joined(base, link)
+        return normalise(whole, strip_tracking=strip_tracking)
     except (AddressError, ValueError):
         return None
 
