@@ -70,6 +70,8 @@ def test_an_unknown_job_is_an_error(shell, words):
 
 
 def test_workers_and_schedules_through_the_terminal(fed):
+    fed.run("train", "bard", *LONG, "--detach")
+    until(lambda: state(fed, 2) == "running")  # an idle worker might be gone by itself
     assert "worker " in fed.run("worker", "status").stdout
     said = fed.run("schedule", "add", "nightly", "0 3 * * *", "--", "train", "bard", "--minutes", "5").stdout
     assert "nightly" in said
@@ -80,6 +82,7 @@ def test_workers_and_schedules_through_the_terminal(fed):
     assert "ends" in fed.run("worker", "stop").stdout
     until(lambda: not fed.json("worker", "status")["workers"])
     assert "No worker lives here." in fed.run("worker", "status").stdout
+    assert "Job 2 is cancelled" in fed.run("jobs", "stop", 2).stdout
     assert fed.run("worker", "drain").stdout == "No worker lives.\n"
     assert "room for at least one job" in fed.refused("worker", "run", "--heavy", 0, "--light", 0)
     assert "worker has ended" in fed.run("worker", "run", "--idle", "0.1").stdout
