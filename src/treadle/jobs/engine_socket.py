@@ -19,7 +19,7 @@ from treadle.jobs.presence import FOLDER, short_name, worker_folder
 from treadle.telemetry.events import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
     from treadle.store.workspace import WorkspaceFolder
 
@@ -92,6 +92,21 @@ def stream(workspace: WorkspaceFolder, kind: str, payload: Mapping[str, Any]) ->
                 f"{workspace.root / FOLDER / _LOG}; run the command again."
             )
         time.sleep(0.05)  # it was just leaving; the next one comes
+
+
+def stream_or(
+    workspace: WorkspaceFolder, kind: str, payload: Mapping[str, Any], here: Callable[[], Iterator[Event]]
+) -> Generator[Event, None, None]:
+    """The same; where no such process can be had, the events that `here` makes in this one."""
+    with contextlib.closing(stream(workspace, kind, payload)) as events:
+        try:
+            first = next(events, None)
+        except EngineUnavailableError:
+            yield from here()
+            return
+        if first is not None:
+            yield first
+            yield from events
 
 
 @contextlib.contextmanager

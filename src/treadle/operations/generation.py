@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from treadle.base.errors import UsageError
-from treadle.jobs.engine_socket import EngineUnavailableError, stream
+from treadle.config.override_text import overrides_of
+from treadle.jobs.engine_socket import stream_or
 from treadle.operations.operation import SettingsSection, operation
 from treadle.registry.catalogue import load
 from treadle.store.models import ModelCards
@@ -88,7 +89,8 @@ def sample(
     payload = SamplePayload(
         card.id, prompt, str(checkpoint), unknown, _settings(overrides, settings), logprobs, tuple(logit_bias)
     )
-    return _resident(workspace, "sample", payload)
+    here = partial(_in_this_process, workspace, payload)
+    return stream_or(workspace, "sample", asdict(payload), here)
 
 
 @operation(
@@ -130,17 +132,9 @@ def chat(
     return events
 
 
-def _resident(workspace: WorkspaceFolder, kind: str, payload: SamplePayload) -> Iterator[Event]:
-    """The events of the workspace's engine process; where there can be none, those of the recipe in this one."""
-    with contextlib.closing(stream(workspace, kind, asdict(payload))) as events:
-        try:
-            first = next(events, None)
-        except EngineUnavailableError:
-            yield from load("treadle.recipes.sample:stream")(workspace, payload)
-            return
-        if first is not None:
-            yield first
-            yield from events
+def _in_this_process(workspace: WorkspaceFolder, payload: SamplePayload) -> Iterator[Event]:
+    events: Iterator[Event] = load("treadle.recipes.sample:stream")(workspace, payload)
+    return events
 
 
 def _settings(overrides: Sequence[str], settings: Mapping[str, Any]) -> tuple[str, ...]:
@@ -148,15 +142,4 @@ def _settings(overrides: Sequence[str], settings: Mapping[str, Any]) -> tuple[st
     for override in overrides:
         if not override.startswith("generation."):
             raise UsageError(f"`{override}` does not concern samples; give settings such as generation.top_k=40.")
-    return (*overrides, *(f"generation.{key}={_value(value)}" for key, value in settings.items()))
-
-
-def _value(value: Any) -> str:  # noqa: ANN401 - any plain setting
-    """Write a value so that the override grammar reads it back as it is."""
-    if isinstance(value, str):
-        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-    if isinstance(value, list | tuple):
-        return "[" + ",".join(_value(inner) for inner in value) + "]"
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return (*overrides, *overrides_of("generation", settings))

@@ -1,24 +1,30 @@
-"""Chat: one text written in turns. Each message joins it, the model goes on, and the engine keeps what it has read."""
+"""Chat: one text written in turns. Each message joins it, and the model goes on; the engine keeps what it has read."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from typing import TYPE_CHECKING, Any, Final
 
 from treadle.base.errors import UsageError
 from treadle.base.names import did_you_mean
+from treadle.config.override_text import overrides_of
+from treadle.data.tokenizers.tokenizer import tokenizer_from_description
 from treadle.generation.config import GenerationSettings
-from treadle.generation.generate import Burst, Completion, GenerationRequest, generate
 from treadle.generation.token_bias import parse_bias
-from treadle.recipes.opened_engine import open_sampling, result
+from treadle.jobs.engine_socket import stream_or
+from treadle.recipes.catalog import INTERACTIVE
+from treadle.recipes.opened_engine import find_sampling
+from treadle.recipes.sample import stream
 from treadle.telemetry.events import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
 
     from treadle.operations.generation import ChatPayload
-    from treadle.recipes.opened_engine import OpenedSampling
+    from treadle.recipes.opened_engine import FoundSampling
+    from treadle.recipes.resident import ResidentEngines
     from treadle.store.workspace import WorkspaceFolder
 
 _OF_THE_ENGINE: Final = frozenset({"engine", "precision", "int4_margin"})
@@ -37,30 +43,30 @@ OPENING: Final = (
 
 
 def open_chat(workspace: WorkspaceFolder, payload: ChatPayload) -> Chat:
-    """Open the model; raises before the first message whatever is wrong with model or settings."""
-    opened = open_sampling(workspace, payload.model, payload.checkpoint, payload.overrides)
-    try:
-        return Chat(opened, payload)
-    except BaseException:
-        opened.engine.close()
-        raise
+    """Begin a chat; raises before the first message whatever is wrong with model, settings or biases."""
+    found = find_sampling(workspace, payload.model, payload.checkpoint, payload.overrides)
+    parse_bias(payload.logit_bias, tokenizer_from_description(found.checkpoint.record.tokenizer))
+    return Chat(workspace, payload, found)
 
 
 class Chat:
-    """A conversation. Iterating says the messages of the request; a door that asks people calls `respond` instead."""
+    """A conversation. Iterating says the messages of the request; a door that asks people calls `respond` instead.
 
-    def __init__(self, opened: OpenedSampling, payload: ChatPayload) -> None:
+    Each answer is a sample, asked from the workspace's engine process: its weights are the checkpoint's as it is then.
+    """
+
+    def __init__(self, workspace: WorkspaceFolder, payload: ChatPayload, found: FoundSampling) -> None:
         """Begin with an empty text."""
-        self._opened, self._payload = opened, payload
-        self._bias = parse_bias(payload.logit_bias, opened.tokenizer)
-        self._settings = opened.settings
+        self._workspace, self._payload, self._name = workspace, payload, found.card.name
+        self._settings = found.settings
         self._before = self.text = ""  # the text before the last answer, and as it is
         self._turns: list[dict[str, Any]] = []
         self._answered = False
+        self._engines: ResidentEngines | None = None  # of this process, where there can be no other
 
     def opening(self) -> str:
         """What people should know before they write the first word."""
-        return OPENING.format(name=f"`{self._opened.card.name}`")
+        return OPENING.format(name=f"`{self._name}`")
 
     def __iter__(self) -> Generator[Event, None, None]:
         """Say the messages one after the other; then one `result` with all turns."""
@@ -84,29 +90,45 @@ class Chat:
 
     def summary(self) -> dict[str, Any]:
         """All turns, and the text as it is."""
-        return {"model": self._opened.card.name, "turns": self._turns, "text": self.text}
+        return {"model": self._name, "turns": self._turns, "text": self.text}
 
     def close(self) -> None:
-        """Free the engine."""
-        self._opened.engine.close()
+        """Free what this process holds."""
+        if self._engines is not None:
+            self._engines.close()
 
     def _answer(self, prompt: str) -> Generator[Event, None, None]:
-        request = GenerationRequest(prompt, self._settings, self._payload.unknown, self._bias)
-        said: list[str] = []
-        with contextlib.closing(generate(self._opened.engine, self._opened.tokenizer, [request])) as events:
+        with contextlib.closing(self._sampled(prompt)) as events:
+            first = next(events)  # what is wrong with the message is raised here, and the text stays as it was
             self._before, self.text, self._answered = prompt, prompt, True
-            for event in events:
-                if isinstance(event, Burst):
-                    said.append(event.text)
-                    self.text = prompt + "".join(said)
-                    yield Event("text", time.time(), {"text": event.text})
+            for event in events if prompt else itertools.chain([first], events):  # a prompt comes back first
+                if event.type == "text":
+                    self.text += event.data["text"]
+                    yield event
                 else:
-                    yield Event("turn", time.time(), self._turn(event, request))
+                    self._turns.append(event.data)
+                    yield Event("turn", event.time, event.data)
 
-    def _turn(self, done: Completion, request: GenerationRequest) -> dict[str, Any]:
-        turn = result(done, request, self._opened)
-        self._turns.append(turn)
-        return turn
+    def _sampled(self, prompt: str) -> Generator[Event, None, None]:
+        """The events of `sample` after this text."""
+        request = {
+            "model": self._payload.model,
+            "prompt": prompt,
+            "checkpoint": self._payload.checkpoint,
+            "unknown": self._payload.unknown,
+            "overrides": overrides_of("generation", self._settings.model_dump()),
+            "logprobs": None,
+            "logit_bias": self._payload.logit_bias,
+        }
+        return stream_or(self._workspace, "sample", request, lambda: self._sampled_here(request))
+
+    def _sampled_here(self, request: dict[str, Any]) -> Iterator[Event]:
+        from treadle.recipes.resident import ResidentEngines
+
+        kind = INTERACTIVE.get("sample")
+        if self._engines is None:
+            self._engines = ResidentEngines()
+        return stream(self._workspace, kind.validate(request), self._engines)
 
     def _command(self, line: str) -> Generator[Event, None, None]:
         name, _, value = line.partition(" ")

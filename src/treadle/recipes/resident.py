@@ -40,7 +40,10 @@ class ResidentEngines:
 
     @contextlib.contextmanager
     def lent(self, checkpoint: Checkpoint, settings: GenerationSettings) -> Iterator[Engine]:
-        """An engine for a checkpoint, as `open_checkpoint` makes it; after an error in the middle it is not kept."""
+        """An engine for a checkpoint, as `open_checkpoint` makes it; after an error in the middle it is not kept.
+
+        A reader who has gone away is no error: the text is forgotten, and what the slot has read of it stays true.
+        """
         identity = checkpoint.document["files"][MODEL_FILE]["sha256"]
         key = (str(checkpoint.path), identity, settings.engine, settings.precision)
         with self._lock:
@@ -52,6 +55,9 @@ class ResidentEngines:
             found = _Idle(key, open_checkpoint(checkpoint, settings), size)
         try:
             yield found.engine
+        except GeneratorExit:
+            self._keep(found)
+            raise
         except BaseException:
             found.engine.close()
             raise
