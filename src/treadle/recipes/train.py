@@ -120,11 +120,18 @@ def run(context: RunContext, payload: TrainPayload) -> dict[str, Any]:
             outcome = training.run()
         finally:
             learner.close()
+    tokens = account.ledger(training).to_json()
+    return _result(context, model, settings, outcome, tokens) | {"already": start.kind == "finished", "samples": seen}
+
+
+def _result(
+    context: RunContext, model: OpenedModel, settings: Settings, outcome: Outcome, tokens: dict[str, Any]
+) -> dict[str, Any]:
+    """What a training came to."""
     measured = _metrics(outcome)
     return {
         "model": model.card.name,
         "reason": outcome.reason,
-        "already": start.kind == "finished",
         "step": outcome.step,
         "epochs": outcome.epochs,
         "seconds": outcome.seconds,
@@ -135,8 +142,7 @@ def run(context: RunContext, payload: TrainPayload) -> dict[str, Any]:
         "bits_per_byte": measured.get("bits_per_byte"),
         "accuracy": measured.get("accuracy"),
         "unit": unit_of(settings),
-        "tokens": account.ledger(training).to_json(),
-        "samples": seen,
+        "tokens": tokens,
         "folder": str(context.workspace.root),
         "next_step": use_of(settings, model.card.name),
     }
