@@ -40,11 +40,11 @@ def call(entry: Operation, workspace: WorkspaceFolder | None, arguments: Mapping
     A light one returns its report, an interactive one its stream of events, a heavy or following one a `QueuedJob`,
     whose `events` and `answer` tell the rest. Of a job that is to be left alone (`detach`) return `facts`.
     """
+    first = [workspace] if entry.takes_workspace else []
+    if entry.kind != "heavy":  # importing what queues a job would be a tenth of its start
+        return entry.function(*first, **arguments)
     own, options = _split(entry, arguments)
-    answer = entry.function(*([workspace] if entry.takes_workspace else []), **own)
-    if entry.kind != "heavy":
-        return answer
-    asked: JobRequest = answer
+    asked: JobRequest = entry.function(*first, **own)
     words = arguments.get("task")
     if not words:
         return asked.submit(options)
@@ -62,7 +62,7 @@ def request(entry: Operation, workspace: WorkspaceFolder, arguments: Mapping[str
 
 def _split(entry: Operation, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], JobOptions]:
     """The operation's own arguments, and what concerns the job whatever it does."""
-    options = {parameter.name for parameter in JOB_OPTIONS} if entry.kind == "heavy" else set()
+    options = {parameter.name for parameter in JOB_OPTIONS}
     own = {name: value for name, value in arguments.items() if name not in options}
     chosen: JobOptions = load("treadle.jobs.request:JobOptions")(
         priority=arguments.get("priority", 0),
