@@ -28,6 +28,8 @@ from treadle.telemetry.events import EventLog
 _PR_SET_PDEATHSIG = 1
 ORPHAN_SECONDS = 20
 """How long a process may take to keep its work after its worker has died."""
+NICENESS = 5
+"""How much a job gives way to what people wait for, such as a sample: beside it on one core it gets a quarter."""
 _FENCED_OFF = 75
 
 
@@ -37,6 +39,7 @@ def main(arguments: list[str]) -> int:
     stop = StopSignal()
     stop.listen()
     _die_with(parent, stop)
+    _step_back()
     with contextlib.suppress(Exception):  # whatever is wrong is told when the run itself needs it
         load("treadle.recipes.catalog:KINDS").get(kind).prepare()
     line = sys.stdin.buffer.readline()
@@ -85,6 +88,14 @@ def _carry_out(context: RunContext, order: dict[str, Any]) -> dict[str, Any]:
         context.run.write_spec({**spec, "payload": order["payload"]})
     value = load(kind.recipe)(context, payload)
     return {"outcome": "stopped" if context.stop_requested() else "done", "value": value}
+
+
+def _step_back() -> None:
+    """Take what others leave of the processors; alone, that is all."""
+    os.nice(NICENESS)
+    own_group = Path("/proc/self/autogroup")  # Linux weighs sessions against each other, before their processes
+    with contextlib.suppress(OSError):  # a system without them, or one that was asked a moment ago
+        own_group.write_text(str(NICENESS), encoding="ascii")
 
 
 def _print_to(log: Path) -> None:
