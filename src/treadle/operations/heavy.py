@@ -43,7 +43,7 @@ def call(entry: Operation, workspace: WorkspaceFolder | None, arguments: Mapping
     first = [workspace] if entry.takes_workspace else []
     if entry.kind != "heavy":  # importing what queues a job would be a tenth of its start
         return entry.function(*first, **arguments)
-    own, options = _split(entry, arguments)
+    own, options = _split(arguments)
     asked: JobRequest = entry.function(*first, **own)
     words = arguments.get("task")
     if not words:
@@ -55,12 +55,12 @@ def call(entry: Operation, workspace: WorkspaceFolder | None, arguments: Mapping
 
 def request(entry: Operation, workspace: WorkspaceFolder, arguments: Mapping[str, Any]) -> NewJob:
     """What a heavy operation would put into its queue, without putting it there."""
-    own, options = _split(entry, arguments)
+    own, options = _split(arguments)
     asked: JobRequest = entry.function(workspace, **own)
     return asked.new_job(options)
 
 
-def _split(entry: Operation, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], JobOptions]:
+def _split(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], JobOptions]:
     """The operation's own arguments, and what concerns the job whatever it does."""
     options = {parameter.name for parameter in JOB_OPTIONS}
     own = {name: value for name, value in arguments.items() if name not in options}
