@@ -128,6 +128,7 @@ def draw_text(tokens: Sequence[dict[str, Any]], title: str, path: Path) -> None:
 def draw_attention(maps: Any, tokens: Sequence[str], title: str, path: Path) -> None:  # noqa: ANN401 - an array (L, H, T, T)
     """How much each token (row) looks at each earlier one (column): one square for each layer and head."""
     layers, heads, count = maps.shape[:3]
+    tokens = [token if token.strip() else "␣" * len(token) for token in tokens]
     each = 2.2 if count <= 40 else 2.8
     figure, grid = _grid(layers, heads, each)
     for layer in range(layers):
@@ -221,14 +222,27 @@ def _lines(tokens: Sequence[dict[str, Any]], width: int) -> list[list[tuple[str,
     for token in tokens:
         shown = visible(token["text"])[:width]
         if used + len(shown) > width:
-            lines.append([])
-            used = 0
+            lines.append(_cut_word(lines[-1]))
+            used = sum(len(other) for other, _ in lines[-1])
         lines[-1].append((shown, token))
         used += len(shown)
         if token["text"].endswith("\n"):
             lines.append([])
             used = 0
     return [line for line in lines if line]
+
+
+def _cut_word(line: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, dict[str, Any]]]:
+    """Take the word that a full line ends with, so that it can begin the next one; nothing if the line is one word."""
+    for place in range(len(line), 0, -1):
+        if line[place - 1][1]["text"][-1:].isspace() or line[place - 1][1]["text"][:1].isspace():
+            start = place if line[place - 1][1]["text"][-1:].isspace() else place - 1
+            if start and sum(len(shown) for shown, _ in line[start:]) <= _COLUMNS // 4:
+                word = line[start:]
+                del line[start:]
+                return word
+            return []
+    return []
 
 
 def visible(text: str) -> str:
