@@ -9,8 +9,8 @@ engine and size, one after the other, so that memory is each one's own. All run 
 Steps are timed one by one: `fast` is the mean of the fastest fifth, `median` the median, so that a busy neighbour shows
 as the distance between them. `weight_bytes` is what a step reads of the weights, and `bandwidth_share` that against two
 threads that do nothing but read as much. Cold start runs from process start to the first token, files in the page
-cache. Greedy fp32 tokens of all engines are compared. What `--out` holds already of other sizes and peers stays, so
-that sections can be taken one by one.
+cache. Greedy fp32 tokens of all engines are compared; where they differ the command fails in the end. What `--out`
+holds already of other sizes and peers stays, so that sections can be taken one by one.
 """
 
 from __future__ import annotations
@@ -120,13 +120,15 @@ def main() -> None:
     seconds = chosen.seconds or (0.5 if chosen.quick else 2.0)
     options = Options(seconds, {"llama": chosen.llama_python, "peer": chosen.peer_python})
     peers = tuple(chosen.peers.split(",")) if chosen.peers else PEERS
-    results = already(chosen.out)
+    results, equal = already(chosen.out), True
     for size in (chosen.sizes or ("1M,10M" if chosen.quick else "1M,10M,95M,124M")).split(","):
         found = measure(size, peers, options)
         results["sizes"].setdefault(size, {}).update(found)
-        compare(size, results["sizes"][size])
+        equal &= compare(size, results["sizes"][size])
         if chosen.out:
             chosen.out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    if not equal:
+        sys.exit("Engines that compute in fp32 chose different tokens.")
 
 
 def already(out: Path | None) -> dict[str, Any]:
@@ -181,8 +183,8 @@ LIKE = (
 )
 
 
-def compare(size: str, found: dict[str, Any]) -> None:
-    """Ratios of like formats, and how many greedy tokens the fp32 engines share."""
+def compare(size: str, found: dict[str, Any]) -> bool:
+    """Show ratios of like formats, and how many greedy tokens the fp32 engines share; returns whether it is all."""
     for ours, theirs in LIKE:
         if ours not in found or theirs not in found:
             continue
@@ -191,9 +193,11 @@ def compare(size: str, found: dict[str, Any]) -> None:
         cold = b["cold_start_s"] / a["cold_start_s"]
         print(f"{size:>4} {ours} / {theirs}: {speeds}  prefill {a['prefill'] / b['prefill']:.2f}x  cold {cold:.2f}x")
     exact = {peer: facts["greedy"] for peer, facts in found.items() if peer.endswith(("fp32", "f32"))}
+    same: dict[str, int] = {}
     if "native:fp32" in exact:
         same = {peer: sum(map(int.__eq__, ids, exact["native:fp32"])) for peer, ids in exact.items()}
         print(f"{size:>4} greedy fp32 tokens equal to native's, of 64: {same}", flush=True)
+    return all(count == len(exact["native:fp32"]) for count in same.values())
 
 
 def cold_start(command: list[str]) -> float:
