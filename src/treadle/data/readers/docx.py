@@ -50,7 +50,7 @@ class _Paragraphs:
         elif name == "tc":
             self._cells += 1
             if self._cells > 1:
-                self.parts.append("\t")
+                self._end_cell("\t")
 
     def end(self, name: str) -> None:
         if name == "t":
@@ -61,9 +61,14 @@ class _Paragraphs:
             self.parts.append(" " if self._rows else "\n\n")
         elif name == "tr":
             self._rows -= 1
-            self.parts.append("\n")
+            self._end_cell("\n")
         elif name == "tbl":
             self.parts.append("\n")
+
+    def _end_cell(self, mark: str) -> None:
+        if self.parts and self.parts[-1] == " ":
+            self.parts.pop()
+        self.parts.append(mark)
 
     def data(self, text: str) -> None:
         if self._text and not self._removed:

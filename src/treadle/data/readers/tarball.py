@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tarfile
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, Self, cast
 
 from treadle.data.document import Document, Refusal, RefusedError
 from treadle.data.readers.decoding import reading_errors
@@ -15,6 +15,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from treadle.data.readers.config import ReadSettings
+
+
+class _StrictInfo(tarfile.TarInfo):
+    """The head of a member; a damaged one is an error, which tarfile takes for the end of the archive."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError) as error:
+            raise RefusedError("damaged", f"The archive is damaged here: {error}.") from error
 
 
 def read(path: Path, settings: ReadSettings, budget: Budget | None = None) -> Iterator[Document | Refusal]:
@@ -32,7 +43,7 @@ def read_stream(file: IO[bytes], source: str, settings: ReadSettings, budget: Bu
     """Read a tar archive as it comes, without ever going back in it."""
     found = False
     try:
-        with tarfile.open(fileobj=file, mode="r|", encoding="utf-8", errors="surrogateescape") as archive:
+        with tarfile.open(fileobj=file, mode="r|", tarinfo=_StrictInfo, errors="surrogateescape") as archive:
             for member in archive:
                 if not member.isdir() and not hidden(member.name):
                     found = True
