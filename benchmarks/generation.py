@@ -1,7 +1,7 @@
 """How fast texts are written: our engines, llama.cpp, CTranslate2 and transformers where given, and without a cache.
 
     python benchmarks/generation.py [--quick] [--sizes 1M,10M,95M,124M] [--peers native:int8,llama:q8_0,...]
-        [--llama-python PATH] [--peer-python PATH] [--seconds 2] [--out benchmarks/results/generation.json]
+        [--llama-python PATH] [--peer-python PATH] [--seconds 2] [--folder PATH] [--out FILE]
 
 `--llama-python` has llama-cpp-python, built natively, with `gguf`, and ctranslate2; `--peer-python` has torch,
 transformers and what this package needs. A peer that is not there or fails is named and left out. One process for each
@@ -10,7 +10,8 @@ Steps are timed one by one: `fast` is the mean of the fastest fifth, `median` th
 as the distance between them. `weight_bytes` is what a step reads of the weights, and `bandwidth_share` that against two
 threads that do nothing but read as much. Cold start runs from process start to the first token, files in the page
 cache. Greedy fp32 tokens of all engines are compared; where they differ the command fails in the end. What `--out`
-holds already of other sizes and peers stays, so that sections can be taken one by one.
+holds already of other sizes and peers stays, so that sections can be taken one by one. `--folder` keeps weights and
+what engines make of them, so that a second call only measures.
 """
 
 from __future__ import annotations
@@ -83,6 +84,7 @@ class Options:
 
     seconds: float
     pythons: dict[str, str | None]
+    folder: Path | None
 
     def command(self, peer: str, what: str, size: str, folder: str) -> list[str]:
         """The process that measures one peer, or shows its first token."""
@@ -111,6 +113,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, help="for each figure; default 2")
     parser.add_argument("--llama-python")
     parser.add_argument("--peer-python")
+    parser.add_argument("--folder", type=Path)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
@@ -118,7 +121,7 @@ def main() -> None:
         run_child(*chosen.child, seconds=chosen.seconds)
         return
     seconds = chosen.seconds or (0.5 if chosen.quick else 2.0)
-    options = Options(seconds, {"llama": chosen.llama_python, "peer": chosen.peer_python})
+    options = Options(seconds, {"llama": chosen.llama_python, "peer": chosen.peer_python}, chosen.folder)
     peers = tuple(chosen.peers.split(",")) if chosen.peers else PEERS
     results, equal = already(chosen.out), True
     for size in (chosen.sizes or ("1M,10M" if chosen.quick else "1M,10M,95M,124M")).split(","):
@@ -148,31 +151,38 @@ def already(out: Path | None) -> dict[str, Any]:
 
 def measure(size: str, peers: tuple[str, ...], options: Options) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        save_weights(size, Path(folder))
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder / size if options.folder else Path(temporary)
+        if not (folder / "model.safetensors").exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            save_weights(size, folder)
         for peer in peers:
-            if options.python(peer) is None:
-                print(f"{size:>4} {peer:<18} not installed", flush=True)
-                continue
-            command = options.command(peer, "measure", size, folder)
-            done = subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT)
-            if done.returncode:
-                print(f"{size:>4} {peer:<18} failed: {' '.join(done.stderr.splitlines()[-1:])}", flush=True)
-                continue
-            facts = json.loads(done.stdout)
-            colds = [cold_start(options.command(peer, "cold", size, folder)) for _ in range(3)]
-            facts["cold_start_s"] = round(min(colds), 3)
-            found[peer] = facts
-            decode = " ".join(
-                f"b{batch} {one['fast']:,.0f} ({one['median']:,.0f})" for batch, one in facts["decode"].items()
-            )
-            share = f"  bandwidth {facts['bandwidth_share']:.0%}" if "bandwidth_share" in facts else ""
-            print(
-                f"{size:>4} {peer:<18} tok/s {decode}  prefill {facts.get('prefill', 0):,.0f}  cold "
-                f"{facts['cold_start_s']:.2f} s  rss {facts['rss_mb']:.0f} MB{share}",
-                flush=True,
-            )
+            facts = measure_peer(size, peer, options, str(folder))
+            if facts is not None:
+                found[peer] = facts
     return found
+
+
+def measure_peer(size: str, peer: str, options: Options, folder: str) -> dict[str, Any] | None:
+    if options.python(peer) is None:
+        print(f"{size:>4} {peer:<18} not installed", flush=True)
+        return None
+    command = options.command(peer, "measure", size, folder)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT)
+    if done.returncode:
+        print(f"{size:>4} {peer:<18} failed: {' '.join(done.stderr.splitlines()[-1:])}", flush=True)
+        return None
+    facts: dict[str, Any] = json.loads(done.stdout)
+    colds = [cold_start(options.command(peer, "cold", size, folder)) for _ in range(3)]
+    facts["cold_start_s"] = round(min(colds), 3)
+    decode = " ".join(f"b{batch} {one['fast']:,.0f} ({one['median']:,.0f})" for batch, one in facts["decode"].items())
+    share = f"  bandwidth {facts['bandwidth_share']:.0%}" if "bandwidth_share" in facts else ""
+    print(
+        f"{size:>4} {peer:<18} tok/s {decode}  prefill {facts.get('prefill', 0):,.0f}  cold "
+        f"{facts['cold_start_s']:.2f} s  rss {facts['rss_mb']:.0f} MB{share}",
+        flush=True,
+    )
+    return facts
 
 
 LIKE = (
