@@ -133,6 +133,7 @@ class _Update(Structure):
 
 
 _SIGNATURES: Signatures = {
+    "precision_trial": (c_int32, [c_int32, c_int32, c_int32, c_int32, POINTER(c_double)]),
     "memory_required": (c_int32, [POINTER(PackedShape), POINTER(_Plan), POINTER(_Memory)]),
     "trainer_create": (c_int32, [POINTER(PackedShape), POINTER(_Plan), POINTER(c_void_p)]),
     "trainer_destroy": (None, [c_void_p]),
@@ -163,6 +164,13 @@ def memory_required(shape: Shape, plan: Plan) -> Memory:
     result = _Memory()
     _core().call("memory_required", byref(pack_shape(shape)), byref(_pack_plan(plan)), byref(result))
     return Memory(result.arena, result.deferred)
+
+
+def precision_trial(precision: Precision, rows: int, columns: int, inner: int) -> float:
+    """Processor seconds of a short trial: `rows` tokens and a weight of `columns` x `inner`, all multiples of 64."""
+    seconds = c_double()
+    _core().call("precision_trial", precision, rows, columns, inner, byref(seconds))
+    return seconds.value
 
 
 class Trainer:

@@ -43,7 +43,7 @@ UNITS = (
     ("forward.cpp", "attention_forward.cpp", "attention_backward.cpp", "heads.cpp", "norms.cpp", "packing.cpp",
      "kernels.cpp"),
     ("backward.cpp", "muon.cpp", "adamw.cpp", "loss.cpp", "workspace.cpp", "parameters.cpp", "trainer.cpp",
-     "interface.cpp", "interface_checks.cpp", "arena.cpp", "thread_team.cpp"),
+     "trial.cpp", "interface.cpp", "interface_checks.cpp", "arena.cpp", "thread_team.cpp"),
     ("engine.cpp", "engine_attention.cpp", "engine_int8.cpp", "engine_int4.cpp", "engine_format.cpp",
      "engine_weights.cpp", "engine_crew.cpp", "engine_sampler.cpp", "engine_writer.cpp", "engine_interface.cpp"),
 )  # fmt: skip

@@ -28,7 +28,7 @@ class InstructionSet:
     features: frozenset[str]
     """What the processor must have, in the words of /proc/cpuinfo."""
     bfloat16: bool
-    """Products of bfloat16 are faster than those of float32."""
+    """Has products of bfloat16. Whether they are faster than those of float32 only a trial tells."""
 
 
 AVX512 = InstructionSet(

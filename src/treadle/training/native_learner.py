@@ -25,6 +25,7 @@ from treadle.native.binding import (
     UpdateSettings,
     memory_required,
 )
+from treadle.native.precision_choice import chosen_precision
 from treadle.telemetry.hardware import usable_cores
 from treadle.training.learner import StepResult, Tally
 from treadle.training.optimizers.config import MuonConfig
@@ -57,7 +58,7 @@ class NativePlan:
 
     threads: int | None = None
     precision: str | None = None
-    """`bf16` or `fp32`."""
+    """`bf16` or `fp32`; None = the faster one, by a short trial that is remembered."""
     gradient_shards: int | None = None
     """Partial gradients, summed in order; no more threads than shards can help."""
     pass_tokens: int | None = None
@@ -224,14 +225,16 @@ def resolve_plan(config: GPTConfig, vocabulary: int, context: int, wanted: Nativ
     """Fill in what `wanted` leaves open, from the machine and from the size of the model."""
     large = parameter_count(config, vocabulary, context) > _LARGE
     shards = wanted.gradient_shards or (2 if large else _shards_for_this_machine())
-    precision = wanted.precision or ("bf16" if instruction_sets.choose().bfloat16 else "fp32")
-    if precision not in _PRECISIONS:
-        raise UsageError(f"precision {precision} is unknown to the native core; known are {', '.join(_PRECISIONS)}")
+    if wanted.precision is not None and wanted.precision not in _PRECISIONS:
+        known = ", ".join(_PRECISIONS)
+        raise UsageError(f"precision {wanted.precision} is unknown to the native core; known are {known}")
+    precision = _PRECISIONS[wanted.precision] if wanted.precision else chosen_precision(config.width)
+    tokens = 512 if large else 1024
     return Plan(
-        precision=_PRECISIONS[precision],
+        precision=precision,
         threads=wanted.threads or min(usable_cores(), shards),
         gradient_shards=shards,
-        pass_tokens=wanted.pass_tokens or (512 if large else 1024),
+        pass_tokens=wanted.pass_tokens or (tokens // 2 if precision is Precision.FLOAT32 else tokens),
     )
 
 

@@ -1,6 +1,7 @@
 // Checks what comes from outside and turns every failure into a code and a message.
 #include "interface_checks.h"
 #include "trainer.h"
+#include "trial.h"
 #include "vector.h"
 
 struct TreadleTrainer {
@@ -63,6 +64,24 @@ const treadle::Parameter* find(const TreadleTrainer* trainer, int32_t index, int
 
 int32_t treadle_interface_version(void) { return TREADLE_INTERFACE_VERSION; }
 const char* treadle_instruction_set(void) { return treadle::kInstructionSet; }
+
+int32_t treadle_precision_trial(int32_t precision, int32_t rows, int32_t columns, int32_t inner, double* seconds) {
+    return guarded([&]() -> int32_t {
+        const Range ranges[] = {{"precision", precision, TREADLE_BFLOAT16, TREADLE_FLOAT32},
+                                {"rows", rows, 64, 4096},
+                                {"columns", columns, 64, 4096},
+                                {"inner", inner, 64, 4096},
+                                {"what is left of columns in 64", columns % 64, 0, 0},
+                                {"what is left of inner in 64", inner % 64, 0, 0},
+                                {"what is left of rows in 64", rows % 64, 0, 0}};
+        if (int32_t code = check_ranges(ranges)) return code;
+        if (!seconds) return fail(TREADLE_INVALID, "seconds must be given");
+        const treadle::Extents extents{rows, columns, inner};
+        *seconds = precision == TREADLE_BFLOAT16 ? treadle::trial_seconds<treadle::Bfloat16>(extents)
+                                                 : treadle::trial_seconds<treadle::Float32>(extents);
+        return *seconds < 0 ? fail(TREADLE_OUT_OF_MEMORY, "the system refused the memory for a trial") : TREADLE_OK;
+    });
+}
 
 int32_t treadle_memory_required(const TreadleShape* shape, const TreadlePlan* plan, TreadleMemory* result) {
     return guarded([&]() -> int32_t {

@@ -78,6 +78,11 @@ TREADLE_EXPORT const char* treadle_instruction_set(void);
 TREADLE_EXPORT int32_t treadle_machine_runs_this(void);
 TREADLE_EXPORT const char* treadle_last_error(void);
 
+/* Processor seconds of a short trial of products in one precision: `rows` tokens, a weight of `columns` x `inner` (both
+   multiples of 64). */
+TREADLE_EXPORT int32_t treadle_precision_trial(int32_t precision, int32_t rows, int32_t columns, int32_t inner,
+                                               double* seconds);
+
 TREADLE_EXPORT int32_t treadle_memory_required(const TreadleShape*, const TreadlePlan*, TreadleMemory* result);
 TREADLE_EXPORT int32_t treadle_trainer_create(const TreadleShape*, const TreadlePlan*, TreadleTrainer** result);
 TREADLE_EXPORT void treadle_trainer_destroy(TreadleTrainer*);

@@ -20,6 +20,10 @@ struct Product {
     float* c;
     int64_t c_stride;
     bool add;
+    // What will be read when this B is done with (any address may stand here) is fetched into a cache meanwhile: as many
+    // words as B has, spread over so many rows.
+    const Word* next = nullptr;
+    int next_spread = 0;
 };
 
 // `rows` (any number) times one panel of 64 columns.

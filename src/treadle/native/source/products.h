@@ -15,22 +15,44 @@ struct Extents {
     int inner;
 };
 
-// Rows that are multiplied with all panels before the next ones are: their part of A stays in the second-level cache.
-inline int rows_at_once(int inner) { return std::max(48, 196608 / inner / 48 * 48); }
+// Rows that are multiplied with all panels before the next ones are, so that their part of A stays in the second-level
+// cache; all blocks of about one size.
+inline int rows_at_once(int rows, int inner) {
+    const int most = std::max(48, 196608 / inner / 48 * 48);
+    const int blocks = (rows + most - 1) / most;
+    return ((rows + blocks - 1) / blocks + 11) / 12 * 12;
+}
+
+// Words that are summed before the next ones are: of a longer sum a panel and rows to meet it do not fit the cache.
+inline int words_at_once(int words) { return words > 2048 ? 1024 : words; }
 
 // C (+)= A W^T for a packed W.
 template <class E>
 void multiply_into(Extents extents, const typename E::Value* a, const Word* packs, float* c, int64_t c_stride,
                    bool add) {
     const int words = extents.inner / E::kPerWord;
-    const int block = rows_at_once(extents.inner);
+    const int some = words_at_once(words);
+    const int block = rows_at_once(extents.rows, some * E::kPerWord);
     for (int row = 0; row < extents.rows; row += block) {
         const int count = std::min(block, extents.rows - row);
-        for (int column = 0; column < extents.columns; column += kPanel) {
-            const Product product{as_words<E>(a) + static_cast<int64_t>(row) * words, words, 1,
-                                  packs + static_cast<int64_t>(column) * words,       kPanel, words,
-                                  c + row * c_stride + column,                        c_stride, add};
-            multiply_panel<E>(product, count);
+        for (int first = 0; first < words; first += some) {
+            const Word* panel = packs + static_cast<int64_t>(first) * kPanel;
+            for (int column = 0; column < extents.columns; column += kPanel) {
+                const Word* next = panel + static_cast<int64_t>(words) * kPanel;
+                const Product product{as_words<E>(a) + static_cast<int64_t>(row) * words + first,
+                                      words,
+                                      1,
+                                      panel,
+                                      kPanel,
+                                      std::min(some, words - first),
+                                      c + row * c_stride + column,
+                                      c_stride,
+                                      add || first > 0,
+                                      next,
+                                      count};
+                multiply_panel<E>(product, count);
+                panel = next;
+            }
         }
     }
 }
@@ -61,14 +83,17 @@ void multiply_with(Extents extents, const typename E::Value* a, const Word* pack
     constexpr int kRows = 12;
     alignas(64) float tile[kRows * kPanel];
     const int words = extents.inner / E::kPerWord;
-    const int block = rows_at_once(extents.inner);
+    const int block = rows_at_once(extents.rows, extents.inner);
     for (int start = 0; start < extents.rows; start += block) {
         const int end = std::min(start + block, extents.rows);
         for (int column = 0; column < extents.columns; column += kPanel) {
+            const Word* panel = packs + static_cast<int64_t>(column) * words;
             for (int row = start; row < end; row += kRows) {
                 const int count = std::min(kRows, end - row);
-                multiply_panel<E>({as_words<E>(a) + static_cast<int64_t>(row) * words, words, 1,
-                                   packs + static_cast<int64_t>(column) * words, kPanel, words, tile, kPanel, false},
+                const int64_t place_of_next = static_cast<int64_t>(words) * kPanel * (row - start) / (end - start);
+                const Word* next = panel + static_cast<int64_t>(words) * kPanel + place_of_next;
+                multiply_panel<E>({as_words<E>(a) + static_cast<int64_t>(row) * words, words, 1, panel, kPanel, words,
+                                   tile, kPanel, false, next, end - start},
                                   count);
                 for (int i = 0; i < count; i++) finish(row + i, column, tile + i * kPanel);
             }
@@ -101,7 +126,8 @@ void multiply_transposed(Extents extents, const typename E::Value* left, int64_t
                 const Product product{scratch, 1, kPanel,
                                       right_packs + column / kPanel * panel_words, kPanel, words,
                                       g + static_cast<int64_t>(row) * extents.columns + column, extents.columns,
-                                      add || start > 0};
+                                      add || start > 0,
+                                      right_packs + (column / kPanel + 1) * panel_words, kPanel};
                 multiply_panel<E>(product, kPanel);
             }
         }
