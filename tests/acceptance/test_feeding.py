@@ -33,7 +33,7 @@ def ledger(shell, name):
 
 def trained(shell, name):
     """The ledger once nothing is queued or runs any more."""
-    until(lambda: not shell.json("jobs", "list", "--state", "running,ready,blocked,stopping")["jobs"])
+    until(lambda: not shell.json("jobs", "list", "--state", "open")["jobs"])
     return ledger(shell, name)
 
 

@@ -100,7 +100,10 @@ def _show(report: Report, arguments: Mapping[str, Any]) -> list[str]:
 
 
 def _delete(report: Report, _: Mapping[str, Any]) -> list[str]:
-    return [f"Model `{report['name']}` is in the trash: {report['trash']}", "Nothing was erased."]
+    lines = [f"Model `{report['name']}` is in the trash: {report['trash']}", "Nothing was erased."]
+    if report["cancelled"]:
+        lines.append(f"Cancelled: {_number(len(report['cancelled']), 'job')} that waited for it.")
+    return lines + [f"Removed: schedule `{name}`" for name in report["schedules"]]
 
 
 def _feed(report: Report, arguments: Mapping[str, Any]) -> list[str]:
@@ -171,6 +174,10 @@ def _evaluate(report: Report, arguments: Mapping[str, Any]) -> list[str]:
         lines.append(_row("picture", near(report["plot"], arguments)))
     if report.get("bits_per_byte") is not None:
         lines.append(_row("bits/byte", f"{report['bits_per_byte']:.4f}"))
+    for part in report.get("parts") or ():
+        more = "" if part["documents"] == 1 else f" and {part['documents'] - 1:,} more"
+        source = _source(part["source"], arguments)
+        lines.append(f"  {part['bits_per_byte']:.4f} bits/byte on {part['targets']:,} {unit} of {source}{more}")
     return lines
 
 

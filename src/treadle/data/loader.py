@@ -175,6 +175,30 @@ class TokenLoader:
         return Batch(inputs, targets)
 
 
+class HeldOutPart(TokenLoader):
+    """A token loader that is measured on a part of what is held out, such as what arrived with one feed."""
+
+    def __init__(self, tokens: TokenLoader, first: int, last: int) -> None:
+        """Measure on the held-out targets from `first` up to `last`."""
+        super().__init__(tokens.streams, tokens.order.length, tokens.order.seed)
+        self._first, self._last = first, last
+
+    @property
+    def held_out_targets(self) -> int:
+        """Targets of the part."""
+        return self._last - self._first
+
+    def evaluation(self, size: int, limit: int | None = None) -> Iterator[Batch]:
+        """The windows of the part in order; see `TokenLoader.evaluation`."""
+        starts = list(range(self._first, self._last, self.order.length))[:limit]
+        for place in range(0, len(starts), size):
+            some = starts[place : place + size]
+            batch = self.windows(self.streams.held_out, some)
+            beyond = np.arange(self.order.length) >= self._last - np.array(some)[:, None]
+            batch.targets[beyond | (batch.targets == self.streams.boundary)] = MASKED
+            yield batch
+
+
 def _nothing_to_train(held_out: int) -> str:
     if held_out:
         return (

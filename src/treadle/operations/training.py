@@ -41,6 +41,8 @@ class EvaluatePayload:
     settings: dict[str, Any]
     plot: str | None = None
     """Absolute path of the picture to draw of a classifier's answers."""
+    arrivals: bool = False
+    """Whether to measure, beside all of it, what arrived with each feed by itself."""
 
 
 @operation(
@@ -96,6 +98,7 @@ def flush(workspace: WorkspaceFolder, model: Annotated[str, "name of the model"]
     examples=(
         "treadle evaluate bard",
         "treadle evaluate bard --checkpoint latest --json",
+        "treadle evaluate diary --arrivals",
         "treadle evaluate digits --plot confusion.png",
     ),
 )
@@ -106,6 +109,7 @@ def evaluate(
     *,
     checkpoint: Annotated[str | int, "checkpoint: best, latest, or a step number"] = "best",
     plot: Annotated[Path | None, "draw which classes were taken for which, to this file (classifiers only)"] = None,
+    arrivals: Annotated[bool, "measure what arrived with each feed by itself, too (models of text)"] = False,
 ) -> JobRequest:
     """Measure a model on all of its held-out data: loss in nats per token, perplexity, bits per byte.
 
@@ -115,7 +119,7 @@ def evaluate(
     announce(workspace, "evaluate")
     settings = load("treadle.recipes.settings:settings_of_run")(workspace, card, overrides, None)
     picture = None if plot is None else str(plot.expanduser().absolute())
-    payload = EvaluatePayload(card.id, str(checkpoint), settings, picture)
+    payload = EvaluatePayload(card.id, str(checkpoint), settings, picture, arrivals)
     return model_job(workspace, "evaluate", asdict(payload), lane="light")
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from treadle.base.errors import NotReadyError, UsageError
 from treadle.config.settings import Settings
 from treadle.data.image_data import Decided
+from treadle.data.loader import HeldOutPart, TokenLoader
+from treadle.data.shards import read_entries
 from treadle.models.catalog import FAMILIES
 from treadle.recipes.answers import answers
 from treadle.recipes.opened import network_of, open_model, unit_of, writes_text
@@ -17,8 +19,11 @@ from treadle.training.evaluation import evaluate
 from treadle.training.learners import open_learner
 
 if TYPE_CHECKING:
+    from treadle.data.loader import Loader
+    from treadle.data.versions import Dataset
     from treadle.jobs.context import RunContext
     from treadle.operations.training import EvaluatePayload
+    from treadle.training.learner import Learner
 
 
 def run(context: RunContext, payload: EvaluatePayload) -> dict[str, Any]:
@@ -43,6 +48,7 @@ def run(context: RunContext, payload: EvaluatePayload) -> dict[str, Any]:
         learner.load_weights(checkpoint.weights(shapes))
         context.emit("evaluating", step=checkpoint.step)
         found = evaluate(learner, prepared.loader, settings.training.batch_size)
+        parts = _parts(model.dataset(), prepared.loader, learner, settings) if payload.arrivals else None
     finally:
         learner.close()
     if found is None:
@@ -67,4 +73,22 @@ def run(context: RunContext, payload: EvaluatePayload) -> dict[str, Any]:
         "sequence_length": settings.data.sequence_length,
         **classified,
         "plot": payload.plot,
+        "parts": parts,
     }
+
+
+def _parts(dataset: Dataset, loader: Loader, learner: Learner, settings: Settings) -> list[dict[str, Any]]:
+    """What is measured on the held-out text of each feed by itself, in the order of arrival."""
+    if not isinstance(loader, TokenLoader):
+        raise UsageError("Only models of text are measured by what arrived with each feed; leave out --arrivals.")
+    rows: list[dict[str, Any]] = []
+    first = 0
+    for shard, piece in zip(dataset.manifest.shards, loader.pieces, strict=True):
+        part = HeldOutPart(loader, first, first + piece.held_out)
+        first += piece.held_out
+        found = evaluate(learner, part, settings.training.batch_size)
+        if found is not None:
+            source = read_entries(dataset.objects, shard)[0].source
+            figures = {"targets": found.targets, "loss": found.loss, "bits_per_byte": found.bits_per_byte}
+            rows.append({"source": source, "documents": shard.documents, **figures})
+    return rows
