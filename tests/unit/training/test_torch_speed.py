@@ -76,6 +76,7 @@ def test_blocks_computed_again_keep_less() -> None:
     assert kept[True] < 0.2 * kept[False]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # what torch says of itself
 def test_compiled_blocks_learn_the_same_within_rounding() -> None:
     net = network(heads=2, layers=1)
