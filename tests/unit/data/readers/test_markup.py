@@ -28,7 +28,9 @@ def test_broken_markup_gives_some_text_and_no_error(markup: str) -> None:
 
 
 def test_a_page_is_read_in_each_mode(texts_of, facts_of) -> None:
-    page = f"<html><head><title>Wheels</title></head><body><nav><a href=/>Home</a> <a href=/a>About</a></nav><main><h1>Wheels</h1>{PROSE * 3}</main></body></html>"
+    menu = "<nav><a href=/>Home</a> <a href=/a>About</a></nav>"
+    head = "<html><head><title>Wheels</title></head>"
+    page = f"{head}<body>{menu}<main><h1>Wheels</h1>{PROSE * 3}</main></body></html>"
     (everything,) = texts_of("page.html", page, html="all")
     assert everything.startswith("Home About\n\nWheels")
     for mode in ("main", "fast"):

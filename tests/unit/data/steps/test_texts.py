@@ -27,7 +27,10 @@ It was.
 *** END OF THIS PROJECT GUTENBERG EBOOK LOOMS ***
 Licence
 """
-PLAY = "ACT I\n\nROMEO.\nO, speak again!\n\nJULIET.\nO Romeo!\n\nROMEO.\nShall I hear more?\n\nJULIET.\n'Tis but thy name\n"
+PLAY = (
+    "ACT I\n\nROMEO.\nO, speak again!\n\nJULIET.\nO Romeo!\n\nROMEO.\nShall I hear more?\n\n"
+    "JULIET.\n'Tis but thy name\n"
+)
 TURNS = "Ada: Hello there.\nBea: Good day.\nAda: How is the loom?\nBea: It runs.\n"
 VERSE = "\n".join(
     [
