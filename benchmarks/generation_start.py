@@ -60,8 +60,8 @@ def main() -> None:
 
 def measure(size: str, folder: Path, llama: str | None, times: int) -> dict[str, Any]:
     workspace, model = trained(size, folder)
-    sample = [str(Path(sys.executable).parent / "treadle"), "--workspace", str(workspace), "sample", "m"]
-    sample += ["--tokens", "1", "--checkpoint", "latest"]
+    sample = [str(Path(sys.executable).parent / "treadle"), "sample", "m", "--workspace", str(workspace)]
+    sample += ["--tokens", "1", "--checkpoint", "latest", "--logit-bias", "a=1000"]  # a letter, which is shown at once
     commands = {
         "first": sample,
         "resident": sample,
