@@ -58,6 +58,7 @@ _SPEED_TRAINERS = {
     "native": ("native", "auto", "adamw"),
     "native, Muon": ("native", "auto", "muon"),
     "native fp32": ("native", "fp32", "adamw"),
+    "native bf16": ("native", "bf16", "adamw"),
     "our torch learner": ("torch", "auto", "adamw"),
     "transformers fp32": ("transformers", "fp32", "adamw"),
     "transformers bf16": ("transformers", "bf16", "adamw"),

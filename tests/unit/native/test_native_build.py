@@ -104,13 +104,15 @@ def test_unknown_and_unsupported_instruction_sets_are_refused(monkeypatch):
 
 @pytest.mark.skipif(shutil.which("objdump") is None, reason="needs objdump (binutils)")
 @pytest.mark.skipif(instruction_sets.AVX512 not in instruction_sets.supported(), reason="needs AVX-512 BF16")
-def test_no_loop_of_the_bf16_kernels_touches_the_stack():
+@pytest.mark.parametrize(("precision", "instruction"), [("Bfloat16", "vdpbf16ps"), ("Float32", "vfmadd231ps")])
+def test_no_loop_of_the_kernels_touches_the_stack(precision, instruction):
     """One spilled register once cost 10-13 % of the whole step."""
     library = build.library_path(instruction_sets.AVX512)
     text = subprocess.run(["objdump", "-d", "--no-show-raw-insn", library], capture_output=True, text=True).stdout
-    kernels = [part for part in text.split("\n\n") if "multiply_tile" in part.split("\n", 1)[0]]
-    loops = [loop for kernel in kernels for loop in inner_loops(kernel) if "vdpbf16ps" in loop]
-    assert {loop.count("vdpbf16ps") for loop in loops} == {4, 8, 12, 16, 20, 24}
+    headers = [(part.split("\n", 1)[0], part) for part in text.split("\n\n")]
+    kernels = [part for header, part in headers if "multiply_tile" in header and precision in header]
+    loops = [loop for kernel in kernels for loop in inner_loops(kernel) if instruction in loop]
+    assert {loop.count(instruction) for loop in loops} == {4, 8, 12, 16, 20, 24}
     assert not [loop for loop in loops if re.search(r"\(%r[sb]p", loop)]
 
 
