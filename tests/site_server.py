@@ -84,6 +84,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
+    def handle(self):
+        try:
+            super().handle()
+        except ConnectionError:
+            pass  # the crawler has heard enough
+
     def do_GET(self):
         site = self.served
         with site.lock:
@@ -151,7 +157,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _silent(self):
         """No answer at all."""
         self.served.log.append(Request(self.path, 0, False, time.time(), ""))
-        time.sleep(30)
+        time.sleep(5)
         self.close_connection = True
 
     def _huge_headers(self):

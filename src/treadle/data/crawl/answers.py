@@ -104,7 +104,7 @@ class Settling:
             return self._redirected(page, answer, now)
         elif answer.status in _BUSY:
             told.wait = retry_after(answer, now)
-            self._postpone(page, now, f"status_{answer.status}", _PATIENT_ATTEMPTS if told.wait else _MOST_ATTEMPTS)
+            self._postpone(page, now, f"status_{answer.status}", patient=told.trouble)
         elif answer.status in {404, 410}:
             self._missing(page, answer.status, now)
         else:
@@ -163,8 +163,9 @@ class Settling:
             return set()
         if page.url in self._boundaries.seeds:
             self._frontier.welcome(location)
-        target = self._frontier.add([location], page.depth, page.id, self._boundaries, page.kind)[0]
-        self._frontier.settle_redirect(page, target, answer.status, now)
+        with_target = self._frontier.add([location], page.depth, page.id, self._boundaries, page.kind)
+        if not self._frontier.settle_redirect(page, with_target[0], answer.status, now):
+            self._frontier.abandon(with_target[0])
         return {origin_of(location)}
 
     def _missing(self, page: Candidate, status: int, now: float) -> None:
@@ -180,13 +181,14 @@ class Settling:
         if error is None:
             return
         if error.passing:
-            self._postpone(page, now, error.trouble, _MOST_ATTEMPTS)
+            self._postpone(page, now, error.trouble)
         else:
             refused = error.trouble in {"content_type", "too_large", "private_address"}
             self._frontier.settle_failed(page, "refused" if refused else "failed", error.trouble, now)
 
-    def _postpone(self, page: Candidate, now: float, reason: str, most: int) -> None:
-        if page.attempts + 1 >= most:
+    def _postpone(self, page: Candidate, now: float, reason: str, *, patient: bool = False) -> None:
+        """Ask for a page again, a few times; `patient` where its host as a whole is being left alone."""
+        if page.attempts + 1 >= (_PATIENT_ATTEMPTS if patient else _MOST_ATTEMPTS):
             self._frontier.settle_failed(page, "failed", reason, now)
         else:
-            self._frontier.postpone(page, now + 2.0**page.attempts, reason)
+            self._frontier.postpone(page, now if patient else now + 2.0**page.attempts, reason)

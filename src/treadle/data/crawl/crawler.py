@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, Protocol
 
 from treadle.data.crawl.answers import Settling, Told, ask
-from treadle.data.crawl.pace import MOST_FAILURES, Host
+from treadle.data.crawl.pace import FIRST_FAILURES, MOST_FAILURES, Host
 from treadle.data.crawl.robot_files import RobotFiles
 from treadle.data.crawl.robots import Robots
 
@@ -188,7 +188,9 @@ class Crawler:
             added = self._robots.keep(host, told, now) if page is None else self._settling.settle(page, told, now)
             self._set_pace(host, told, now)
         self._kept += told.kept
-        if host.failures >= MOST_FAILURES:
+        if page is None and told.error is not None:
+            host.next = None
+        if host.failures >= (FIRST_FAILURES if host.robots is None else MOST_FAILURES):
             self._frontier.give_up(host.id, "host_down")
             host.next = None
             host.failures = 0

@@ -237,11 +237,18 @@ class Frontier:
         self._settle(page.id, now, state=state, outcome="unchanged", status=304, keep_target=True)
 
     def settle_redirect(self, page: Candidate, target: int, status: int, now: float) -> bool:
-        """A page leads to another; False if that ends where it began."""
-        loop = self._leads_to(target, page.id)
-        state: State = "failed" if loop else "redirect"
-        self._settle(page.id, now, state=state, reason="redirect_loop" if loop else "", status=status, target=target)
-        return not loop
+        """A page leads to another; False if that ends where it began, or not soon."""
+        reason = "redirect_loop" if self._leads_to(target, page.id) else ""
+        reason = reason or ("too_many_redirects" if self._hops_to(page.id) >= _MOST_HOPS else "")
+        state: State = "failed" if reason else "redirect"
+        self._settle(page.id, now, state=state, reason=reason, status=status, target=target)
+        return not reason
+
+    def abandon(self, page: int) -> None:
+        """Do not ask for a page that was never asked for, and to which only too many redirects lead."""
+        row = self.page(page)
+        if row is not None and row["state"] == "waiting":
+            self.set_aside(page, "left_out", "too_many_redirects")
 
     def settle_copy(self, page: Candidate, target: int) -> None:
         """A page that was just kept is a copy of another, which is the one to be read."""
@@ -352,6 +359,15 @@ class Frontier:
                 return False
             at = row["target"]
         return True
+
+    def _hops_to(self, page: int) -> int:
+        """How many redirects lead to a page, one after the other."""
+        for hops in range(_MOST_HOPS):
+            row = self._file.row("leads_here", id=page)
+            if row is None:
+                return hops
+            page = row["id"]
+        return _MOST_HOPS
 
     def unfed(self, after: int, count: int) -> list[KeptPage]:
         """Kept pages that are not in the data yet, in the order of their arrival, behind place `after`."""

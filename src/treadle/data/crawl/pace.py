@@ -15,6 +15,8 @@ MOST_WAIT: Final = 3_600.0
 """No server makes us wait longer; it is asked again then."""
 MOST_FAILURES: Final = 5
 """After so many failures in a row a host is given up for this round."""
+FIRST_FAILURES: Final = 3
+"""The same of a host that has never answered."""
 _FIRST_STEP: Final = 1.0
 _MOST_STEP: Final = 300.0
 

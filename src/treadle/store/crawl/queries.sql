@@ -83,6 +83,9 @@ UPDATE page SET attempts = :attempts, ready_at = :ready_at, reason = :reason WHE
 UPDATE page SET state = CASE WHEN body IS NULL THEN 'failed' ELSE state END, reason = :reason, pending = 0
 WHERE host = :host AND pending = 1
 
+-- name: leads_here
+SELECT id FROM page WHERE target = :id AND state = 'redirect' LIMIT 1
+
 -- name: settle_copy
 UPDATE page SET state = 'copy', target = :target, unfed = 0 WHERE id = :id
 

@@ -1,0 +1,136 @@
+"""kill -9 at any moment of a crawl: every page is in the data once. The killed process is this very file."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from treadle import Workspace
+from treadle.data.versions import DatasetVersions
+from treadle.store.crawls import CrawlCard, CrawlCards
+from treadle.store.models import ModelCards
+from treadle.store.objects import ObjectStore
+from treadle.store.workspace import WorkspaceFolder
+
+KILLS = 8
+
+
+def crawl_here(root, number):
+    """Carry the crawl out in this process, as the process of a job does."""
+    from treadle.data.crawl.config import checked_settings
+    from treadle.jobs.context import RunContext
+    from treadle.jobs.runs import create_run
+    from treadle.operations.crawl import CrawlPayload
+    from treadle.recipes.crawl import run
+    from treadle.telemetry.events import EventLog
+
+    workspace = WorkspaceFolder(Path(root))
+    card = CrawlCards(workspace).get("site")
+    folder = create_run(workspace, "crawl", {})
+    folder.claim(0)
+    context = RunContext(workspace, folder, EventLog(Path(root) / f"events-{number}.jsonl"))
+    settings = checked_settings(dict(card.settings))
+    print("ready", flush=True)
+    print(json.dumps(run(context, CrawlPayload("site", card.seeds, card.model, None, True, settings))), flush=True)
+
+
+def start(root, number):
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([sys.executable, __file__, str(root), str(number)], **pipes)
+    assert process.stdout.readline() == "ready\n", process.stderr.read()
+    return process
+
+
+def finished(process):
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    return json.loads(out)
+
+
+def opened(quick_folder, manual, **settings):
+    lab = Workspace.create(quick_folder / "lab")
+    lab.new("m", size="nano", tokenizer="char")
+    workspace = WorkspaceFolder(quick_folder / "lab")
+    model = ModelCards(workspace).get("m")
+    card = CrawlCard("site", "", (f"{manual.url}/index.html",), model.id, None, True, {"rate": 200.0, **settings})
+    CrawlCards(workspace).keep(card)
+    return workspace, DatasetVersions(workspace.datasets / model.id, ObjectStore(workspace.objects))
+
+
+def test_every_page_is_in_the_data_once_whatever_was_killed_when(quick_folder, manual):
+    workspace, versions = opened(quick_folder, manual)
+    manual.delay = 0.03
+    chance = random.Random(7)
+    killed = 0
+    for number in range(KILLS):
+        process = start(workspace.root, number)
+        asked = len(manual.log)
+        target = asked + chance.randrange(9) if number % 2 else None  # at a page, or at some time of feeding
+        deadline = time.monotonic() + (chance.uniform(0.2, 1.5) if target is None else 30)
+        while time.monotonic() < deadline and process.poll() is None and (target is None or len(manual.log) < target):
+            time.sleep(0.002)
+        killed += process.poll() is None
+        process.kill()
+        process.communicate()
+    manual.delay = 0.0
+    answer = finished(start(workspace.root, KILLS))
+    assert killed >= 3
+    assert (answer["pages"], answer["pending"], answer["unfed"]) == (31, 0, 0)
+    sources = [entry.source.removeprefix(manual.url) for entry in versions.latest().entries()]
+    assert sorted(sources) == sorted(manual.pages)
+    ledger = versions.ledger()
+    assert (ledger.accepted, ledger.refused) == (31, {})
+    asked_for = manual.asked(200)
+    # What a process had asked for when it was killed is asked for again, and nothing else is.
+    assert len(asked_for) - len(set(asked_for)) <= killed
+
+    manual.log.clear()
+    manual.touch("/about.html", manual.pages["/about.html"].replace(b"</p>", b" Loom and treadle.</p>", 1))
+    again = finished(start(workspace.root, KILLS + 1))
+    assert (again["changed"], again["unchanged"], again["accepted"]) == (1, 30, 1)
+    assert manual.asked(200) == ["/about.html"]
+
+
+def test_a_page_is_the_same_document_whether_it_was_crawled_or_dropped_as_a_file(quick_folder, manual):
+    workspace, versions = opened(quick_folder, manual, max_pages=12)
+    finished(start(workspace.root, 0))
+    crawled = {entry.source.rpartition("/")[2]: entry for entry in versions.latest().entries()}
+    lab = Workspace(workspace.root)
+    lab.new("dropped", size="nano", tokenizer="char")
+    folder = quick_folder / "pages"
+    folder.mkdir()
+    for name in crawled:
+        (folder / name).write_bytes(manual.pages[f"/{name}"])
+    fed = lab.feed("dropped", [folder])
+    assert fed["accepted"] == len(crawled) == 12
+    identity = ModelCards(workspace).get("dropped").id
+    other = DatasetVersions(workspace.datasets / identity, ObjectStore(workspace.objects)).latest()
+    same = 0
+    for entry in other.entries():
+        twin = crawled[entry.source.rpartition("/")[2]]
+        if "chrome" not in twin.metadata:
+            assert (entry.id, entry.size) == (twin.id, twin.size)
+            assert {**entry.metadata, "crawl": "site"} == twin.metadata
+            same += 1
+    assert same >= 6
+
+
+def test_a_stop_is_kept_and_the_crawl_goes_on(quick_folder, manual):
+    workspace, _ = opened(quick_folder, manual)
+    manual.delay = 0.05
+    process = start(workspace.root, 0)
+    deadline = time.monotonic() + 30
+    while len(manual.asked(200)) < 4 and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    manual.delay = 0.0
+    assert finished(start(workspace.root, 1))["pages"] == 31
+    assert max(map(manual.asked(200).count, manual.asked(200))) <= 2
+
+
+if __name__ == "__main__":
+    crawl_here(sys.argv[1], int(sys.argv[2]))
