@@ -61,6 +61,19 @@ def _set(report: Report, arguments: Mapping[str, Any]) -> list[str]:
     return [*lines, f"Next: {report['next_step']}"]
 
 
+def _rename(report: Report, _: Mapping[str, Any]) -> list[str]:
+    return [f"`{report['before']}` is called `{report['name']}` now.", f"Next: {report['next_step']}"]
+
+
+def _copy(report: Report, arguments: Mapping[str, Any]) -> list[str]:
+    state = f"at step {report['step']:,}" if report["checkpoints"] else "without weights"
+    return [
+        f"`{report['name']}` is a copy of `{report['source']['name']}`, {state}.",
+        f"  folder      {near(report['folder'], arguments)}",
+        f"Next: {report['next_step']}",
+    ]
+
+
 def limits(rows: list[dict[str, Any]]) -> list[str]:
     """The table of `show --limits`: rows that say the same stand together."""
     lines = ["what may change once the model has weights (all other settings: freely)"]
@@ -95,4 +108,6 @@ MODEL_VIEWS: dict[str, Callable[[Report, Mapping[str, Any]], list[str]]] = {
     "predict": _predict,
     "inspect": _inspect,
     "set": _set,
+    "rename": _rename,
+    "copy": _copy,
 }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from treadle.jobs import found_runs, ledger_changes
 from treadle.jobs.job import STATES
 from treadle.jobs.ledger_rows import dependency_of, event_of, find, job_of, queue_of
-from treadle.jobs.ledger_schedules import Schedules
+from treadle.jobs.ledger_schedules import Schedules, forget_schedules
 from treadle.jobs.ledger_submit import submit
 from treadle.jobs.ledger_work import Work
 from treadle.store.opening import open_database
@@ -195,6 +195,12 @@ class Ledger:
         """Copy the waiting jobs of one queue to the end of another; `rewrite` turns each payload into the target's."""
         with self.database.transaction() as transaction:
             return ledger_changes.import_queue(transaction, source, target, rewrite)
+
+    def forget_queue(self, queue: str, why: str) -> tuple[list[int], list[str]]:
+        """Cancel what waits in the queue of something that is gone, and remove its schedules; returns ids and names."""
+        with self.database.transaction() as transaction:
+            cancelled = ledger_changes.cancel_waiting(transaction, queue, why)
+            return cancelled, forget_schedules(transaction, queue)
 
     def prune(self, older_than_seconds: float, queue: str | None = None) -> list[int]:
         """Forget jobs that ended longer ago than that, and, for all queues, events as old. Returns the jobs' ids."""

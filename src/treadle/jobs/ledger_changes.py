@@ -67,6 +67,17 @@ def cancel(transaction: Transaction, identity: int, how: Literal["stop", "discar
     return job
 
 
+def cancel_waiting(transaction: Transaction, queue: str, why: str) -> list[int]:
+    """End all jobs that wait in `queue`; returns their ids."""
+    cancelled = []
+    for row in transaction.rows("waiting_jobs", queue=queue):
+        job = find(transaction, row["id"])
+        if job.waiting:  # else it has fallen with one that it waited for
+            end(transaction, job, "cancelled", error=why)
+        cancelled.append(job.id)
+    return cancelled
+
+
 def retry(transaction: Transaction, identity: int) -> Job:
     """Let a failed or cancelled job wait at the end of its queue again."""
     job = find(transaction, identity)

@@ -50,11 +50,8 @@ class Schedules:
     def remove(self, name: str) -> None:
         """Forget a schedule; jobs that it has submitted stay."""
         with self._database.transaction() as transaction:
-            row = transaction.row("delete_schedule", name=name)
-            if row is None:
+            if not _removed(transaction, name):
                 raise NotFoundError(f"No schedule `{name}`; `treadle schedule list` shows them.")
-            transaction.keep("schedule", id=row["id"], gone=True)
-            transaction.event("schedule_removed", name=name)
 
     def next_fire(self) -> float | None:
         """When the next schedule is due; None if there is none."""
@@ -92,6 +89,24 @@ class Schedules:
                 fired += submit(transaction, [replace(schedule.job, dedup_key=key)])
                 _kept(transaction, transaction.row("fired", id=schedule.id, last_fire=time, next_fire=upcoming))
             return fired
+
+
+def forget_schedules(transaction: Transaction, queue: str) -> list[str]:
+    """Remove the schedules that submit to `queue`; returns their names."""
+    return [
+        row["name"]
+        for row in transaction.rows("schedules")
+        if row["queue"] == queue and _removed(transaction, row["name"])
+    ]
+
+
+def _removed(transaction: Transaction, name: str) -> bool:
+    row = transaction.row("delete_schedule", name=name)
+    if row is None:
+        return False
+    transaction.keep("schedule", id=row["id"], gone=True)
+    transaction.event("schedule_removed", name=name)
+    return True
 
 
 def _kept(transaction: Transaction, row: Row | None) -> Schedule:

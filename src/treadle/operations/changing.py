@@ -1,4 +1,4 @@
-"""Operations that change a model which exists: set."""
+"""Operations that change a model which exists, or make another one of it: set, rename, copy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from treadle.base.errors import UsageError
-from treadle.jobs.inbox import inbox_of
+from treadle.jobs.inbox import INBOX, inbox_of
 from treadle.jobs.presence import announce
 from treadle.operations.operation import operation
 from treadle.registry.catalogue import load
@@ -28,6 +28,65 @@ class ChangeReport:
     next_step: str
     job: int | None = None
     """The training of what waits, if the model was told to train by itself and there is enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class RenameReport:
+    """A model under its new name."""
+
+    id: str
+    before: str
+    name: str
+    next_step: str
+
+
+@dataclass(frozen=True, slots=True)
+class CopyReport:
+    """A new model, and of what it was made."""
+
+    id: str
+    name: str
+    source: dict[str, str]
+    """`id` and `name` of the model that it was made of."""
+    step: int
+    """Optimizer steps behind its newest checkpoint."""
+    checkpoints: int
+    folder: str
+    next_step: str
+
+
+@operation("light", examples=("treadle rename bard poet",))
+def rename(
+    workspace: WorkspaceFolder,
+    model: Annotated[str, "name of the model"],
+    name: Annotated[str, "its new name: letters, digits, '-', '_', '.'"],
+) -> RenameReport:
+    """Give a model another name. What trains, waits or reads goes on: only the name changes, the id stays."""
+    cards = ModelCards(workspace)
+    card = cards.get(model)
+    renamed = cards.rename(card, name)
+    return RenameReport(renamed.id, card.name, renamed.name, f"treadle show {renamed.name}")
+
+
+@operation("light", examples=("treadle copy bard poet",))
+def copy(
+    workspace: WorkspaceFolder,
+    model: Annotated[str, "name of the model"],
+    name: Annotated[str, "name of the copy: letters, digits, '-', '_', '.'"],
+) -> CopyReport:
+    """Make a second model with what the first one has learned: weights, tokenizer, data, history and settings.
+
+    From then on each goes its own way. Weights are shared on the disk until one of them removes its checkpoints. What
+    waits in the queue stays with the first; `treadle jobs import-queue` copies it. A model may train meanwhile: its
+    newest checkpoint counts.
+    """
+    cards = ModelCards(workspace)
+    made = cards.copy(cards.get(model), name, (INBOX,))
+    facts = load("treadle.recipes.listing:newest_facts")(cards.folder(made))
+    count = sum(1 for _ in cards.folder(made).glob("checkpoints/step-*"))
+    following = f"treadle train {made.name}" if count else f"treadle show {made.name}"
+    source = dict(made.copied_from or {})
+    return CopyReport(made.id, made.name, source, facts["steps"], count, str(cards.folder(made)), following)
 
 
 @operation(

@@ -89,6 +89,10 @@ class DeleteReport:
 
     name: str
     trash: str
+    cancelled: list[int] = field(default_factory=list)
+    """Jobs that waited for it."""
+    schedules: list[str] = field(default_factory=list)
+    """Schedules that queued jobs for it, and were removed."""
 
 
 @operation(
@@ -169,7 +173,13 @@ def show(
 
 @operation("light", effect="removes", examples=("treadle delete bard",))
 def delete(workspace: WorkspaceFolder, model: Annotated[str, "name of the model"]) -> DeleteReport:
-    """Move a model to the workspace's trash; nothing is erased. Refused while the model is training."""
+    """Move a model to the workspace's trash; nothing is erased. Refused while the model is training.
+
+    Jobs that wait for it are cancelled, and schedules that queue them are removed.
+    """
     cards = ModelCards(workspace)
     card = cards.get(model)
-    return DeleteReport(card.name, str(cards.delete(card)))
+    trash = cards.delete(card)
+    with load("treadle.jobs.ledger:Ledger").open(workspace) as ledger:
+        cancelled, schedules = ledger.forget_queue(f"model:{card.id}", f"`{card.name}` was deleted.")
+    return DeleteReport(card.name, str(trash), cancelled, schedules)

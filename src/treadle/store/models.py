@@ -7,18 +7,19 @@ import datetime as dt
 import os
 import secrets
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from treadle.base.errors import DataError, NotFoundError, NotReadyError, UsageError
-from treadle.base.files import locked, new_folder, write_text
+from treadle.base.files import locked, new_folder, remove_leftovers, write_text
 from treadle.base.ids import new_id
 from treadle.base.names import check_name, did_you_mean
+from treadle.store.model_copies import copy_data, fill_copy, remove_unfinished
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from treadle.store.workspace import WorkspaceFolder
@@ -38,6 +39,8 @@ class ModelCard:
     """In the shape of a settings file: `defaults` chooses the presets of size and family, sections set single keys."""
     experiment: str | None = None
     """Id of the experiment that it is a cell of."""
+    copied_from: Mapping[str, str] | None = None
+    """Of a copy: `id` and `name` of the model that it was made of."""
 
     @property
     def family(self) -> str:
@@ -104,17 +107,70 @@ class ModelCards:
         """Make a model all at once; raises `UsageError` for a taken or impossible name."""
         check_name("model", name)
         with locked(self._workspace.models / ".lock"):
-            if any(card.name == name for card in self.all()):
-                raise UsageError(f"A model named `{name}` exists already. See it with `treadle show {name}`.")
+            self._require_free(name)
             card = ModelCard(new_id("m"), name, _now(), dict(settings), experiment)
             with new_folder(self.folder(card)) as folder:
                 _write(folder / CARD_FILE, card)
-            self._relink(name, card.id)
+            self._tend()
         return card
 
+    def copy(self, source: ModelCard, name: str, empty: Iterable[str] = ()) -> ModelCard:
+        """Make a second model that knows what `source` knows, all at once; `empty` names folders to make anew.
+
+        Raises `UsageError` for a taken or impossible name.
+        """
+        check_name("model", name)
+        with locked(self._workspace.models / ".lock"):
+            self._require_free(name)
+            self._tend()
+            now = self._current(source)
+            origin = {"id": now.id, "name": now.name}
+            card = ModelCard(new_id("m"), name, _now(), now.settings, copied_from=origin)
+            with new_folder(self.folder(card)) as folder:
+                fill_copy(self.folder(now), folder, empty)
+                copy_data(self._workspace, now.id, card.id)
+                _write(folder / CARD_FILE, card)
+            self._tend()
+        return card
+
+    def rename(self, card: ModelCard, name: str) -> ModelCard:
+        """Give a model another name: one field of its card, so that it has the old name or the new one.
+
+        Whoever trains or reads it goes on: they know it by its id. Raises `UsageError` for a taken or impossible name.
+        """
+        check_name("model", name)
+        with locked(self._workspace.models / ".lock"):
+            now = self._current(card)
+            if now.experiment is not None:
+                raise UsageError(
+                    f"`{now.name}` is a cell of an experiment, which knows it by this name. Make a copy instead: "
+                    f"treadle copy {now.name} {name}"
+                )
+            if now.name != name:
+                self._require_free(name)
+                now = replace(now, name=name)
+                self._rewrite(now)
+            self._tend()
+        return now
+
     def update(self, card: ModelCard) -> None:
-        """Replace a model's card."""
+        """Replace the settings of a model; its name may have changed meanwhile, and stays as it is."""
+        with locked(self._workspace.models / ".lock"):
+            self._rewrite(replace(self._current(card), settings=card.settings))
+
+    def _rewrite(self, card: ModelCard) -> None:
+        remove_leftovers(self.folder(card))
         _write(self.folder(card) / CARD_FILE, card)
+
+    def _current(self, card: ModelCard) -> ModelCard:
+        """The card as it is now; the caller holds the lock."""
+        if not self.folder(card).is_dir():
+            raise NotFoundError(f"Unknown model `{card.name}`: it was deleted. `treadle list` shows what is left.")
+        return _read(self.folder(card) / CARD_FILE)
+
+    def _require_free(self, name: str) -> None:
+        if any(card.name == name for card in self.all()):
+            raise UsageError(f"A model named `{name}` exists already. See it with `treadle show {name}`.")
 
     @contextlib.contextmanager
     def writing(self, card: ModelCard, patience_seconds: float = 0.0) -> Iterator[None]:
@@ -139,15 +195,31 @@ class ModelCards:
 
     def delete(self, card: ModelCard) -> Path:
         """Move a model to the trash; return where it lies. One rename, so it is there or gone, never half."""
-        with locked(self._workspace.models / ".lock"), self.writing(card):
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(locked(self._workspace.models / ".lock"))
+            card = self._current(card)
+            stack.enter_context(self.writing(card))
             stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%S")
             target = self._workspace.trash / f"{stamp}-{card.name}-{secrets.token_hex(2)}"
             target.parent.mkdir(parents=True, exist_ok=True)
             self.folder(card).rename(target)
-            link = self._workspace.models / card.name
-            if link.is_symlink():
-                link.unlink()
+            self._tend()
         return target
+
+    def _tend(self) -> None:
+        """Remove what killed copies have left, and see that each name has its link; the caller holds the lock."""
+        remove_unfinished(self._workspace)
+        names = {card.id: card.name for card in self.all()}
+        for link in self._workspace.models.iterdir():
+            if link.is_symlink():
+                identity = link.readlink().name
+                known = names.get(identity)
+                if known != link.name and (known is not None or not (self._workspace.models / identity).is_dir()):
+                    link.unlink()
+        for identity, name in names.items():
+            link = self._workspace.models / name
+            if not link.exists() or (link.is_symlink() and link.readlink().name != identity):
+                self._relink(name, identity)
 
     def _relink(self, name: str, identity: str) -> None:
         """Point the link NAME at the model, replacing a stale one; a convenience for people who browse the folder."""
