@@ -201,9 +201,11 @@ def chosen_device(wanted: str | None) -> str:
     )
 
 
-def run(bench: Bench, seconds: float) -> dict[str, Any]:
+def run(bench: Bench, seconds: float, only: str) -> dict[str, Any]:
     found: dict[str, Any] = {"checks": {}, "speed": {}}
     for name, check in checks(bench).items():
+        if only not in name:
+            continue
         try:
             result = check()
         except Exception as error:  # whatever goes wrong on such a machine is the result
@@ -211,7 +213,7 @@ def run(bench: Bench, seconds: float) -> dict[str, Any]:
         found["checks"][name] = result
         said = result.get("error", f"largest difference {result.get('largest_difference', 0):.2g}")
         print(f"{'ok      ' if result['ok'] else 'NOT OK  '} {name}: {said}")
-    for flags in (["training.precision=fp32"], [], ["training.compile=true"]):
+    for flags in () if only else (["training.precision=fp32"], [], ["training.compile=true"]):
         name = " ".join(flags) or "as chosen"
         try:
             found["speed"][name] = speed(bench, seconds, *flags)
@@ -226,6 +228,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=["cuda", "mps", "cpu"])
     parser.add_argument("--quick", action="store_true", help="a tiny network and few steps")
+    parser.add_argument("--only", default="", help="only checks whose name contains this, and no speed")
     parser.add_argument("--results", type=Path, help="file to write; else benchmarks/results/gpu-NAME-DATE.json")
     arguments = parser.parse_args()
     device = chosen_device(arguments.device)
@@ -234,7 +237,7 @@ def main() -> int:
     print(
         f"Treadle {treadle.__version__}, torch {torch.__version__}, {device}: {about.get('card', about['processor'])}"
     )
-    found = run(bench, 1.0 if arguments.quick else 10.0)
+    found = run(bench, 1.0 if arguments.quick else 10.0, arguments.only)
     name = re.sub(r"[^a-z0-9]+", "-", str(about.get("card", device)).lower()).strip("-")
     path = arguments.results or RESULTS / f"gpu-{name}-{dt.datetime.now(dt.UTC):%Y-%m-%d}.json"
     document = {
