@@ -31,9 +31,9 @@ _KEPT_TEXTS: Final = 256
 _SEED: Final = 0x7EAD1E
 
 
-def _coefficients() -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    values = mixed(np.arange(_SEED, _SEED + 2 * BANDS * ROWS, dtype=np.uint64))
-    return values[::2] | np.uint64(1), values[1::2]
+def _coefficients() -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    values = (mixed(np.arange(_SEED, _SEED + 2 * BANDS * ROWS, dtype=np.uint64)) >> np.uint64(32)).astype(np.uint32)
+    return values[::2] | np.uint32(1), values[1::2]
 
 
 _FACTORS, _OFFSETS = _coefficients()
@@ -48,12 +48,13 @@ def runs_of(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 def band_keys(distinct_runs: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """The keys of a document by band, (BANDS,); equal documents have equal keys."""
-    least = np.full(BANDS * ROWS, np.iinfo(np.uint64).max, np.uint64)
-    for start in range(0, len(distinct_runs), _CHUNK):
-        hashed = distinct_runs[start : start + _CHUNK] * _FACTORS[:, None]  # (BANDS * ROWS, chunk)
+    least = np.full(BANDS * ROWS, np.iinfo(np.uint32).max, np.uint32)
+    short = (distinct_runs >> np.uint64(32)).astype(np.uint32)  # processors multiply these four times as fast
+    for start in range(0, len(short), _CHUNK):
+        hashed = short[start : start + _CHUNK] * _FACTORS[:, None]  # (BANDS * ROWS, chunk)
         hashed += _OFFSETS[:, None]
         np.minimum(least, hashed.min(axis=1), out=least)
-    grouped = mixed(least).reshape(BANDS, ROWS)
+    grouped = mixed(least.astype(np.uint64)).reshape(BANDS, ROWS)
     keys = grouped[:, 0].copy()
     for row in range(1, ROWS):
         keys = mixed(keys ^ grouped[:, row])
