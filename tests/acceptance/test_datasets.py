@@ -47,6 +47,8 @@ def test_a_dataset_from_files_to_report_and_export(shell, files, tmp_path):
     (files / "1.txt").write_text("Another text altogether, and a short one.\n")
     (files / "new.txt").write_text("A new text that nobody has seen before this day.\n")
     shell.run("data", "add", "looms", files)
+    shell.run("new", "bard", "--size", "nano")
+    assert shell.json("feed", "bard", "dataset:looms@1")["accepted"] == 8
     changes = shell.json("data", "diff", "looms@1", "looms")
     assert (len(changes["added"]), changes["removed"], changes["same"]) == (2, [], False)
     shell.run("data", "tag", "looms@1", "first")

@@ -47,6 +47,7 @@ class FeedPayload:
         "treadle feed diary ~/notes book.zip",
         "treadle feed bard .",
         "treadle feed bard - < notes.txt",
+        "treadle feed bard dataset:letters@2",
         "treadle feed diary",
     ),
 )

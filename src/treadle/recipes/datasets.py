@@ -6,12 +6,14 @@ import json
 import shlex
 from collections import Counter
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from treadle.base.errors import NotFoundError, NotReadyError, SettingsError
 from treadle.base.names import did_you_mean
+from treadle.data.document import Document
 from treadle.data.steps.config import DatasetSettings
 from treadle.data.versions import DatasetVersions
 from treadle.store.datasets import DatasetCards
@@ -19,12 +21,16 @@ from treadle.store.models import ModelCards
 from treadle.store.objects import ObjectStore
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from treadle.data.shards import Entry
     from treadle.data.versions import Dataset
     from treadle.store.datasets import DatasetCard
     from treadle.store.workspace import WorkspaceFolder
+
+
+PREFIX = "dataset:"
+"""Begins the name of a dataset where files are expected, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +92,19 @@ def find_version(workspace: WorkspaceFolder, name: str) -> tuple[Named, Dataset]
     plain, _, which = name.partition("@")
     named = open_named(workspace, plain)
     return named, named.version(which)
+
+
+def names_dataset(path: str) -> bool:
+    """Whether what was given to feed is `dataset:NAME` and not a file that is called so."""
+    return Path(path).name.startswith(PREFIX) and not Path(path).exists()
+
+
+def documents_of(workspace: WorkspaceFolder, path: str) -> Iterator[Document]:
+    """The documents of the version that `.../dataset:NAME[@VERSION]` names, each with where it was taken from."""
+    named, dataset = find_version(workspace, Path(path).name.removeprefix(PREFIX))
+    for document in dataset.documents():
+        facts = {**document.metadata, "dataset": f"{named.name}@{dataset.number}"}
+        yield Document(document.id, document.source, document.size, document.pieces, facts)
 
 
 def new(workspace: WorkspaceFolder, name: str, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from treadle.data.prepared import WAYS_OF_READING
 from treadle.data.tokenizers.tokenizer import load_tokenizer
 from treadle.data.versions import DatasetVersions
 from treadle.models.catalog import FAMILIES
+from treadle.recipes.datasets import documents_of, names_dataset
 from treadle.recipes.inbox import settle, shown_source
 from treadle.recipes.settings import settings_of_model
 from treadle.recipes.standing import Outlook, queue_if_due
@@ -24,7 +25,7 @@ from treadle.store.objects import ObjectStore
 from treadle.telemetry.hardware import peak_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from treadle.data.versions import Dataset
     from treadle.jobs.context import RunContext
@@ -42,7 +43,7 @@ def run(context: RunContext, payload: FeedPayload) -> dict[str, Any]:
     versions = DatasetVersions(workspace.datasets / card.id, ObjectStore(workspace.objects))
     family = FAMILIES.get(settings_of_model(workspace, card).values()["family"]["name"])
     read_paths = WAYS_OF_READING.get(family.needs)
-    items = _reported(context, _named(read_paths(Path(path) for path in payload.paths), context, payload))
+    items = _reported(context, _named(_read(context, payload, read_paths), context, payload))
     first = next(items, None)
     if first is None and payload.inbox:
         return _nothing_left(context, card, versions, payload)
@@ -107,6 +108,18 @@ def _what_follows(context: RunContext, card: ModelCard) -> dict[str, Any]:
     elif outlook.waiting is not None and outlook.waiting["auto_train"] != "off":
         following = f"treadle show {name}"
     return {"tokens": outlook.tokens, "waiting": outlook.waiting, "job": outlook.job, "next_step": following}
+
+
+def _read(
+    context: RunContext, payload: FeedPayload, read_paths: Callable[[Iterable[Path]], Iterator[Document | Refusal]]
+) -> Iterator[Document | Refusal]:
+    """Read files and folders, and the documents of named datasets."""
+    for is_dataset, paths in itertools.groupby(payload.paths, names_dataset):
+        if is_dataset:
+            for path in paths:
+                yield from documents_of(context.workspace, path)
+        else:
+            yield from read_paths(Path(path) for path in paths)
 
 
 def _named(
