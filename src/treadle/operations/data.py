@@ -55,7 +55,7 @@ def feed(
     workspace: WorkspaceFolder,
     model: Annotated[str, "name of the model"],
     paths: Annotated[
-        list[Path], "files, archives, folders; - = standard input; none = what lies in the model's inbox"
+        list[Path], "files, archives, folders, dataset:NAME; - = standard input; none = what lies in the model's inbox"
     ] = [],  # noqa: B006 - never changed
 ) -> JobRequest:
     """Give a model something to learn from. Files are read once; what is refused is listed with its reason.
