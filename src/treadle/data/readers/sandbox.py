@@ -126,7 +126,7 @@ class Sandbox:
         self._send()
 
     def results(self) -> Iterator[Document | Refusal]:
-        """Wait for the batch that was submitted, and give what was found."""
+        """Wait for the batch that was submitted; what is given is then read from its files, bit by bit."""
         failures: dict[int, Refusal] = {}
         while (failed := self._wait()) is not None:
             number, refusal = failed
@@ -137,7 +137,7 @@ class Sandbox:
             if not self._batch:
                 break
             self._send()
-        yield from _found(self._spool, failures)
+        return _found(self._spool, failures)
 
     def _send(self) -> None:
         process = self._process or self._start()
@@ -223,27 +223,34 @@ def read_files(files: Iterable[Path | Refusal], work: Work, processes: int = 1) 
     with contextlib.ExitStack() as stack:
         idle = deque(stack.enter_context(Sandbox(work)) for _ in range(processes))
         busy: deque[tuple[Sandbox | None, list[Refusal]]] = deque()
-        more = True
-        while more or busy:
-            while more and idle:
-                batch = next(batches, None)
-                if batch is None:
-                    more = False
-                    break
-                paths, refusals = batch
-                if paths:
-                    sandbox = idle.popleft()
-                    sandbox.submit(paths)
-                    busy.append((sandbox, refusals))
-                else:
-                    busy.append((None, refusals))
-            if busy:
-                working, refusals = busy.popleft()
-                if working is not None:
-                    found = list(working.results())
-                    idle.append(working)
-                    yield from found
-                yield from refusals
+        while _fill(idle, busy, batches):
+            working, refusals = busy.popleft()
+            if working is not None:
+                found = working.results()
+                idle.append(working)
+                _fill(idle, busy, batches)  # it goes on while the caller works on what was found
+                yield from found
+            yield from refusals
+
+
+def _fill(
+    idle: deque[Sandbox],
+    busy: deque[tuple[Sandbox | None, list[Refusal]]],
+    batches: Iterator[tuple[list[Path], list[Refusal]]],
+) -> bool:
+    """Give each idle process a batch; whether there is anything left to wait for."""
+    while idle:
+        batch = next(batches, None)
+        if batch is None:
+            break
+        paths, refusals = batch
+        if paths:
+            sandbox = idle.popleft()
+            sandbox.submit(paths)
+            busy.append((sandbox, refusals))
+        else:
+            busy.append((None, refusals))
+    return bool(busy)
 
 
 def _batches(files: Iterable[Path | Refusal]) -> Iterator[tuple[list[Path], list[Refusal]]]:
