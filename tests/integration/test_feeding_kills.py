@@ -8,11 +8,14 @@ import os
 import random
 import signal
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from treadle import Workspace
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BATCH = 4 * 32
 SHAPE = [
@@ -24,10 +27,9 @@ SHAPE = [
 def kill_something(workspace: Workspace, chance: random.Random) -> str | None:
     """Kill the worker, or the process of a job, if there is one now."""
     workers = [row["facts"]["pid"] for row in workspace.worker_status().workers]
-    children = []
-    for path in workspace.root.glob("runs/*/process.json"):
-        if not (path.parent / "result.json").exists():
-            children.append(json.loads(path.read_text())["pid"])
+    began = workspace.root.glob("runs/*/process.json")
+    unfinished = [path for path in began if not (path.parent / "result.json").exists()]
+    children = [json.loads(path.read_text())["pid"] for path in unfinished]
     victims = [("worker", pid) for pid in workers] + [("child", pid) for pid in children]
     if not victims:
         return None

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from treadle.data.arrivals import ArrivalLoader
+from treadle.data.loader import HeldOutPart
 
 
 def test_a_batch_is_ready_when_all_its_windows_are_full_and_the_rest_waits(arrived, real_targets) -> None:
@@ -85,3 +86,12 @@ def test_arrivals_are_no_epoch_and_are_measured_on_what_is_held_out(arrived) -> 
     batches = list(loader.evaluation(2))
     assert sum(batch.count for batch in batches) == 35
     assert loader.extra(batches[0]) == tokens.extra(batches[0])  # noqa: S610 - no Django here
+
+
+def test_a_part_of_what_is_held_out_is_measured_by_itself(arrived) -> None:
+    tokens = arrived([50, 50, 50], 10, held_out=[25, 0, 33])
+    parts = [HeldOutPart(tokens, first, last) for first, last in ((0, 25), (25, 25), (25, 58))]
+    counts = [[batch.count for batch in part.evaluation(2)] for part in parts]
+    assert counts == [[20, 5], [], [20, 13]]
+    assert [part.held_out_targets for part in parts] == [25, 0, 33]
+    assert sum(batch.count for batch in parts[2].evaluation(2, limit=1)) == 10
