@@ -3,6 +3,7 @@
 Pages have ETag and Last-Modified. Routes under `/_/` misbehave; nothing links to them unless a test does.
 """
 
+import contextlib
 import email.utils
 import hashlib
 import http.server
@@ -85,10 +86,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         pass
 
     def handle(self):
-        try:
+        with contextlib.suppress(ConnectionError):  # the crawler has heard enough
             super().handle()
-        except ConnectionError:
-            pass  # the crawler has heard enough
 
     def do_GET(self):
         site = self.served
@@ -156,7 +155,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _silent(self):
         """No answer at all."""
-        self.served.log.append(Request(self.path, 0, False, time.time(), ""))
+        self.served.log.append(Request(self.path, 0, conditional=False, time=time.time(), host=""))
         time.sleep(5)
         self.close_connection = True
 
@@ -179,13 +178,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._send(200, b"this is not gzip", {"Content-Type": "text/html", "Content-Encoding": "gzip"})
 
     def _garbage(self):
-        self.served.log.append(Request(self.path, 0, False, time.time(), ""))
+        self.served.log.append(Request(self.path, 0, conditional=False, time=time.time(), host=""))
         self.wfile.write(b"\x00\x01 nothing like HTTP\r\n\r\n")
         self.close_connection = True
 
     def _cut(self):
         """Less than was promised."""
-        self.served.log.append(Request(self.path, 200, False, time.time(), ""))
+        self.served.log.append(Request(self.path, 200, conditional=False, time=time.time(), host=""))
         self.send_response_only(200)
         self.send_header("Content-Type", "text/html")
         self.send_header("Content-Length", "1000")
@@ -207,7 +206,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._send(500, b"")
 
     def _send_head(self, headers):
-        self.served.log.append(Request(self.path, 200, False, time.time(), self.headers.get("Host", "")))
+        self.served.log.append(
+            Request(self.path, 200, conditional=False, time=time.time(), host=self.headers.get("Host", ""))
+        )
         self.close_connection = True
         self.send_response_only(200)
         for name, value in headers.items():

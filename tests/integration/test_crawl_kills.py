@@ -34,7 +34,12 @@ def crawl_here(root, number):
     context = RunContext(workspace, folder, EventLog(Path(root) / f"events-{number}.jsonl"))
     settings = checked_settings(dict(card.settings))
     print("ready", flush=True)
-    print(json.dumps(run(context, CrawlPayload("site", card.seeds, card.model, None, True, settings))), flush=True)
+    print(
+        json.dumps(
+            run(context, CrawlPayload("site", card.seeds, card.model, None, allow_private=True, settings=settings))
+        ),
+        flush=True,
+    )
 
 
 def start(root, number):
@@ -55,7 +60,9 @@ def opened(quick_folder, manual, **settings):
     lab.new("m", size="nano", tokenizer="char")
     workspace = WorkspaceFolder(quick_folder / "lab")
     model = ModelCards(workspace).get("m")
-    card = CrawlCard("site", "", (f"{manual.url}/index.html",), model.id, None, True, {"rate": 200.0, **settings})
+    seeds = (f"{manual.url}/index.html",)
+    chosen = {"rate": 200.0, **settings}
+    card = CrawlCard("site", "", seeds, model.id, None, allow_private=True, settings=chosen)
     CrawlCards(workspace).keep(card)
     return workspace, DatasetVersions(workspace.datasets / model.id, ObjectStore(workspace.objects))
 

@@ -1,5 +1,6 @@
 """The crawl against a real server on loopback; what is asserted is what the server was asked for."""
 
+import itertools
 import socket
 import time
 
@@ -82,7 +83,7 @@ def test_a_server_without_validators_tells_by_its_bytes(manual, crawl):
 def test_one_host_is_asked_one_thing_at_a_time_and_not_faster_than_its_rate(manual, crawl):
     crawl("/index.html", rate=20.0, max_pages=8)
     times = [request.time for request in manual.log]
-    gaps = [after - before for before, after in zip(times, times[1:], strict=False)]
+    gaps = [after - before for before, after in itertools.pairwise(times)]
     assert manual.most_at_once == 1
     assert min(gaps) > 0.045
 
@@ -97,7 +98,7 @@ def test_robots_txt_is_asked_for_first_and_obeyed(site, site_server, crawl):
     assert "/private/x" not in site.asked()
     assert (counts.pages, counts.refused_by_robots) == (3, 1)
     times = [request.time for request in site.log]
-    assert min(after - before for before, after in zip(times, times[1:], strict=False)) > 0.045
+    assert min(after - before for before, after in itertools.pairwise(times)) > 0.045
 
 
 def test_while_robots_txt_cannot_be_had_nothing_else_is_asked_for(site, site_server, crawl):

@@ -1,7 +1,8 @@
 from treadle.data.crawl.sites.catalog import SITE_HANDLERS, handler_of
 from treadle.data.crawl.sites.mediawiki import HANDLER
 
-PAGE = b"""<!DOCTYPE html><html lang="en"><head><meta name="generator" content="MediaWiki 1.39.4"><title>Loom - Wiki</title></head>
+PAGE = b"""<!DOCTYPE html><html lang="en"><head><meta name="generator" content="MediaWiki 1.39.4">
+<title>Loom - Wiki</title></head>
 <body><div id="mw-navigation">Main page Random page</div><h1 id="firstHeading">Loom</h1><div id="mw-content-text">
 <div class="mw-parser-output"><p>A loom weaves.<sup class="reference">[1]</sup></p>
 <h2>Parts<span class="mw-editsection">[edit]</span></h2><table class="navbox"><tr><td>See also</td></tr></table>

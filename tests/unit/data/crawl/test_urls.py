@@ -1,3 +1,5 @@
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,11 +36,8 @@ def test_a_normalised_address_is_its_own_normal_form(scheme, host, path, query):
 @given(st.text(max_size=80))
 def test_no_text_does_anything_but_become_an_address_or_be_refused(text):
     for address in (text, f"http://{text}", f"http://a.org/{text}"):
-        try:
+        with contextlib.suppress(AddressError):
             found = normalise(address)
-        except AddressError as error:
-            assert str(error)
-        else:
             assert origin_of(found) + path_of(found) == found
             assert name_of(found) in found
             assert path_of(found).startswith(folder_of(found).rstrip("?"))
@@ -80,11 +79,11 @@ def test_addresses_that_name_the_same_page_become_the_same(written, normal):
     assert normalise(written) == normal
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["", "example.org", "ftp://a.org/", "javascript:alert(1)", "http://", "http:///x", "http://a b/", "http://[::1", "http://a:99999/"]
-    + ["http://-a.org/", "http://a..b/", "http://" + "a" * 64 + ".org/", "http://a.org/" + "x" * 9000],
-)  # fmt: skip
+BAD = ("", "example.org", "ftp://a.org/", "javascript:alert(1)", "http://", "http:///x", "http://a b/", "http://[::1")
+LONG = ("http://" + "a" * 64 + ".org/", "http://a.org/" + "x" * 9000)
+
+
+@pytest.mark.parametrize("text", [*BAD, *LONG, "http://a:99999/", "http://-a.org/", "http://a..b/"])
 def test_what_is_no_address_is_refused(text):
     with pytest.raises(AddressError):
         normalise(text)
