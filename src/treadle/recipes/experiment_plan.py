@@ -102,6 +102,8 @@ def plan_experiment(workspace: WorkspaceFolder, asked: Asked) -> Plan:
     asked = _with_name(asked)
     files = ExperimentFiles.of(workspace, check_name("experiment", str(asked.name))[:32])
     before = Plan.from_json(files.plan()) if files.exists() else None
+    if before is not None and not (workspace.datasets / before.id).is_dir():
+        before = None  # it never came as far as its data
     plan = _first_plan(workspace, asked) if before is None else _changed_plan(workspace, asked, before)
     if plan.seeds < 1:
         raise UsageError(f"An experiment needs at least one seed, not {plan.seeds}.")
@@ -141,7 +143,7 @@ def _first_plan(workspace: WorkspaceFolder, asked: Asked) -> Plan:
         question=study.question if study else f"Which of {' x '.join(axis.key for axis in axes)}?",
         settings=(*(study.settings if study else ()), *asked.overrides),
         cells=tuple(cells(axes, study.cells if study else None)),
-        budget=budget,
+        budget=_spelled(budget),
         seeds=asked.seeds or (study.seeds if study else 3),
         on=_sources(workspace, sources),
     )
@@ -158,7 +160,7 @@ def _changed_plan(workspace: WorkspaceFolder, asked: Asked, before: Plan) -> Pla
     """The experiment that exists, perhaps with another grid or more seeds; what all cells share stays."""
     study = None if asked.study is None else read_study(asked.study)
     shared: dict[str, tuple[Any, Any]] = {
-        "--budget": (asked.budget or (study.budget if study else None), before.budget),
+        "--budget": (_spelled(asked.budget or (study.budget if study else "")), before.budget),
         "--on": (_sources(workspace, asked.on) if asked.on else None, before.on),
         "settings": (
             tuple(asked.overrides) and (*(study.settings if study else ()), *asked.overrides),
@@ -223,6 +225,12 @@ def needs_of(settings: Settings) -> str:
     """The kind of data that these settings make a model for."""
     needs: str = FAMILIES.get(settings.values()["family"]["name"]).needs
     return needs
+
+
+def _spelled(budget: str) -> str:
+    """A budget as everybody writes it; what is none stays as it is, for `length` to refuse."""
+    match = _BUDGET.fullmatch(budget)
+    return budget if match is None else f"{float(match[1]):.12g} {match[2]}"
 
 
 def length(budget: str, settings: Settings, dataset_bytes: int) -> tuple[str, float]:

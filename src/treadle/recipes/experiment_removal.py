@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from treadle.base.errors import NotReadyError
 from treadle.base.files import locked
+from treadle.jobs.job import WAITING
+from treadle.jobs.ledger import Ledger
+from treadle.jobs.request import model_queue
 from treadle.recipes.experiment_files import ExperimentFiles
 from treadle.store.models import ModelCards
 
@@ -20,9 +23,11 @@ def remove(workspace: WorkspaceFolder, name: str) -> dict[str, Any]:
     identity = files.plan()["id"]
     cards = ModelCards(workspace)
     try:
-        with locked(files.lock, wait=False):
+        with locked(files.lock, wait=False), Ledger.open(workspace) as ledger:
             own = [card for card in cards.all() if card.experiment == identity]
             for card in own:
+                for job in ledger.jobs(model_queue(card.id), WAITING):
+                    ledger.discard(job.id)
                 cards.delete(card)
             target = workspace.trash / f"{identity}-{secrets.token_hex(2)}"
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -40,7 +40,8 @@ def test_every_cell_has_every_seed_and_the_first_seed_comes_first(workspace):
 
 
 def test_three_seeds_unless_asked_otherwise(workspace):
-    assert plan_experiment(workspace, asked()).seeds == 3
+    plan = plan_experiment(workspace, asked())
+    assert (plan.seeds, plan.budget) == (3, "10 steps")
 
 
 @pytest.mark.parametrize("study", study_names())
@@ -84,6 +85,8 @@ def test_a_first_word_with_an_equals_sign_is_a_setting(workspace):
 def test_an_experiment_that_exists_takes_more_seeds_and_cells_but_no_other_budget(workspace):
     first = plan_experiment(workspace, asked())
     ExperimentFiles.of(workspace, "depth").write_plan(first.to_json())
+    assert plan_experiment(workspace, asked(budget="20steps")).budget == "20 steps"  # it has no data yet
+    (workspace.datasets / first.id).mkdir(parents=True)
     again = plan_experiment(workspace, Asked("depth", [], [], [], None, None, None))
     assert again == first
     more = plan_experiment(workspace, asked(grid=["family.layers=1,2,4"], seeds=5))
