@@ -11,21 +11,24 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from treadle.base.files import disk_errors, write_text
 from treadle.base.ids import new_id
 from treadle.jobs.job import NewJob
 from treadle.jobs.request import model_queue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from treadle.store.workspace import WorkspaceFolder
 
 INBOX: Final = "inbox"
 TAKEN: Final = ".taken"
 REFUSED: Final = "refused"
+REASON: Final = ".reason.txt"
+"""What the name of a file of reasons ends in."""
 SETTLED_SECONDS: Final = 2.0
 """A file that has not changed for so long is taken to be complete."""
 LOOK_SECONDS: Final = 1.0
@@ -127,12 +130,31 @@ def feed_of(model: str, taken: Path) -> NewJob:
     return NewJob(model_queue(model), "feed", payload, lane="light", dedup_key=f"inbox:{model}:{taken.name}")
 
 
+def put_aside(feed: NewJob, reason: str) -> None:
+    """Move what a feed that failed or was discarded did not take into `refused`, with the reason beside it."""
+    taken = Path(feed.payload["paths"][0])
+    aside = taken.parent.parent / REFUSED
+    with disk_errors(aside):
+        for path in sorted(taken.iterdir()):
+            target = free_name(aside / path.name)
+            write_text(target.with_name(f"{target.name}{REASON}"), f"{reason}\n")
+            path.rename(target)
+        taken.rmdir()
+
+
+def free_name(target: Path) -> Path:
+    """A name like `target` that nothing has yet."""
+    while target.exists() or target.is_symlink():
+        target = target.with_name(f"again-{target.name}")
+    return target
+
+
 def inbox_state(folder: Path) -> InboxState | None:
     """What lies in an inbox; None where there is none."""
     if not folder.is_dir():
         return None
     taken = sum(1 for one in _folders(folder / TAKEN) for _ in one.iterdir())
-    refused = [path for path in (folder / REFUSED).rglob("*") if not path.name.endswith(".reason.txt")]
+    refused = [path for path in (folder / REFUSED).rglob("*") if not path.name.endswith(REASON)]
     return InboxState(str(folder), sum(1 for _ in _entries(folder)), taken, sum(path.is_file() for path in refused))
 
 

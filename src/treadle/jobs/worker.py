@@ -16,7 +16,7 @@ from treadle.jobs.cron import parse_cron
 from treadle.jobs.executors.subprocess import KEPT_SECONDS, Ending, Spare, ending_of
 from treadle.jobs.found_runs import job_facts
 from treadle.jobs.identity import WorkerIdentity
-from treadle.jobs.inbox import Inboxes
+from treadle.jobs.inbox import Inboxes, put_aside
 from treadle.jobs.ledger import Ledger
 from treadle.jobs.ledger_work import ClaimLostError
 from treadle.jobs.presence import Bell, Presence
@@ -245,7 +245,9 @@ class Worker:
         if self._draining:
             return
         for feed in self._inboxes.look():
-            self._ledger.submit(feed)
+            job = self._ledger.submit(feed)
+            if job.state in {"failed", "cancelled"}:  # it had its chance before this worker began
+                put_aside(feed, job.error or f"Its feed, job {job.id}, was {job.state}.")
             self._look = True
         if self._inboxes.unsettled:
             self._busy_until = time.monotonic()

@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from treadle.base.files import disk_errors, write_text
-from treadle.jobs.inbox import INBOX, REFUSED
+from treadle.jobs.inbox import INBOX, REASON, REFUSED, free_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,8 +42,6 @@ def settle(taken: Path, refusals: Iterable[Refusal]) -> None:
 def _put_aside(path: Path, target: Path, reasons: list[str]) -> None:
     if not path.is_symlink() and not path.exists():
         return  # it was put aside before a kill, or its name cannot be written
-    while target.exists() or target.is_symlink():
-        target = target.with_name(f"again-{target.name}")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write_text(target.with_name(f"{target.name}.reason.txt"), "\n".join(reasons) + "\n")
+    target = free_name(target)
+    write_text(target.with_name(f"{target.name}{REASON}"), "\n".join(reasons) + "\n")
     path.rename(target)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from treadle.data.document import Refusal
-from treadle.jobs.inbox import SETTLED_SECONDS, Inboxes, complete, feed_of, inbox_of, inbox_state, take
+from treadle.jobs.inbox import SETTLED_SECONDS, Inboxes, complete, feed_of, inbox_of, inbox_state, put_aside, take
 from treadle.jobs.ledger import Ledger
 from treadle.recipes.inbox import settle, shown_source
 from treadle.store.workspace import create_workspace
@@ -187,6 +187,19 @@ def test_a_second_refused_file_of_the_same_name_does_not_replace_the_first(inbox
         (inbox / "bad.txt").write_text(text)
         settle(take(inbox, [inbox / "bad.txt"]), [Refusal("inbox/bad.txt", "empty", "It holds no text.")])
     assert [(inbox / "refused" / name).read_text() for name in ("bad.txt", "again-bad.txt")] == ["first", "second"]
+
+
+def test_what_a_discarded_feed_had_taken_comes_back_with_the_reason(workspace, inbox, clock):
+    (inbox / "a.txt").write_text("a")
+    take(inbox, [inbox / "a.txt"])
+    with Ledger.open(workspace) as ledger:
+        (feed,) = Inboxes(workspace, clock).look()
+        ledger.discard(ledger.submit(feed).id)
+        assert ledger.submit(feed).state == "cancelled"
+    put_aside(feed, "It was discarded.")
+    assert (inbox / "refused" / "a.txt").read_text() == "a"
+    assert (inbox / "refused" / "a.txt.reason.txt").read_text() == "It was discarded.\n"
+    assert inbox_state(inbox).taken == 0
 
 
 def test_a_model_without_an_inbox_has_no_state(workspace):
