@@ -10,6 +10,7 @@ import click
 
 from treadle.base import units
 from treadle.cli import feeding_reports
+from treadle.cli.comparison_reports import COMPARISON_VIEWS, lineage
 from treadle.cli.crawl_reports import CRAWL_VIEWS
 from treadle.cli.data_file_reports import DATA_FILE_VIEWS
 from treadle.cli.data_reports import DATA_VIEWS
@@ -65,6 +66,8 @@ def _list(report: Report, _: Mapping[str, Any]) -> list[str]:
 
 
 def _show(report: Report, arguments: Mapping[str, Any]) -> list[str]:
+    if arguments.get("lineage"):
+        return lineage(report, arguments)
     epochs = report["epochs_trained"]
     lines = [f"{report['name']} · {_shape(report)} · trained {epochs:.1f} epochs, {report['steps']:,} steps"]
     best = next((row for row in report["checkpoints"] if "best" in row["roles"]), None)
@@ -247,6 +250,7 @@ _VIEWS: dict[str, Callable[[Report, Mapping[str, Any]], list[str]]] = {
     **CRAWL_VIEWS,
     **EXPERIMENT_VIEWS,
     **MODEL_VIEWS,
+    **COMPARISON_VIEWS,
     **GUARD_VIEWS,
     **FLOW_VIEWS,
     **TOKENIZER_VIEWS,

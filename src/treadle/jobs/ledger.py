@@ -82,6 +82,10 @@ class Ledger:
         """The job with this id and its place; raises `NotFoundError`."""
         return self._placed(find(self.database, identity))
 
+    def job_of_run(self, run: str) -> Job | None:
+        """The job that a run carries out or carried out; None if it was forgotten."""
+        return next((job_of(row) for row in self.database.rows("job_of_run", run=run)), None)
+
     def dependencies(self, identity: int) -> list[Dependency]:
         """What the job waits for, or waited for."""
         return [dependency_of(row) for row in self.database.rows("dependencies", job=identity)]

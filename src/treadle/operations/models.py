@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
+from treadle.base.errors import UsageError
 from treadle.jobs.inbox import inbox_of
 from treadle.operations.operation import operation
 from treadle.registry.catalogue import load
-from treadle.store.models import ModelCards
+from treadle.store.models import ModelCard, ModelCards
 from treadle.store.workspace import WorkspaceFolder
 
 
@@ -84,6 +85,26 @@ class ModelReport:
 
 
 @dataclass(frozen=True, slots=True)
+class LineageReport:
+    """Where something came from; what is None is not known, and `missing` says why."""
+
+    kind: str
+    """`sample`, `run` or `model`."""
+    what: str
+    sample: dict[str, Any] | None
+    model: dict[str, Any] | None
+    checkpoint: dict[str, Any] | None
+    """`step`, `path`, `weights_sha256`, `tokenizer_hash`, `plan`, and those it went on from in `before`."""
+    run: dict[str, Any] | None
+    settings: list[dict[str, Any]]
+    """As they were: `key`, `value`, and the `layer`, `file`, `line` that set it."""
+    dataset: dict[str, Any] | None
+    documents: list[dict[str, Any]]
+    """All of that version: `id` (hash of the text), `source`, `bytes`, and the `file` as it is now."""
+    missing: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteReport:
     """Where a deleted model lies."""
 
@@ -126,7 +147,7 @@ def new(
     settings = load("treadle.recipes.settings:settings_of_new_model")(workspace, size, family, tokenizer, overrides)
     card = ModelCards(workspace).create(name, settings)
     inbox_of(workspace, card.id).mkdir(exist_ok=True)
-    return show(workspace, card.name)
+    return _described(workspace, card, None)
 
 
 @operation("light", effect="reads", verb="list", examples=("treadle list", "treadle list --json"))
@@ -152,21 +173,35 @@ def list_(workspace: WorkspaceFolder) -> ModelList:
         "treadle show bard --origins",
         "treadle show bard --limits",
         "treadle show bard --plot curve.png",
+        "treadle show r-01m813tpf0j5r2qn --lineage",
         "treadle show bard --json",
     ),
 )
 def show(
     workspace: WorkspaceFolder,
-    model: Annotated[str, "name of the model"],
+    model: Annotated[str, "name of the model; with --lineage also the id of a run, or the file of a sample"],
     *,
+    lineage: Annotated[bool, "show where it came from: checkpoint, run, settings, dataset, documents, files"] = False,
     origins: Annotated[bool, "list every setting with the file or flag that set it"] = False,  # noqa: ARG001 - doors read it
     limits: Annotated[bool, "list what may not change freely once the model has weights, and why"] = False,  # noqa: ARG001 - doors read it
     plot: Annotated[Path | None, "draw the loss by step, trained and held out, to this file (.png, .svg, .pdf)"] = None,
-) -> ModelReport:
-    """Show a model: what it has learned, from what, with which settings."""
+) -> ModelReport | LineageReport:
+    """Show a model: what it has learned, from what, with which settings.
+
+    `--lineage` walks from a sample (the file that `treadle sample --json` wrote), a run or a model to the checkpoint,
+    the settings, the dataset version, the documents and their files.
+    """
+    if lineage:
+        return LineageReport(**load("treadle.recipes.lineage:lineage")(workspace, model))
+    if model.startswith("r-") and (workspace.runs / model).is_dir():
+        raise UsageError(f"`{model}` is a run. Where it came from, and what it made: treadle show {model} --lineage")
     card = ModelCards(workspace).get(model)
     if plot is not None:
         load("treadle.recipes.curves:plot_history")(workspace, card, plot)
+    return _described(workspace, card, plot)
+
+
+def _described(workspace: WorkspaceFolder, card: ModelCard, plot: Path | None) -> ModelReport:
     picture = None if plot is None else str(plot)
     return ModelReport(**load("treadle.recipes.describe:describe")(workspace, card), plot=picture)
 

@@ -38,6 +38,9 @@ SELECT * FROM job WHERE state = 'blocked' AND queue = :queue ORDER BY id LIMIT :
 -- name: active_jobs
 SELECT * FROM job WHERE state IN ('running', 'stopping') ORDER BY started, id;
 
+-- name: job_of_run
+SELECT * FROM job WHERE run = :run ORDER BY id LIMIT 1;
+
 -- name: past_jobs
 SELECT * FROM job WHERE state IN ('done', 'failed', 'cancelled') ORDER BY ended DESC, id DESC LIMIT :count;
 
