@@ -20,7 +20,7 @@ from treadle.store.workspace import SETTINGS_FILE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_OF_A_WORKSPACE = frozenset({SETTINGS_FILE, "datasets", "experiments", "models", "objects", "runs", "trash"})
+_OF_A_WORKSPACE = frozenset({SETTINGS_FILE, "crawls", "datasets", "experiments", "models", "objects", "runs", "trash"})
 
 
 def read_paths(paths: Iterable[Path], settings: ReadSettings | None = None) -> Iterator[Document | Refusal]:
