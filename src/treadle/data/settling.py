@@ -14,9 +14,11 @@ import numpy as np
 
 from treadle.base.hashing import canonical_json
 from treadle.data.document import Document, Refusal
-from treadle.data.near_duplicates import BANDS, clusters
+from treadle.data.near_duplicates import BANDS, band_keys, clusters, runs_of
 from treadle.data.shards import Entry, TextShard, read_aside, read_entries, read_pieces, write_index
 from treadle.data.steps.cleaning import BANDS_KEY
+from treadle.data.steps.lines import whole_lines
+from treadle.data.steps.quality import Measure
 from treadle.data.versions import Settled
 
 if TYPE_CHECKING:
@@ -44,11 +46,6 @@ class KeyTaker:
             else:
                 yield item
 
-    def of(self, entries: Sequence[Entry]) -> NDArray[np.uint64]:
-        """The keys of these documents, (N, BANDS)."""
-        data = b"".join(self.keys[_short(entry.id)] for entry in entries)
-        return np.frombuffer(data, "<u8").reshape(len(entries), BANDS)
-
 
 @dataclass(frozen=True, slots=True)
 class Settler:
@@ -59,10 +56,9 @@ class Settler:
     similarity: float
     drop: bool
 
-    def __call__(self, shards: tuple[TextShard, ...], new: int, refusals: list[Refusal]) -> Settled:
+    def __call__(self, shards: tuple[TextShard, ...], refusals: list[Refusal]) -> Settled:
         """Find the clusters; mark their members, and put all but the first of each aside if `drop`."""
-        first_new = len(shards) - new
-        shards = tuple(shard if number < first_new else self._with_keys(shard) for number, shard in enumerate(shards))
+        shards = tuple(shard if shard.bands else self._with_keys(shard) for shard in shards)
         rows = _Rows(self.objects, shards)
         found = clusters(rows.keys(), rows.ids, rows.text, self.similarity)
         standing = {
@@ -79,8 +75,13 @@ class Settler:
         return Settled(settled, self.objects.put(canonical_json(listed)) if listed else None)
 
     def _with_keys(self, shard: TextShard) -> TextShard:
-        keys = self.taker.of(read_entries(self.objects, shard))
-        return shard.model_copy(update={"bands": self.objects.put(np.ascontiguousarray(keys).tobytes())})
+        """The shard with the keys of its documents; those that came without are worked out from their text."""
+        path = self.objects.path(shard.text)
+        keys = [
+            self.taker.keys.get(_short(entry.id)) or _keys_of(read_pieces(path, entry))
+            for entry in _written(self.objects, shard)
+        ]
+        return shard.model_copy(update={"bands": self.objects.put(b"".join(keys))})
 
     def _settled(
         self, shard: TextShard, standing: dict[str, _Standing], sources: dict[str, str], refusals: list[Refusal]
@@ -161,6 +162,13 @@ def _marked(entry: Entry, cluster: str | None) -> Entry:
     if cluster is not None:
         facts["cluster"] = cluster
     return Entry(entry.id, entry.offset, entry.size, entry.source, facts)
+
+
+def _keys_of(pieces: Iterable[str]) -> bytes:
+    measure = Measure()
+    for piece in whole_lines(pieces):
+        measure.add(piece)
+    return band_keys(runs_of(measure.numbers())).astype("<u8").tobytes()
 
 
 def _short(document_id: str) -> bytes:

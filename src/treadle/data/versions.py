@@ -62,8 +62,8 @@ class Manifest(Spec):
 class Settle(Protocol):
     """What is done with the shards of a new version before it is numbered, such as putting near-duplicates aside."""
 
-    def __call__(self, shards: tuple[TextShard, ...], new: int, refusals: list[Refusal]) -> Settled:
-        """Settle `shards`, of which the last `new` are those of this feed; may add to `refusals`."""
+    def __call__(self, shards: tuple[TextShard, ...], refusals: list[Refusal]) -> Settled:
+        """Settle all shards of the version; may add to `refusals`."""
         ...
 
 
@@ -205,7 +205,7 @@ class DatasetVersions:
                 raise DataError("Nothing was given to add. Name at least one file or folder.")
             settled = Settled((*(parent.manifest.shards if parent else ()), *added), None)
             if settle is not None:
-                settled = settle(settled.shards, len(added), refusals)
+                settled = settle(settled.shards, refusals)
             manifest = self._manifest(parent, settled, len(added), refusals)
             if approve is not None:
                 approve(Dataset(manifest, self.objects, self.folder))

@@ -85,6 +85,7 @@ class _Target:
         self._job: int | None = None
         named = open_named(workspace, payload.model or payload.dataset or "")
         self.name = named.name
+        self._named = named
         self.versions: DatasetVersions = named.versions
         if self._model is not None:
             self.work = Work(ReadSettings(html=settings.mode))
@@ -98,7 +99,7 @@ class _Target:
     def add(self, items: Iterable[Document | Refusal]) -> Dataset:
         """Store documents as a new version, and let a standing model begin to train if there is enough."""
         self._context.require_claim()
-        dataset = self.versions.add(items)
+        dataset = self._named.add(items, checked=False)
         self._context.kept()
         if self._model is not None:
             try:

@@ -11,17 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from treadle.base.errors import DataError
-from treadle.data.checks import failed_checks, parse_checks
 from treadle.data.document import Document, Refusal
 from treadle.data.readers.sandbox import Work, read_files
 from treadle.data.readers.walk import files_of
-from treadle.data.settling import KeyTaker, Settler
 from treadle.recipes.datasets import open_named
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from treadle.data.steps.config import DatasetSettings
     from treadle.data.versions import Dataset
     from treadle.jobs.context import RunContext
     from treadle.operations.datasets import DataAddPayload
@@ -37,14 +34,8 @@ def run(context: RunContext, payload: DataAddPayload) -> dict[str, Any]:
     work = Work(settings.reading(), "treadle.data.steps.cleaning:cleaner", settings.model_dump(mode="json"))
     processes = payload.processes or len(os.sched_getaffinity(0))
     files = files_of(Path(path) for path in payload.paths)
-    taker = KeyTaker()
-    items = taker(_licensed(_reported(context, read_files(files, work, processes)), payload.licence))
-    settle = None
-    if settings.near_duplicates != "ignore":
-        objects = named.versions.objects
-        settle = Settler(objects, taker, settings.similarity, drop=settings.near_duplicates == "drop")
     before = named.versions.latest()
-    dataset = named.versions.add(items, settle=settle, approve=lambda made: _approve(made, settings))
+    dataset = named.add(_licensed(_reported(context, read_files(files, work, processes)), payload.licence))
     return _answer(named.name, dataset, before, time.perf_counter() - begin)
 
 
@@ -66,13 +57,6 @@ def _answer(name: str, dataset: Dataset, before: Dataset | None, seconds: float)
         "seconds": seconds,
         "next_step": f"treadle data report {shlex.quote(name)}",
     }
-
-
-def _approve(dataset: Dataset, settings: DatasetSettings) -> None:
-    failed = failed_checks(dataset, parse_checks(settings.check))
-    if failed:
-        said = " ".join(failed)
-        raise DataError(f"No version was made: {said} Change the files, or make a dataset with other checks.")
 
 
 def _licensed(items: Iterable[Document | Refusal], licence: str | None) -> Iterator[Document | Refusal]:

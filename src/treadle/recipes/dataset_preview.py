@@ -85,6 +85,9 @@ def _steps(facts: Mapping[str, Any], refused: Mapping[str, Any] | None, settings
     if settings.boilerplate == "strip":
         name = facts.get("boilerplate")
         yield _step("boilerplate", name, f"the licence of {name} stands around it", "none that is known was found")
+    if settings.step:
+        shown = ", ".join(settings.step)
+        yield _step("step", facts.get("masked"), f"{shown}: {facts.get('masked')} addresses masked", f"{shown} ran")
     form = facts.get("form")
     speakers = f" with {facts['speakers']} speakers" if "speakers" in facts else ""
     if form == "prose" and settings.whitespace == "tidy":

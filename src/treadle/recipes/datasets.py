@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from treadle.base.errors import NotFoundError, NotReadyError, SettingsError
+from treadle.base.errors import DataError, NotFoundError, NotReadyError, SettingsError
 from treadle.base.names import did_you_mean
+from treadle.data.checks import failed_checks, parse_checks
 from treadle.data.document import Document
+from treadle.data.settling import KeyTaker, Settler
+from treadle.data.steps.catalog import STEPS
 from treadle.data.steps.config import DatasetSettings
 from treadle.data.versions import DatasetVersions
 from treadle.store.datasets import DatasetCards
@@ -21,8 +24,9 @@ from treadle.store.models import ModelCards
 from treadle.store.objects import ObjectStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from treadle.data.document import Refusal
     from treadle.data.shards import Entry
     from treadle.data.versions import Dataset
     from treadle.store.datasets import DatasetCard
@@ -42,6 +46,29 @@ class Named:
     settings: DatasetSettings
     card: DatasetCard | None
     """None for a model's."""
+
+    def add(self, items: Iterable[Document | Refusal], *, checked: bool = True) -> Dataset:
+        """Store documents as the next version: near-duplicates are found, and the dataset's checks must hold.
+
+        Without `checked` they need not, for versions that grow bit by bit.
+
+        Raises:
+            DataError: A check fails, and no version was made; or there is nothing to add.
+        """
+        if self.card is None:
+            return self.versions.add(items)
+        settle = None
+        taker = KeyTaker()
+        if self.settings.near_duplicates != "ignore":
+            drop = self.settings.near_duplicates == "drop"
+            settle = Settler(self.versions.objects, taker, self.settings.similarity, drop=drop)
+        return self.versions.add(taker(items), settle=settle, approve=self._approve if checked else None)
+
+    def _approve(self, dataset: Dataset) -> None:
+        failed = failed_checks(dataset, parse_checks(self.settings.check))
+        if failed:
+            said = " ".join(failed)
+            raise DataError(f"No version was made: {said} Change the files, or make a dataset with other checks.")
 
     def version(self, which: str = "") -> Dataset:
         """A version by number or tag; the newest unless one is named."""
@@ -109,10 +136,10 @@ def documents_of(workspace: WorkspaceFolder, path: str) -> Iterator[Document]:
 
 def new(workspace: WorkspaceFolder, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Make a dataset without documents."""
-    from treadle.data.checks import parse_checks
-
     settings = settings_from(given)
     parse_checks(settings.check)
+    for step in settings.step:
+        STEPS.get(step)
     card = DatasetCards(workspace).create(name, settings.model_dump(mode="json", exclude_defaults=True))
     return {
         "name": card.name,

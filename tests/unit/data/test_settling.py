@@ -73,6 +73,13 @@ def test_one_of_each_cluster_stays_whatever_the_order_and_the_steps(tmp_path: Pa
     assert reasons == ["near_duplicate"] * 2
 
 
+def test_documents_that_come_without_keys_are_compared_all_the_same(tmp_path: Path, objects: ObjectStore) -> None:
+    versions = fresh(tmp_path, objects, "a")
+    versions.add([Document.from_text(BASE, "a"), Document.from_text(FAR, "b")])
+    dataset = add(versions, [NEAR], drop=True)
+    assert (dataset.manifest.documents, len(list(dataset.aside()))) == (2, 1)
+
+
 def test_a_text_that_was_put_aside_is_known_when_it_comes_again(tmp_path: Path, objects: ObjectStore) -> None:
     versions = fresh(tmp_path, objects, "a")
     add(versions, [BASE, NEAR], drop=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from treadle.data.document import Document, RefusedError
 from treadle.data.near_duplicates import band_keys, runs_of
 from treadle.data.steps.boilerplate import stripped
+from treadle.data.steps.catalog import STEPS
 from treadle.data.steps.config import DatasetSettings
 from treadle.data.steps.forms import form_of
 from treadle.data.steps.language import language_of, require_languages
@@ -93,7 +94,11 @@ def _prepared(document: Document, settings: DatasetSettings, facts: dict[str, An
     if settings.repair:
         pieces = repaired(pieces, facts)
     pieces = normalised(pieces, settings.unicode, facts)
-    return stripped(pieces, facts) if settings.boilerplate == "strip" else pieces
+    if settings.boilerplate == "strip":
+        pieces = stripped(pieces, facts)
+    for name in settings.step:
+        pieces = STEPS.get(name)(pieces, facts)
+    return pieces
 
 
 def _tell_language(text: str, settings: DatasetSettings, facts: dict[str, Any]) -> None:

@@ -30,6 +30,10 @@ class DatasetSettings(ReadSettings):
         description="in prose, spaces at line ends and more than one blank line are removed; verse, dialogue, code,"
         " tables and chats always keep theirs",
     )
+    step: tuple[str, ...] = Field(
+        (),
+        description="further steps, in their order: personal = e-mail and IP addresses become signs; those of plugins",
+    )
     languages: tuple[str, ...] = Field(
         (), description="languages to keep, as ISO codes such as en; documents in others are refused; none = all"
     )
