@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from treadle.jobs.identity import WorkerIdentity
 from treadle.jobs.job import NewJob
 from treadle.jobs.ledger import Ledger
 from treadle.jobs.ledger_changes import Edit, Target
+from treadle.jobs.ledger_submit import submit
 from treadle.jobs.request import JobOptions, JobRequest
 from treadle.jobs.runs import RunFolder
 from treadle.operations.jobs import stop as jobs_stop
@@ -313,3 +315,26 @@ def test_a_new_workspace_expects_nothing_of_its_runs(workspace):
 
 def read_from(workspace):
     return {path: path.read_bytes() for path in workspace.runs.rglob("*") if path.is_file()}
+
+
+def test_a_backup_waits_for_the_transaction_that_is_being_written(workspace):
+    """Else its lines would stand in a journal that the copy is thought to hold already."""
+    made = []
+
+    def back_up():
+        with Ledger.open(workspace) as other:
+            made.append(other.backup(0))
+
+    with Ledger.open(workspace) as ledger:
+        ledger.submit(NewJob(A, "train", {"n": 1}))
+        thread = threading.Thread(target=back_up)
+        with ledger.database.transaction() as transaction:
+            (job,) = submit(transaction, [NewJob(A, "train", {"n": 2})])
+            thread.start()
+            thread.join(0.3)
+            assert [path.name for path in workspace.ledger.glob("journal-*")] == ["journal-000001.jsonl"]
+        thread.join(60)
+    garbage(workspace.database)
+    with Ledger.open(workspace) as ledger:
+        assert ledger.rebuilt.backup == made[0].name
+        assert ledger.get(job.id).payload == {"n": 2}
