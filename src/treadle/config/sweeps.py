@@ -58,7 +58,7 @@ def cells(axes: Sequence[Axis], named: Mapping[str, Sequence[str]] | None = None
     if twice := {key for key in keys if keys.count(key) > 1}:
         raise UsageError(f"The grid gives {', '.join(sorted(twice))} twice; put all its values into one --grid.")
     short = _short_names(keys)
-    columns = [
+    columns: list[list[tuple[str, tuple[str, ...]]]] = [
         [(f"{short[axis.key]}={_shown(value)}", (f"{axis.key}={value}",)) for value in axis.values] for axis in axes
     ]
     if named:

@@ -26,12 +26,13 @@ from treadle.jobs.job import ACTIVE, WAITING
 from treadle.jobs.ledger import Ledger
 from treadle.jobs.request import JobRequest, model_queue
 from treadle.models.catalog import FAMILIES
-from treadle.operations.training import TrainPayload
+from treadle.recipes.catalog import TRAIN
 from treadle.recipes.curves import history
 from treadle.recipes.experiment_files import ExperimentFiles
 from treadle.recipes.experiment_plan import Member, Plan, length, needs_of, settings_of
 from treadle.recipes.experiment_report import write_report
 from treadle.recipes.settings import settings_of_run
+from treadle.registry.catalogue import load
 from treadle.store.models import ModelCards
 from treadle.store.objects import ObjectStore
 from treadle.training.checkpoints import CheckpointFolder
@@ -99,7 +100,13 @@ def _data(context: RunContext, plan: Plan) -> Manifest:
 
 def _write_manifest(folder: Path, manifest: Manifest) -> None:
     """Give a dataset's content to another one, as its first version."""
-    first = {"version": 1, "parent": None, "accepted": manifest.documents, "refused": {}, "refusals": None}
+    first: dict[str, Any] = {
+        "version": 1,
+        "parent": None,
+        "accepted": manifest.documents,
+        "refused": {},
+        "refusals": None,
+    }
     write_json(folder / "versions" / "000001.json", {**manifest.model_dump(mode="json"), **first})
 
 
@@ -139,7 +146,7 @@ def _job_of(context: RunContext, plan: Plan, card: ModelCard, ledger: Ledger, ma
     settings = settings_of_run(context.workspace, card, (), None)
     composed = Settings.from_dict(settings, "the settings just composed")
     unit, amount = length(plan.budget, composed, manifest.bytes)
-    payload = TrainPayload(card.id, unit, amount, settings)  # type: ignore[arg-type]  # a str of the literals
+    payload = load(TRAIN.payload)(card.id, unit, amount, settings)
     request = JobRequest(context.workspace, queue, "train", asdict(payload), "heavy")
     with request.submit() as queued:
         return queued.id
