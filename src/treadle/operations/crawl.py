@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -127,7 +128,7 @@ class CrawlRequest(JobRequest):
         if there is None:
             ledger.close()
             return JobRequest.submit(self, options, before=before)
-        if there.payload != self.payload:
+        if there.payload != json.loads(json.dumps(self.payload)):
             ledger.close()
             raise NotReadyError(
                 f"`{self.payload['crawl']}` is crawled by job {there.id} with other settings. Stop it first, then ask "

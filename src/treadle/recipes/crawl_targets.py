@@ -41,7 +41,11 @@ def facts(workspace: WorkspaceFolder, card: CrawlCard) -> dict[str, Any]:
     found: dict[str, Any] = {"target": _target(workspace, card), "complete": "", "troubles": []}
     if not (folder / FILE).is_file():
         return found | asdict(Counts.none())
-    with Frontier(folder, read_only=True) as frontier:
+    try:
+        opened = Frontier(folder, read_only=True)
+    except NotFoundError:  # its first moment
+        return found | asdict(Counts.none())
+    with opened as frontier:
         complete = frontier.fact("complete", "")
         return found | asdict(frontier.counts()) | {"complete": complete, "troubles": frontier.troubles(10)}
 

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from treadle.base.errors import DataError, NotReadyError, ResourceError, TreadleError
+from treadle.base.errors import DataError, NotFoundError, NotReadyError, ResourceError, TreadleError
 from treadle.base.files import disk_errors
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class SqliteFile:
                 self._connection.row_factory = _as_dict
                 if read_only:
                     self._connection.execute("PRAGMA query_only = ON")
-                    self._check(self._version())
+                    self._check_made()
                 else:
                     self._connection.execute("PRAGMA journal_mode = WAL")
                     self._connection.execute("PRAGMA synchronous = NORMAL")
@@ -121,6 +121,12 @@ class SqliteFile:
 
     def _version(self) -> int:
         return int(self._connection.execute("PRAGMA user_version").fetchone()["user_version"])
+
+    def _check_made(self) -> None:
+        version = self._version()
+        if version == 0:
+            raise NotFoundError(f"{self.path} is only just being made. Look again in a moment.")
+        self._check(version)
 
     def _check(self, version: int) -> None:
         newest = max(steps_of(self._kind))

@@ -109,12 +109,11 @@ class Feeding:
         """The next pages: those of hosts whose chrome is known, or can be found now."""
         chosen: list[KeptPage] = []
         held: dict[int, list[KeptPage]] = {}
-        after = -1
-        while len(chosen) < _MOST_PAGES:
+        after, all_seen = -1, False
+        while len(chosen) < _MOST_PAGES and not all_seen:
             pages = self._frontier.unfed(after, _LOOK_AHEAD)
-            if not pages:
-                break
-            for page in pages[:]:
+            all_seen = not pages
+            for page in pages:
                 if page.chrome is not None or not self._drop_chrome:
                     chosen.append(page)
                     continue
@@ -122,8 +121,8 @@ class Feeding:
                 waiting.append(page)
                 if len(waiting) == SAMPLE:
                     chosen += waiting
-            after = pages[-1].place
-        for host, waiting in held.items():
+            after = pages[-1].place if pages else after
+        for host, waiting in held.items() if all_seen else ():
             if len(waiting) < SAMPLE and (all_of_it or not self._frontier.still_pending(host, new=True)):
                 chosen += waiting
         return chosen if held else chosen[:_MOST_PAGES]
