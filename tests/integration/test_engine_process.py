@@ -157,6 +157,19 @@ def test_idle_engines_stay_within_the_budget_of_memory(lab):
     engines.close()
 
 
+def test_an_engine_whose_reader_went_away_is_kept_and_writes_as_before(lab):
+    whole = list(in_this_process(folder(lab), payload(lab)))[-1].data
+    engines = ResidentEngines()
+    long = payload(lab, overrides=("generation.tokens=1000000",))
+    with contextlib.closing(in_this_process(folder(lab), long, engines)) as events:
+        for _ in range(3):
+            next(events)
+    assert len(engines) == 1
+    assert list(in_this_process(folder(lab), payload(lab), engines))[-1].data == whole
+    assert len(engines) == 1
+    engines.close()
+
+
 def payload_settings(lab):
     from treadle.recipes.opened_engine import find_sampling
 

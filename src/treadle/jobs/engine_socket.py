@@ -30,6 +30,9 @@ LOCK = "engine.lock"
 _SOCKET = "engine.sock"
 _LOG = "engine.txt"
 _START_SECONDS = 30.0
+_WITHOUT = {"OPENBLAS_NUM_THREADS": "1", "PYDANTIC_DISABLE_PLUGINS": "__all__"}
+"""Environment of the process, where it is not set: it multiplies no matrices with numpy and has no plugins of pydantic.
+Making room for the one and looking for the other is a seventh of its start."""
 _BACKLOG = 32
 
 
@@ -147,6 +150,7 @@ def _start(workspace: WorkspaceFolder) -> subprocess.Popen[bytes]:
                 stderr=log,
                 start_new_session=True,
                 cwd=workspace.root,
+                env={**_WITHOUT, **os.environ},
             )
     except OSError as error:
         raise EngineUnavailableError(f"No engine process can be started ({error}).") from error
