@@ -43,7 +43,9 @@ def test_the_story_of_a_job_through_the_terminal(fed):
     assert fed.run("jobs", "prioritise", 3, 7).stdout == "Job 3 has priority 7.\n"
     assert fed.run("jobs", "move", 3).stdout == "Job 3 is number 1 of its queue.\n"
     assert fed.run("jobs", "pause", "bard").stdout == "1 queue is paused.\n"
-    assert "Paused: model:" in fed.run("jobs", "list").stdout
+    shown = fed.run("jobs", "list").stdout
+    assert "Paused: bard\n" in shown
+    assert "`treadle jobs resume bard` lets it go on" in shown
     assert fed.run("jobs", "stop", 3).stdout == "Job 3 is cancelled; it had not begun.\n"
     assert "stops at its next step" in fed.run("jobs", "stop", 2).stdout
     assert fed.run("jobs", "follow", 2, code=130).stdout.startswith("Stopped at step")
@@ -56,6 +58,16 @@ def test_the_story_of_a_job_through_the_terminal(fed):
     assert fed.json("jobs", "follow", 1)["accepted"] == 1, "what came of a job can be read again"
     assert fed.run("jobs", "prune", "--days", 0).stdout == "3 jobs forgotten.\n"
     assert fed.run("jobs", "list").stdout.startswith("No jobs.")
+
+
+def test_a_queue_can_be_paused_copied_and_resumed_before_anything_was_queued(shell):
+    for name in ("a", "b"):
+        shell.run("new", name)
+    assert "no queue yet" in shell.run("jobs", "pause").stdout
+    assert shell.run("jobs", "pause", "a").stdout == "1 queue is paused.\n"
+    assert shell.json("jobs", "list")["paused"] == ["a"]
+    assert "Nothing waits in the queue of `a`" in shell.run("jobs", "import-queue", "a", "b").stdout
+    assert shell.run("jobs", "resume", "a").stdout == "1 queue is open.\n"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from treadle.jobs import found_runs, ledger_changes
 from treadle.jobs.job import STATES
 from treadle.jobs.ledger_rows import dependency_of, event_of, find, job_of, queue_of
 from treadle.jobs.ledger_schedules import Schedules, forget_schedules
-from treadle.jobs.ledger_submit import submit
+from treadle.jobs.ledger_submit import extend_queue, submit
 from treadle.jobs.ledger_work import Work
 from treadle.store.opening import open_database
 
@@ -120,6 +120,12 @@ class Ledger:
     def queue(self, identity: str) -> Queue | None:
         """The queue with this id, or None if nothing was ever submitted to it."""
         return next((queue_of(row) for row in self.database.rows("queue", id=identity)), None)
+
+    def make_queue(self, queue: str) -> None:
+        """See that there is such a queue, though nothing was submitted to it yet."""
+        if self.queue(queue) is None:
+            with self.database.transaction() as transaction:
+                extend_queue(transaction, queue, 0)
 
     def events(self, after: int = 0, job: int | None = None, count: int = _PAGE) -> list[LedgerEvent]:
         """Events behind the cursor `after`, oldest first, of all jobs or of one; the cursor is the last one's `seq`."""

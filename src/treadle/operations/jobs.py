@@ -53,7 +53,7 @@ class JobList:
 
     jobs: list[JobSummary]
     paused: list[str]
-    """Queues that start nothing."""
+    """Models whose queues start nothing; of queues of something else, their ids."""
     worker: bool
     """Whether a worker lives on this machine."""
 
@@ -127,6 +127,7 @@ def list_(
             for job in ledger.jobs(queue, states, count)
         ]
         paused = [row.id for row in ledger.queues() if row.paused is not None and queue in {None, row.id}]
+        paused = [names.get(one, one) for one in paused]
     return JobList(shown, paused, worker_lives(workspace))
 
 
@@ -207,7 +208,7 @@ def pause(
         asked = [job for queue in queues for job in ledger.pause(queue, how)]
     announce_if_alive(workspace)
     extra = f" Jobs that give way: {', '.join(map(str, asked))}." if asked else ""
-    return QueueChange(queues, asked, f"{_shown(queues)} paused.{extra}")
+    return QueueChange(queues, asked, f"{_shown(queues, 'paused')}{extra}")
 
 
 @operation("light", noun="jobs", examples=("treadle jobs resume bard", "treadle jobs resume"))
@@ -221,7 +222,7 @@ def resume(
         for queue in queues:
             ledger.resume(queue)
     announce(workspace)
-    return QueueChange(queues, [], f"{_shown(queues)} open.")
+    return QueueChange(queues, [], _shown(queues, "open"))
 
 
 @operation(
@@ -318,16 +319,19 @@ def import_queue(
 ) -> QueueChange:
     """Copy what waits in one model's queue into another's; the settings of each job stay as they were asked for."""
     cards = ModelCards(workspace)
-    owner = cards.get(target)
-    if cards.get(source).id == owner.id:
+    owner, origin = cards.get(target), cards.get(source)
+    if origin.id == owner.id:
         raise UsageError("A queue cannot be copied into itself; name two models.")
     with _ledger(workspace) as ledger:
+        ledger.make_queue(_queue(workspace, source))
         made = ledger.import_queue(
             _queue(workspace, source), f"{_MODEL}{owner.id}", lambda _, payload: {**payload, "model": owner.id}
         )
     if made:
         announce(workspace)
-    return QueueChange([f"{_MODEL}{owner.id}"], [job.id for job in made], f"{len(made)} jobs copied to `{owner.name}`.")
+    said = f"{len(made)} {'job' if len(made) == 1 else 'jobs'} copied to `{owner.name}`."
+    said = said if made else f"Nothing waits in the queue of `{origin.name}`, so nothing was copied."
+    return QueueChange([f"{_MODEL}{owner.id}"], [job.id for job in made], said)
 
 
 def announce_if_alive(workspace: WorkspaceFolder) -> None:
@@ -357,8 +361,7 @@ def _queues(workspace: WorkspaceFolder, ledger: Ledger, model: str | None) -> li
     if model is None:
         return [queue.id for queue in ledger.queues()]
     queue = _queue(workspace, model)
-    if ledger.queue(queue) is None:
-        ledger.limit(queue, load("treadle.jobs.ledger_rows:DEFAULT_CONCURRENCY"))  # makes it
+    ledger.make_queue(queue)  # it may be paused before anything was queued
     return [queue]
 
 
@@ -366,8 +369,10 @@ def _names(workspace: WorkspaceFolder) -> dict[str, str]:
     return {f"{_MODEL}{card.id}": card.name for card in ModelCards(workspace).all()}
 
 
-def _shown(queues: list[str]) -> str:
-    return "1 queue is" if len(queues) == 1 else f"{len(queues)} queues are"
+def _shown(queues: list[str], state: str) -> str:
+    if not queues:
+        return "Nothing was ever queued here, so there is no queue yet."
+    return f"1 queue is {state}." if len(queues) == 1 else f"{len(queues)} queues are {state}."
 
 
 def _state(text: str) -> State:
@@ -391,5 +396,5 @@ def _summary(job: Job, names: dict[str, str], waits: str | None = None) -> JobSu
         ended=job.ended,
         error=job.error,
         run=job.run,
-        waits_for=waits,
+        waits_for=None if waits is None else waits.replace(job.queue, names.get(job.queue, job.queue)),
     )
