@@ -70,7 +70,8 @@ from datatrove.executor import LocalPipelineExecutor
 from datatrove.pipeline.dedup import MinhashDedupBuckets, MinhashDedupCluster
 from datatrove.pipeline.dedup import MinhashDedupFilter, MinhashDedupSignature
 from datatrove.pipeline.dedup.minhash import MinhashConfig
-from datatrove.pipeline.filters import C4QualityFilter, FineWebQualityFilter, GopherQualityFilter, GopherRepetitionFilter
+from datatrove.pipeline.filters import C4QualityFilter, FineWebQualityFilter
+from datatrove.pipeline.filters import GopherQualityFilter, GopherRepetitionFilter
 from datatrove.pipeline.readers import JsonlReader
 from datatrove.pipeline.writers import JsonlWriter
 from datatrove.utils.hashing import HashConfig
@@ -199,6 +200,7 @@ def main() -> None:
             script.write_text(DATATROVE)
             (folder / "peer").mkdir()
             peer = [given.datatrove, str(script), str(folder / "peer"), str(folder / "made"), str(given.processes)]
+            print(json.dumps(rows), file=sys.stderr)
             rows["datatrove"] = measured(peer)
     for row in rows.values():
         row["megabytes_per_cpu_second"] = round(size / 1e6 / float(row["cpu_seconds"]), 3)

@@ -13,6 +13,7 @@ import pytest
 
 from treadle.data.document import REASONS, Document, Refusal
 from treadle.data.readers.catalog import READERS, TEXT_EXTENSIONS
+from treadle.data.readers.config import ReadSettings
 from treadle.data.readers.sandbox import Limits, Sandbox, Work, read_files
 
 if TYPE_CHECKING:
@@ -137,3 +138,11 @@ def test_any_name_of_a_file_is_read(tmp_path: Path, name: str) -> None:
         (item,) = list(sandbox.read([path]))
     assert isinstance(item, Document)
     assert item.text == "text"
+
+
+def test_ten_megabytes_on_one_line_of_a_page_are_read(tmp_path: Path) -> None:
+    (tmp_path / "line.html").write_text("<html><body><p>" + "word " * 2_000_000)
+    with Sandbox(Work(ReadSettings(html="all"))) as sandbox:
+        (item,) = list(sandbox.read([tmp_path / "line.html"]))
+    assert isinstance(item, Document)
+    assert item.size == 9_999_999
