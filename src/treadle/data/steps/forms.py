@@ -8,7 +8,7 @@ from collections import Counter
 from typing import Any, Final, Literal
 
 Form = Literal["prose", "dialogue", "verse", "code", "table", "chat"]
-LOOKED_AT: Final = 64 << 10
+LOOKED_AT: Final = 16 << 10
 """Characters from the beginning that the form is told by."""
 
 _CODE: Final = frozenset(
