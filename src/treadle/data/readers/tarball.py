@@ -24,8 +24,10 @@ class _StrictInfo(tarfile.TarInfo):
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         try:
             return super().frombuf(buf, encoding, errors)
-        except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError) as error:
-            raise RefusedError("damaged", f"The archive is damaged here: {error}.") from error
+        except tarfile.HeaderError as error:
+            if type(error).__name__ in {"InvalidHeaderError", "TruncatedHeaderError"}:  # the others mark the end
+                raise RefusedError("damaged", f"The archive is damaged here: {error}.") from error
+            raise
 
 
 def read(path: Path, settings: ReadSettings, budget: Budget | None = None) -> Iterator[Document | Refusal]:
