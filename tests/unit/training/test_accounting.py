@@ -84,7 +84,8 @@ def test_steps_that_were_taken_back_and_data_that_were_skipped_were_not_trained(
     assert skipped == (12 if checkpointed else 28)
     ledger = account.ledger(training)
     assert 0 < ledger.buffered <= skipped * LENGTH
-    assert ledger.trained_once == ledger.trained_by_epoch == 400 - ledger.buffered
+    assert ledger.trained_once == 400 - ledger.buffered
+    assert ledger.trained_by_epoch - ledger.trained_once <= 4 * LENGTH, "the last step may reach into the next pass"
 
 
 def test_arrivals_go_on_from_the_newest_weights_at_a_held_rate(bench, table_learner):
@@ -128,5 +129,5 @@ def test_a_learner_that_trained_on_something_else_is_found_out(bench, table_lear
     training = bench.training(
         Budget("steps", 4), loader=loader_of(400), learner=table_learner, callbacks=[Forgetful("bard")]
     )
-    with pytest.raises(DataError, match=r"`bard` does not add up: the learner was trained on 7\d targets .* hold 80"):
+    with pytest.raises(DataError, match=r"`bard` does not add up: the learner was trained on 38 targets .* hold 40"):
         training.run()
