@@ -1,6 +1,7 @@
 """What becomes of one answer: a page that is kept, a redirect, a tombstone, a list of addresses, a refusal.
 
-`ask` runs in threads and touches nothing but the network; `Settling` writes what came of it into the frontier.
+`ask` runs in threads and touches nothing but the network and the object store; `Settling` writes what came of it
+into the frontier.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ class Told:
     answer: Answer | None = None
     error: FetchError | None = None
     facts: PageFacts = field(default_factory=PageFacts)
+    body: str = ""
+    """Id of the object that holds the bytes, where they are to be kept."""
     pages: list[str] = field(default_factory=list)
     """Addresses that a sitemap or feed names."""
     lists: list[str] = field(default_factory=list)
@@ -49,8 +52,8 @@ class Told:
     """1 if a page was kept of which there was nothing before."""
 
 
-def ask(fetcher: Fetcher, page: Candidate, settings: CrawlSettings) -> Told:
-    """Ask for a page and look through what came."""
+def ask(fetcher: Fetcher, objects: ObjectStore, page: Candidate, settings: CrawlSettings) -> Told:
+    """Ask for a page, look through what came, and store its bytes."""
     told = Told()
     limits = FetchLimits(settings.seconds, round(settings.megabytes * 1e6))
     try:
@@ -65,6 +68,9 @@ def ask(fetcher: Fetcher, page: Candidate, settings: CrawlSettings) -> Told:
             _look_through(told, answer, page, settings)
         except (ValueError, RuntimeError) as error:
             told.error = FetchError("unreadable", f"Its links cannot be read: {error}.")
+        else:
+            if told.is_list or (answer.type in PAGES and page.kind == "page" and told.facts.keep):
+                told.body = objects.put(answer.body)
     return told
 
 
@@ -80,11 +86,8 @@ def _look_through(told: Told, answer: Answer, page: Candidate, settings: CrawlSe
 class Settling:
     """Writes what came of asking into the frontier."""
 
-    def __init__(
-        self, frontier: Frontier, objects: ObjectStore, settings: CrawlSettings, boundaries: Boundaries
-    ) -> None:
+    def __init__(self, frontier: Frontier, settings: CrawlSettings, boundaries: Boundaries) -> None:
         self._frontier = frontier
-        self._objects = objects
         self._settings = settings
         self._boundaries = boundaries
 
@@ -129,8 +132,7 @@ class Settling:
         if not facts.keep:
             self._frontier.settle_failed(page, "refused", "noindex", now, 200)
         else:
-            body = self._objects.put(answer.body)
-            self._frontier.settle_kept(page, answer, body, ids, now)
+            self._frontier.settle_kept(page, answer, told.body, ids, now)
             told.kept = int(page.body is None)
             self._copy_of(page, facts.canonical)
         return {origin_of(link) for link in (*links, *facts.feeds)}
@@ -152,8 +154,7 @@ class Settling:
             self._frontier.set_kind(page.id, "list")
         ids = self._frontier.add(told.pages, page.depth + 1, page.id, self._boundaries)
         self._frontier.add(told.lists, page.depth + 1, page.id, self._boundaries, "list")
-        body = self._objects.put(answer.body)
-        self._frontier.settle_kept(page, answer, body, ids, now, state="list")
+        self._frontier.settle_kept(page, answer, told.body, ids, now, state="list")
         return {origin_of(link) for link in (*told.pages, *told.lists)}
 
     def _redirected(self, page: Candidate, answer: Answer, now: float) -> set[str]:

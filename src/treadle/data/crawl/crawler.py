@@ -58,9 +58,10 @@ class Crawler:
         self._frontier = frontier
         self._settings = settings
         self._boundaries = boundaries
-        self._settling = Settling(frontier, objects, settings, boundaries)
+        self._settling = Settling(frontier, settings, boundaries)
         self._robots = RobotFiles(frontier, fetcher, settings, boundaries)
         self._fetcher = fetcher
+        self._objects = objects
         self._hosts: dict[str, Host] = {}
         self._line: list[tuple[float, int, Host]] = []
         self._numbers = itertools.count()
@@ -138,7 +139,7 @@ class Crawler:
         if page is None:
             future = threads.submit(self._robots.ask, host.origin)
         else:
-            future = threads.submit(ask, self._fetcher, page, self._settings)
+            future = threads.submit(ask, self._fetcher, self._objects, page, self._settings)
         future.add_done_callback(lambda done: self._told.put((host, page, done)))
 
     def _has_next(self, host: Host) -> bool:

@@ -111,6 +111,7 @@ class Frontier:
         self._file = SqliteFile(folder / FILE, "crawl", read_only=read_only)
         self._place: int = 0 if read_only else self._file.rows("last_place")[0]["place"]
         self.round: int = int(self.fact("round", 0))
+        self._hosts: dict[str, int] = {}
         self._extra: list[str] = self.fact("extra_hosts", [])
 
     def __enter__(self) -> Self:
@@ -147,8 +148,7 @@ class Frontier:
                 self.remember("round", self.round)
                 self._file.run("ask_again", dead_before=now - DEAD_SECONDS, fresh_after=now - fresh_seconds)
                 self._file.run("ask_tombstones_again", dead_before=now - DEAD_SECONDS)
-            for seed in boundaries.seeds:
-                self._add(seed, 0, None, "page", boundaries)
+            self.add(boundaries.seeds, 0, None, boundaries)
         return fresh
 
     def complete(self, *, limit: bool) -> None:
@@ -288,14 +288,14 @@ class Frontier:
         ids = {row["url"]: row["id"] for row in self._file.rows("known_pages", urls=asked)}
         for address in addresses:
             if address not in ids:
-                ids[address] = self._add(address, depth, found_on, kind, boundaries)
+                ids[address] = self._insert(address, depth, found_on, kind, boundaries)
         return [ids[address] for address in addresses]
 
-    def _add(self, address: str, depth: int, found_on: int | None, kind: str, boundaries: Boundaries) -> int:
-        known = self._file.row("page_by_url", url=address)
-        if known is not None:
-            return int(known["id"])
-        host = self.host(origin_of(address)).id
+    def _insert(self, address: str, depth: int, found_on: int | None, kind: str, boundaries: Boundaries) -> int:
+        origin = origin_of(address)
+        host = self._hosts.get(origin)
+        if host is None:
+            host = self._hosts[origin] = self.host(origin).id
         verdict = boundaries.verdict(address, depth, self.extra_hosts())
         allowed, reason = verdict.allowed, "" if verdict.allowed else verdict.reason
         if allowed and verdict.reason != "given":
