@@ -13,7 +13,7 @@ import numpy as np
 
 from treadle.data.config import DataSettings
 from treadle.data.splits import sides
-from treadle.data.steps.words_in_numbers import mixed, runs, word_numbers
+from treadle.data.words_in_numbers import mixed, runs, word_numbers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

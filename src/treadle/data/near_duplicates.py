@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from treadle.data.steps.words_in_numbers import mixed, runs, word_numbers
+from treadle.data.words_in_numbers import mixed, runs, word_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

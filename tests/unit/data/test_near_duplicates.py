@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from treadle.data.near_duplicates import BANDS, band_keys, clusters, jaccard, runs_of
-from treadle.data.steps.words_in_numbers import word_numbers
+from treadle.data.words_in_numbers import word_numbers
 
 WORDS = [f"word{number}" for number in range(3000)]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from treadle.data.steps.words_in_numbers import runs, word_numbers
+from treadle.data.words_in_numbers import runs, word_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
