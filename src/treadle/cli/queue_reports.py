@@ -32,7 +32,9 @@ def other(report: Report, _: Mapping[str, Any]) -> list[str]:
     return [f"Job {report['job']} is {report['outcome']}.", *shown]
 
 
-def _list(report: Report, _: Mapping[str, Any]) -> list[str]:
+def _list(report: Report, arguments: Mapping[str, Any]) -> list[str]:
+    if not report["jobs"] and (arguments.get("model") or arguments.get("state", "all") != "all"):
+        return ["No such jobs; `treadle jobs list` shows all.", *(f"Paused: {queue}" for queue in report["paused"])]
     if not report["jobs"]:
         return ["No jobs. Commands such as treadle feed and treadle train queue them."]
     lines = [_ROW.format(id="job", kind="kind", owner="model", state="state", detail="")]

@@ -9,7 +9,7 @@ be found this way.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from treadle.base.errors import TreadleError
 from treadle.base.files import disk_errors, locked, write_text
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from treadle.jobs.job import Job
     from treadle.store.database import Database
     from treadle.store.workspace import WorkspaceFolder
 
@@ -71,11 +70,6 @@ def restore(workspace: WorkspaceFolder, database: Database) -> FoundRuns | None:
                 ledger_changes.pause(transaction, queue, "after")
         mark.unlink()
     return FoundRuns([job.id for job in made])
-
-
-def job_facts(job: NewJob | Job) -> dict[str, Any]:
-    """What a run's request keeps of its place among the others."""
-    return {"queue": job.queue, "lane": job.lane, "priority": job.priority, "max_attempts": job.max_attempts}
 
 
 def _unfinished(workspace: WorkspaceFolder) -> Iterator[NewJob]:

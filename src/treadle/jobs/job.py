@@ -167,3 +167,8 @@ class Schedule:
     created: float
     next_fire: float
     last_fire: float | None
+
+
+def job_facts(job: NewJob | Job) -> dict[str, Any]:
+    """What a run's request keeps of its job's place among the others."""
+    return {"queue": job.queue, "lane": job.lane, "priority": job.priority, "max_attempts": job.max_attempts}

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from treadle.jobs.found_runs import job_facts
 from treadle.jobs.handle import QueuedJob
-from treadle.jobs.job import WAITING, NewJob
+from treadle.jobs.job import WAITING, NewJob, job_facts
 from treadle.jobs.presence import wake
 from treadle.jobs.runs import create_run
 

@@ -14,9 +14,9 @@ import treadle
 from treadle.base.errors import ResourceError, TreadleError
 from treadle.jobs.cron import parse_cron
 from treadle.jobs.executors.subprocess import KEPT_SECONDS, Ending, Spare, ending_of
-from treadle.jobs.found_runs import job_facts
 from treadle.jobs.identity import WorkerIdentity
 from treadle.jobs.inbox import Inboxes, put_aside
+from treadle.jobs.job import job_facts
 from treadle.jobs.ledger import Ledger
 from treadle.jobs.ledger_work import ClaimLostError
 from treadle.jobs.presence import Bell, Presence

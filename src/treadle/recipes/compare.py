@@ -122,7 +122,7 @@ def _measured(side: _Side, other: _Side, examples: int) -> dict[str, Any]:
     try:
         return {**row, **_figures(side, other.model.dataset(), examples), "problem": None}
     except TreadleError as error:
-        return {**row, **nothing, "problem": str(error).partition(". ")[0]}
+        return {**row, **nothing, "problem": str(error).partition(". ")[0].removesuffix(".") + "."}
 
 
 def _figures(side: _Side, dataset: Dataset, examples: int) -> dict[str, Any]:

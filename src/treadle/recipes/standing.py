@@ -13,12 +13,11 @@ from treadle.data.token_data import expected_loader
 from treadle.data.tokenizers.choice import AUTO, VOCABULARIES, parse_choice
 from treadle.data.tokenizers.learning import fitting
 from treadle.jobs.job import WAITING, NewJob
-from treadle.jobs.ledger import Ledger
 from treadle.jobs.presence import wake
 from treadle.jobs.request import model_queue
 from treadle.jobs.runs import create_run
 from treadle.recipes.opened import open_model, writes_text
-from treadle.recipes.settings import settings_of_model, settings_of_run
+from treadle.registry.catalogue import load
 
 if TYPE_CHECKING:
     from treadle.config.settings import Settings
@@ -98,7 +97,7 @@ class Outlook:
 def queue_if_due(workspace: WorkspaceFolder, card: ModelCard) -> Outlook:
     """Queue the job that trains what has arrived, if there is enough and none waits already."""
     model = open_model(workspace, card.id)
-    settings = settings_of_model(workspace, card)
+    settings = load("treadle.recipes.settings:settings_of_model")(workspace, card)
     dataset = model.versions.latest()
     if dataset is None or not writes_text(settings):
         return Outlook({}, None, None)
@@ -111,13 +110,14 @@ def queue_if_due(workspace: WorkspaceFolder, card: ModelCard) -> Outlook:
 
 def _queue(workspace: WorkspaceFolder, card: ModelCard, dataset: Dataset) -> int:
     queue = model_queue(card.id)
-    settings = settings_of_run(workspace, card, [], None)
+    settings = load("treadle.recipes.settings:settings_of_run")(workspace, card, [], None)
     payload = {"model": card.id, "unit": ARRIVALS, "amount": 0.0, "settings": settings}
-    with Ledger.open(workspace) as ledger:
+    place = {"queue": queue, "lane": "heavy", "priority": 0, "max_attempts": 1}
+    with load("treadle.jobs.ledger:Ledger").open(workspace) as ledger:  # not for a training, which imports this too
         waiting = [job.id for job in ledger.jobs(queue, WAITING) if job.payload.get("unit") == ARRIVALS]
         if waiting:
             return waiting[0]  # it takes all that is there when it starts
-        run = create_run(workspace, "train", payload)
+        run = create_run(workspace, "train", payload, place)
         key = f"arrivals:{card.id}:{dataset.number}:{run.id}"
         made = ledger.submit(NewJob(queue, "train", payload, run=run.id, dedup_key=key))
     wake(workspace)
