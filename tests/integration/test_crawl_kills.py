@@ -9,10 +9,12 @@ import time
 from pathlib import Path
 
 from treadle import Workspace
+from treadle.data.crawl.frontier import Frontier
 from treadle.data.versions import DatasetVersions
 from treadle.store.crawls import CrawlCard, CrawlCards
 from treadle.store.models import ModelCards
 from treadle.store.objects import ObjectStore
+from treadle.store.references import referenced_objects
 from treadle.store.workspace import WorkspaceFolder
 
 KILLS = 8
@@ -55,9 +57,9 @@ def finished(process):
     return json.loads(out)
 
 
-def opened(quick_folder, manual, **settings):
+def opened(quick_folder, manual, *, standing=False, **settings):
     lab = Workspace.create(quick_folder / "lab")
-    lab.new("m", size="nano", tokenizer="char")
+    lab.new("m", size="nano", tokenizer="char", standing=standing)
     workspace = WorkspaceFolder(quick_folder / "lab")
     model = ModelCards(workspace).get("m")
     seeds = (f"{manual.url}/index.html",)
@@ -123,6 +125,28 @@ def test_a_page_is_the_same_document_whether_it_was_crawled_or_dropped_as_a_file
             assert {**entry.metadata, "crawl": "site"} == twin.metadata
             same += 1
     assert same >= 6
+    with Frontier(workspace.root / "crawls" / "site", read_only=True) as frontier:
+        bodies = {row["body"] for row in frontier.export()}
+    assert len(bodies) == 12
+    assert bodies <= referenced_objects(workspace)  # so that collecting garbage leaves them
+
+
+def test_a_standing_model_is_to_be_trained_while_the_crawl_goes_on(quick_folder, manual):
+    workspace, _ = opened(quick_folder, manual, standing=True)
+    events = workspace.root / "events-0.jsonl"
+    process = start(workspace.root, 0)
+    deadline = time.monotonic() + 60
+    while len(manual.asked(200)) < 22 and time.monotonic() < deadline:
+        time.sleep(0.005)
+    manual.delay = 5.0  # the rest of the site comes only when the training waits in its queue
+    while "trains `m`" not in events.read_text() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    asked = len(manual.asked(200))
+    manual.delay = 0.0
+    answer = finished(process)
+    assert asked < 31
+    assert answer["training_job"] is not None
+    assert (answer["pages"], answer["accepted"]) == (31, 31)
 
 
 def test_a_stop_is_kept_and_the_crawl_goes_on(quick_folder, manual):

@@ -56,6 +56,11 @@ def test_no_page_does_harm(data):
     addresses_in(HERE, b"<urlset><loc>" + data + b"</loc><link href=" + data)
 
 
+def test_a_line_of_ten_megabytes_is_looked_through_like_any_other():
+    found = page_facts(HERE, b'<a href="b">' + b"<b>x</b>" * 1_250_000 + b'<a href="c">')
+    assert found.links == ("http://a.org/docs/b", "http://a.org/docs/c")
+
+
 def test_sitemaps_name_pages_and_further_sitemaps():
     sitemap = b"""<?xml version="1.0"?><urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">
         <url><loc> http://a.org/1?x=1&amp;y=2 </loc></url><url><loc><![CDATA[http://a.org/2]]></loc></url></urlset>"""
