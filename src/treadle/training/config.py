@@ -33,7 +33,7 @@ class TrainingSettings(Spec):
     )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto",
-        description="arithmetic of the products; auto = bf16 where it is faster here (weights stay fp32); "
+        description="arithmetic of the products; auto = what a short trial finds faster (weights stay fp32); "
         "fp16 is for cards without bf16 (torch learner)",
     )
     device: Literal["cpu", "cuda", "mps"] = Field(
