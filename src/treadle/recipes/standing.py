@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from treadle.config.settings import Settings
     from treadle.data.loader import Loader
     from treadle.data.versions import Dataset
+    from treadle.jobs.ledger import Ledger
     from treadle.recipes.opened import OpenedModel
     from treadle.store.models import ModelCard
     from treadle.store.workspace import WorkspaceFolder
@@ -113,7 +114,8 @@ def _queue(workspace: WorkspaceFolder, card: ModelCard, dataset: Dataset) -> int
     settings = load("treadle.recipes.settings:settings_of_run")(workspace, card, [], None)
     payload = {"model": card.id, "unit": ARRIVALS, "amount": 0.0, "settings": settings}
     place = {"queue": queue, "lane": "heavy", "priority": 0, "max_attempts": 1}
-    with load("treadle.jobs.ledger:Ledger").open(workspace) as ledger:  # not for a training, which imports this too
+    opened: Ledger = load("treadle.jobs.ledger:Ledger").open(workspace)  # not for a training, which imports this too
+    with opened as ledger:
         waiting = [job.id for job in ledger.jobs(queue, WAITING) if job.payload.get("unit") == ARRIVALS]
         if waiting:
             return waiting[0]  # it takes all that is there when it starts
