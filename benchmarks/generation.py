@@ -74,7 +74,12 @@ PEERS = (
 )
 SCRIPTS = {"llama": "llama_peer.py", "ctranslate": "ctranslate_peer.py"}
 """Of peers that run without this package."""
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "src")}
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": str(Path(__file__).parents[1] / "src"),
+    "OPENBLAS_NUM_THREADS": "1",  # as our engine process sets it; nobody multiplies with numpy
+    "PYDANTIC_DISABLE_PLUGINS": "__all__",
+}
 
 
 @dataclass(frozen=True, slots=True)
