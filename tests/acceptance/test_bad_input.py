@@ -150,7 +150,7 @@ def test_a_checkpoint_whose_document_was_edited_is_refused(trained):
 def test_a_full_disk_is_named_and_nothing_is_half_written(shell, text, tmp_path):
     small = tmp_path / "small"
     small.mkdir()
-    if os.geteuid() != 0 or os.system(f"mount -t tmpfs -o size=300k tmpfs {small} 2>/dev/null") != 0:  # noqa: S605
+    if os.geteuid() != 0 or os.system(f"mount -t tmpfs -o size=800k tmpfs {small} 2>/dev/null") != 0:  # noqa: S605
         pytest.skip("needs the right to mount a small tmpfs")
     try:
         shell.run("init", small / "lab")
