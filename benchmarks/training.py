@@ -51,7 +51,13 @@ _FREEST = [
     "family.embedding_norm=true",
     "family.logit_soft_cap=15",
 ]
-_RECIPES = {"shakespeare-180s": ["--size", "small", "experiment=shakespeare-180s"]}
+_RECIPES = {
+    "shakespeare-180s": ["--size", "small", "experiment=shakespeare-180s"],
+    "tiny-192": [
+        *("--size", "tiny", "data.tokenizer=char", "family.layers=6", "family.width=192", "family.heads=6"),
+        "family.dropout=0.03",
+    ],
+}
 """What `--best` may name beside the sizes."""
 _LENGTHS = (100, 120, 140, 160, 180, 200, 240, 300)
 _SPEED_TRAINERS = {
