@@ -33,7 +33,7 @@ import numpy as np
 from llama_peer import fast_fifth, peak_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import torch
 
@@ -129,11 +129,12 @@ def main() -> None:
     peers = tuple(chosen.peers.split(",")) if chosen.peers else PEERS
     results, equal = already(chosen.out), True
     for size in (chosen.sizes or ("1M,10M" if chosen.quick else "1M,10M,95M,124M")).split(","):
-        found = measure(size, peers, options)
-        results["sizes"].setdefault(size, {}).update(found)
-        equal &= compare(size, results["sizes"][size])
-        if chosen.out:
-            chosen.out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        found = results["sizes"].setdefault(size, {})
+        for peer, facts in measure(size, peers, options):
+            found[peer] = facts
+            if chosen.out:
+                chosen.out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        equal &= compare(size, found)
     if not equal:
         sys.exit("Engines that compute in fp32 chose different tokens.")
 
@@ -153,8 +154,7 @@ def already(out: Path | None) -> dict[str, Any]:
     }
 
 
-def measure(size: str, peers: tuple[str, ...], options: Options) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def measure(size: str, peers: tuple[str, ...], options: Options) -> Iterator[tuple[str, dict[str, Any]]]:
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder / size if options.folder else Path(temporary)
         if not (folder / "model.safetensors").exists():
@@ -163,8 +163,7 @@ def measure(size: str, peers: tuple[str, ...], options: Options) -> dict[str, An
         for peer in peers:
             facts = measure_peer(size, peer, options, str(folder))
             if facts is not None:
-                found[peer] = facts
-    return found
+                yield peer, facts
 
 
 def measure_peer(size: str, peer: str, options: Options, folder: str) -> dict[str, Any] | None:
