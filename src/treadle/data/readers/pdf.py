@@ -1,4 +1,4 @@
-"""PDF: the text of its pages. Pages written from right to left are read by a second parser, which orders them right."""
+"""PDF: the text of its pages. Those from right to left are read by two parsers, and the better order is taken."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def read(path: Path, settings: ReadSettings) -> Items:  # noqa: ARG001 - as all 
         except pypdfium2.PdfiumError as error:
             raise RefusedError("damaged", f"Page {number + 1} of {len(document)} cannot be read: {error}.") from error
         if len(_RIGHT_TO_LEFT.findall(text)) > _SHARE * len(text):
-            text = _right_to_left(path, number) or text
+            text = _better_ordered(text, _right_to_left(path, number))
         pages.append(_joined(storable(text)))
     if not any(page.strip() for page in pages):
         said = "Its pages hold no text, only pictures. Recognise the text (OCR) first." if pages else "It has no pages."
@@ -64,6 +64,15 @@ def _joined(text: str) -> str:
     for ligature, letters in _LIGATURES.items():
         text = text.replace(ligature, letters)
     return text
+
+
+def _better_ordered(first: str, second: str) -> str:
+    """Of two readings of a page the one in which fewer lines begin with what ends sentences; the second if equal."""
+    return second if second and _misplaced(second) <= _misplaced(first) else first
+
+
+def _misplaced(text: str) -> int:
+    return sum(line.lstrip()[:1] in set(".,:;!?") for line in text.splitlines() if line.strip())
 
 
 def _right_to_left(path: Path, number: int) -> str:

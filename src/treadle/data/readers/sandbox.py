@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 _START_SECONDS = 120
+_END_SECONDS = 5
 _BATCH_FILES = 64
 _BATCH_BYTES = 4 << 20
 _PROCESS = "treadle.data.readers.sandboxed"
@@ -104,7 +105,16 @@ class Sandbox:
         self.close()
 
     def close(self) -> None:
-        """End the process."""
+        """End the process: at the end of its input, or at once if it does not hear."""
+        if self._process is not None:
+            with contextlib.suppress(OSError):
+                if self._process.stdin is not None:
+                    self._process.stdin.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_END_SECONDS)
+        self._kill()
+
+    def _kill(self) -> None:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -132,7 +142,7 @@ class Sandbox:
             number, refusal = failed
             failures[number] = refusal
             self.restarts += 1
-            self.close()
+            self._kill()
             self._batch = [one for one in self._batch if one[0] > number]
             if not self._batch:
                 break

@@ -75,6 +75,22 @@ def test_a_pdf_whose_pages_go_round_in_a_circle_ends(texts_of) -> None:
     assert "hello" in said or said.startswith("!")
 
 
+def test_a_page_from_right_to_left_is_read_in_its_order(texts_of) -> None:
+    (text,) = texts_of("a.pdf", (DOCUMENTS / "hebrew.pdf").read_bytes())
+    assert text == "שלום עולם, זהו משפט בעברית.\nבראשית ברא אלהים את השמים ואת הארץ."  # noqa: RUF001
+
+
+def test_of_two_readings_the_better_ordered_is_taken() -> None:
+    from treadle.data.readers.pdf import _better_ordered, _right_to_left
+
+    assert _better_ordered("one.\ntwo.", ".one\n.two") == "one.\ntwo."
+    assert _better_ordered(".one\n.two", "one.\ntwo.") == "one.\ntwo."
+    assert _better_ordered("one", "eno") == "eno"
+    assert _better_ordered("one", "") == "one"
+    assert _right_to_left(DOCUMENTS / "minimal-document.pdf", 0).startswith("Lorem ipsum")
+    assert _right_to_left(DOCUMENTS / "libreoffice-writer-password.pdf", 0) == ""
+
+
 def test_words_cut_at_line_ends_are_joined() -> None:
     from treadle.data.readers.pdf import _joined
 
