@@ -125,6 +125,9 @@ class CrawlRequest(JobRequest):
         """See `JobRequest`."""
         ledger = _ledger(self.workspace)
         there = _open_job(ledger, self.queue)
+        queue = ledger.queue(self.queue)
+        if queue is not None and queue.paused is not None:
+            ledger.resume(self.queue)  # who asks for a crawl does not want it to rest
         if there is None:
             ledger.close()
             return JobRequest.submit(self, options, before=before)
@@ -224,9 +227,6 @@ def pause(workspace: WorkspaceFolder, name: Annotated[str, "name of the crawl"])
 def resume(workspace: WorkspaceFolder, name: Annotated[str, "name of the crawl"]) -> QueuedJob:
     """Go on with a crawl that was paused or stopped, as it was asked for last; one that is complete asks for news."""
     card = CrawlCards(workspace).get(name)
-    with _ledger(workspace) as ledger:
-        if ledger.queue(_queue_of(name)) is not None:
-            ledger.resume(_queue_of(name))
     announce(workspace, "crawl")
     return _request(workspace, card).submit()
 
