@@ -134,11 +134,11 @@ def make(folder: Path, megabytes: int, seed: int = 7) -> int:
     return total
 
 
-def measured(command: list[str], environment: dict[str, str] | None = None) -> dict[str, float | str]:
-    """Run a command; gives wall seconds, CPU seconds and the peak of the memory of all its processes."""
+def measured(command: list[str], folder: Path) -> dict[str, float | str]:
+    """Run a command in `folder`; gives wall seconds, CPU seconds and the peak of the memory of all its processes."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     begin = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder)
     peak = [0]
     over = threading.Event()
 
@@ -194,14 +194,14 @@ def main() -> None:
         size = make(folder / "made", given.megabytes)
         rows = {}
         command = [sys.executable, "-c", TREADLE, str(folder / "lab"), str(folder / "made"), str(given.processes)]
-        rows["treadle"] = measured([*command, "1" if given.tokenise else "0"])
+        rows["treadle"] = measured([*command, "1" if given.tokenise else "0"], folder)
         if given.datatrove:
             script = folder / "peer.py"
             script.write_text(DATATROVE)
             (folder / "peer").mkdir()
             peer = [given.datatrove, str(script), str(folder / "peer"), str(folder / "made"), str(given.processes)]
             print(json.dumps(rows), file=sys.stderr)
-            rows["datatrove"] = measured(peer)
+            rows["datatrove"] = measured(peer, folder)
     for row in rows.values():
         row["megabytes_per_cpu_second"] = round(size / 1e6 / float(row["cpu_seconds"]), 3)
     commit = subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], text=True).strip()

@@ -89,7 +89,8 @@ def document_of(value: Any, source: str, wanted: str | None) -> Document | Refus
     except RefusedError as error:
         return error.refusal(source)
     if field is not None and isinstance(value.get(field), str):
-        return text_of(value[field], source, {"format": "json", "text_column": field, "row": other_columns(value, field)})
+        facts = {"format": "json", "text_column": field, "row": other_columns(value, field)}
+        return text_of(value[field], source, facts)
     return text_of(json.dumps(value, ensure_ascii=False, indent=1), source, {"format": "json"})
 
 
