@@ -72,13 +72,13 @@ def test_a_chain_of_similar_documents_is_one_cluster() -> None:
 def test_nearly_all_pairs_above_the_threshold_are_found(places: int, least: float) -> None:
     chance = random.Random(4)
     hits = total = 0
-    for _ in range(150):
+    for _ in range(80):
         base = text_of(chance, 400)
         other = changed(base, places, chance)
         if jaccard(*(runs_of(word_numbers(t.split())) for t in (base, other))) >= 0.8:
             total += 1
             hits += bool(found([base, other], ["a", "b"]))
-    assert total > 50
+    assert total > 25
     assert hits / total >= least
 
 
