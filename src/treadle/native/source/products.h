@@ -67,12 +67,20 @@ inline void mirror_lower(float* c, int size) {
     }
 }
 
-// C = A W^T for a packed W where C is known to be symmetric: half the work.
+// C = A W^T for a packed W where C is known to be symmetric: half the work. Some panels of rows share each panel of W, or
+// reading W would take as long as multiplying by it.
 template <class E>
 void multiply_symmetric(int size, int inner, const typename E::Value* a, const Word* packs, float* c) {
-    for (int row = 0; row < size; row += kPanel) {
-        multiply_into<E>({kPanel, row + kPanel, inner}, a + static_cast<int64_t>(row) * inner, packs,
-                         c + static_cast<int64_t>(row) * size, size, false);
+    constexpr int kRows = 3 * kPanel;
+    const auto part = [&](int row, int column, int rows, int columns) {
+        multiply_into<E>({rows, columns, inner}, a + static_cast<int64_t>(row) * inner,
+                         packs + static_cast<int64_t>(column) * (inner / E::kPerWord),
+                         c + static_cast<int64_t>(row) * size + column, size, false);
+    };
+    for (int row = 0; row < size; row += kRows) {
+        const int end = std::min(row + kRows, size);
+        if (row > 0) part(row, 0, end - row, row);
+        for (int diagonal = row; diagonal < end; diagonal += kPanel) part(diagonal, diagonal, end - diagonal, kPanel);
     }
     mirror_lower(c, size);
 }
