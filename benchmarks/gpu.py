@@ -49,6 +49,8 @@ class Bench:
 
     def settings(self, *flags: str) -> Settings:
         found = ["training.learner=torch", f"training.device={self.device}", *flags]
+        if self.device == "cpu":
+            found.append("training.threads=1")  # two that wait for each other crawl on a busy machine
         return compose(Sources(flags=[f"size={self.size}", *found]))
 
     def learner(self, *flags: str) -> tuple[Learner, Settings]:
@@ -232,7 +234,7 @@ def main() -> int:
     parser.add_argument("--results", type=Path, help="file to write; else benchmarks/results/gpu-NAME-DATE.json")
     arguments = parser.parse_args()
     device = chosen_device(arguments.device)
-    bench = Bench(device, "nano" if arguments.quick else "small", 6 if arguments.quick else 20)
+    bench = Bench(device, "nano" if arguments.quick else "small", 4 if arguments.quick else 20)
     about = machine(device)
     print(
         f"Treadle {treadle.__version__}, torch {torch.__version__}, {device}: {about.get('card', about['processor'])}"
