@@ -93,6 +93,7 @@ import importlib.util, json, sys, threading
 found = importlib.util.spec_from_file_location("site_server", sys.argv[1])
 module = importlib.util.module_from_spec(found); sys.modules["site_server"] = module; found.loader.exec_module(module)
 site = module.Site(pages={path: body.encode() for path, body in json.load(open(sys.argv[2])).items()})
+site.headers = {path: {"Cache-Control": "max-age=0"} for path in site.pages}  # a cache must ask whether it is fresh
 print(site.url, flush=True)
 for line in sys.stdin:
     words = line.split()
@@ -198,7 +199,8 @@ def news(who: str, scrapy: str, server: Server) -> dict[str, int]:
         words = command(who, scrapy, server, Path(folder))
         timed(words)
         server.say("forget")
-        server.say("touch /p3.html /p4.html")
+        touched = (3, 4) if who == "treadle" else (5, 6)  # pages that nobody has touched before
+        server.say(f"touch /p{touched[0]}.html /p{touched[1]}.html")
         job = Path(folder) / "job"
         if job.exists():  # Scrapy remembers every request there and would ask for nothing at all
             job.rename(Path(folder) / "old-job")

@@ -152,12 +152,12 @@ def test_a_host_that_is_not_there_is_given_up_soon(crawl):
     ],
 )
 def test_a_hostile_answer_is_refused_with_its_reason_in_bounded_time(site, route, reason):
+    seconds = 0.7 if reason == "timed_out" else 30.0
     with Fetcher("Treadle/test", allow_private=True, connections=1) as fetcher:
         begin = time.monotonic()
         with pytest.raises(FetchError) as caught:
-            fetcher.fetch(f"{site.url}{route}", FetchLimits(seconds=0.7, bytes=1_000_000))
-        if route not in {"/_/endless", "/_/bomb"}:
-            assert time.monotonic() - begin < 10
+            fetcher.fetch(f"{site.url}{route}", FetchLimits(seconds, bytes=1_000_000))
+        assert time.monotonic() - begin < 25
     assert caught.value.trouble == reason
     assert caught.value.said
 

@@ -57,7 +57,7 @@ def test_no_page_does_harm(data):
 
 
 def test_a_line_of_ten_megabytes_is_looked_through_like_any_other():
-    found = page_facts(HERE, b'<a href="b">' + b"<b>x</b>" * 1_250_000 + b'<a href="c">')
+    found = page_facts(HERE, b'<a href="b">' + b"x" * 10_000_000 + b'<a href="c">')
     assert found.links == ("http://a.org/docs/b", "http://a.org/docs/c")
 
 
