@@ -18,7 +18,7 @@ from treadle.jobs.ledger import Ledger
 from treadle.store.models import ModelCards
 from treadle.store.workspace import WorkspaceFolder
 
-SEED, KILLS, JOBS = 20261122, 18, 5
+SEED, KILLS, JOBS = 20261122, 12, 5
 SHAPE = ["family.layers=1", "family.width=32", "family.heads=2", "data.sequence_length=16", "training.batch_size=4",
          "training.sample_every=0", "training.evaluate_every=0", "training.threads=1"]  # fmt: skip
 BUSY = """
