@@ -124,7 +124,10 @@ def _link(label: str, text: str) -> str:
 
 
 def _folded(label: str, text: str) -> list[str]:
-    return textwrap.wrap(text, _TEXT, initial_indent=_link(label, ""), subsequent_indent=" " * 14)
+    first, rest = _link(label, ""), " " * 14
+    return textwrap.wrap(
+        text, _TEXT, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False, break_long_words=False
+    )
 
 
 def _row(label: str, first: str, second: str) -> str:
