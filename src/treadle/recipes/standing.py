@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from treadle.data.loader import Loader
     from treadle.data.versions import Dataset
     from treadle.jobs.ledger import Ledger
-    from treadle.jobs.ledger import Ledger
     from treadle.recipes.opened import OpenedModel
     from treadle.store.models import ModelCard
     from treadle.store.workspace import WorkspaceFolder
