@@ -358,19 +358,13 @@ def test_threads_may_compose_at_the_same_time() -> None:
     assert [found[i] for i in range(len(sizes))] == sizes
 
 
-def test_composing_needs_neither_numpy_nor_torch_and_is_quick() -> None:
+def test_composing_needs_neither_numpy_nor_torch() -> None:
     code = (
-        "import sys, time, json\n"
+        "import sys, json\n"
         "import treadle.config.show, treadle.config.constraints\n"
         "from treadle.config.compose import Sources, compose\n"
-        "started = time.perf_counter()\n"
         "compose(Sources(size='tiny', flags=['training.clip=2.0']))\n"
-        "took = time.perf_counter() - started\n"
-        "print(json.dumps([took, [name for name in ('numpy', 'torch') if name in sys.modules]]))\n"
+        "print(json.dumps([name for name in ('numpy', 'torch', 'hydra') if name in sys.modules]))\n"
     )
-    runs = [
-        json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout)
-        for _ in range(3)
-    ]
-    assert min(took for took, _ in runs) < 0.4
-    assert all(heavy == [] for _, heavy in runs)
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout
+    assert json.loads(answer) == []
