@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import shlex
 import time
-from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from treadle.base.errors import DataError
 from treadle.data.document import Document, Refusal
 from treadle.data.readers.sandbox import Work, read_files
 from treadle.data.readers.walk import files_of
 from treadle.recipes.datasets import open_named
+from treadle.recipes.reading import reported
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from treadle.data.versions import Dataset
     from treadle.jobs.context import RunContext
     from treadle.operations.datasets import DataAddPayload
-
-_REPORT_SECONDS = 0.2
 
 
 def run(context: RunContext, payload: DataAddPayload) -> dict[str, Any]:
@@ -35,7 +32,7 @@ def run(context: RunContext, payload: DataAddPayload) -> dict[str, Any]:
     processes = payload.processes or len(os.sched_getaffinity(0))
     files = files_of(Path(path) for path in payload.paths)
     before = named.versions.latest()
-    dataset = named.add(_licensed(_reported(context, read_files(files, work, processes)), payload.licence))
+    dataset = named.add(_licensed(reported(context, read_files(files, work, processes), "Adding"), payload.licence))
     return _answer(named.name, dataset, before, time.perf_counter() - begin)
 
 
@@ -66,19 +63,3 @@ def _licensed(items: Iterable[Document | Refusal], licence: str | None) -> Itera
             yield replace(item, metadata={**item.metadata, "licence": licence})
         else:
             yield item
-
-
-def _reported(context: RunContext, items: Iterable[Document | Refusal]) -> Iterator[Document | Refusal]:
-    """Pass items on, telling now and then how many there were; stops between documents when asked to."""
-    counts: Counter[str] = Counter()
-    last = 0.0
-    for item in items:
-        if context.stop_requested():
-            raise DataError("Adding was stopped; nothing of it was kept. Run it again.")
-        counts["read" if isinstance(item, Document) else "refused"] += 1
-        counts["bytes"] += item.size if isinstance(item, Document) else 0
-        now = time.monotonic()
-        if now - last >= _REPORT_SECONDS:
-            last = now
-            context.emit("reading", source=item.source, **counts)
-        yield item

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import itertools
 import shlex
-import time
 from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from treadle.base.errors import DataError, TreadleError
-from treadle.data.document import Document, Refusal
+from treadle.base.errors import TreadleError
 from treadle.data.prepared import WAYS_OF_READING
 from treadle.data.tokenizers.tokenizer import load_tokenizer
 from treadle.data.versions import DatasetVersions
 from treadle.models.catalog import FAMILIES
 from treadle.recipes.datasets import documents_of, names_dataset
 from treadle.recipes.inbox import settle, shown_source
+from treadle.recipes.reading import reported
 from treadle.recipes.settings import settings_of_model
 from treadle.recipes.standing import Outlook, queue_if_due
 from treadle.store.models import ModelCards
@@ -27,12 +26,12 @@ from treadle.telemetry.hardware import peak_memory
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from treadle.data.document import Document, Refusal
     from treadle.data.versions import Dataset
     from treadle.jobs.context import RunContext
     from treadle.operations.data import FeedPayload
     from treadle.store.models import ModelCard
 
-_REPORT_SECONDS = 0.2
 _NAMED_DUPLICATES = 8
 
 
@@ -43,7 +42,7 @@ def run(context: RunContext, payload: FeedPayload) -> dict[str, Any]:
     versions = DatasetVersions(workspace.datasets / card.id, ObjectStore(workspace.objects))
     family = FAMILIES.get(settings_of_model(workspace, card).values()["family"]["name"])
     read_paths = WAYS_OF_READING.get(family.needs)
-    items = _reported(context, _named(_read(context, payload, read_paths), context, payload))
+    items = reported(context, _named(_read(context, payload, read_paths), context, payload), "Feeding")
     first = next(items, None)
     if first is None and payload.inbox:
         return _nothing_left(context, card, versions, payload)
@@ -134,22 +133,6 @@ def _named(
             yield replace(item, source=shown_source(item.source, Path(payload.paths[0])))
         else:
             yield item
-
-
-def _reported(context: RunContext, items: Iterable[Document | Refusal]) -> Iterator[Document | Refusal]:
-    """Pass items on, telling now and then how many there were; stops between documents when asked to."""
-    counts: Counter[str] = Counter()
-    last = 0.0
-    for item in items:
-        if context.stop_requested():
-            raise DataError("Feeding was stopped; nothing of it was kept. Run it again.")
-        counts["read" if isinstance(item, Document) else "refused"] += 1
-        counts["bytes"] += item.size if isinstance(item, Document) else 0
-        now = time.monotonic()
-        if now - last >= _REPORT_SECONDS:
-            last = now
-            context.emit("reading", source=item.source, **counts)
-        yield item
 
 
 def _unknown_characters(context: RunContext, card: ModelCard, dataset: Dataset) -> int:
