@@ -19,7 +19,9 @@ PAGES = sorted(
 )
 each = pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-COMMAND = re.compile(r"(?:^|`|\$ |\./)treadle ([a-z][a-z-]+)(?: (?!https?:)([a-z-]+))?(?: (?!https?:)([a-z-]+))?", re.MULTILINE)
+COMMAND = re.compile(
+    r"(?:^|`|\$ |\./)treadle ([a-z][a-z-]+)(?: (?!https?:)([a-z-]+))?(?: (?!https?:)([a-z-]+))?", re.MULTILINE
+)
 SETTING = re.compile(r"\b((?:family|data|training|generation)\.[a-z_0-9]+(?:\.[a-z_0-9]+)*)=?")
 
 
