@@ -64,6 +64,7 @@ def draw(found, path):
 
 with tempfile.TemporaryDirectory() as folder:
     lab = Workspace.create(Path(folder) / "lab")
+    print(f"Three texts arrive one after the other: {', '.join(TEXTS)}.")
     results = {replay: learn(lab, f"replay-{replay:.0%}".rstrip("%"), replay) for replay in (0.0, 0.5)}
     for share, curves in results.items():
         forgotten = curves["plays"][-1][1] - curves["plays"][0][1]

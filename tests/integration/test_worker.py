@@ -116,7 +116,7 @@ def test_pausing_now_lets_a_training_give_way_and_resuming_goes_on(lab):
     assert lab.jobs_pause("m", how="now").jobs == [job["job"]]
     until(lambda: state(lab, job) == "ready")
     steps = lab.show("m").steps
-    assert lab.jobs_list().paused == [f"model:{lab.show('m').id}"]
+    assert lab.jobs_list().paused == ["m"]
     assert "paused" in lab.jobs_show(job["job"]).job.waits_for
     time.sleep(0.3)
     assert state(lab, job) == "ready"

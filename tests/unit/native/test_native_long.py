@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 LONG, WORDS = 4096, 50_000
 NARROW = GPTConfig(layers=2, width=64, heads=2)
-THREE_PASSES = NativePlan(threads=2, gradient_shards=2, pass_tokens=512)
+THREE_PASSES = NativePlan(threads=2, gradient_shards=2, pass_tokens=512, precision="bf16")
 
 TRAINED_ALONE = """
 import json, resource, sys
@@ -37,7 +38,7 @@ config = GPTConfig(layers=2, width=64, heads=2)
 tokens = random.integers(0, vocabulary, (rows * accumulation, context + 1), dtype=np.int32)
 batches = [Batch(part[:, :-1].copy(), part[:, 1:].copy()) for part in np.split(tokens, accumulation)]
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-plan = NativePlan(threads=2, gradient_shards=2, pass_tokens=512)
+plan = NativePlan(threads=2, gradient_shards=2, pass_tokens=512, precision="bf16")
 learner = NativeLearner(config, MuonConfig(), vocabulary=vocabulary, context=context, plan=plan)
 from treadle.models.gpt.initialise import initial_weights
 learner.load_weights(initial_weights(config, vocabulary, context, 1))
@@ -75,6 +76,8 @@ def test_memory_grows_with_the_context_and_not_with_its_square() -> None:
     assert long < 4 * short
     scores_of_one_head = LONG * LONG * 4
     assert long < 2 * scores_of_one_head
+    in_fp32 = required_memory(NARROW, 256, LONG, replace(THREE_PASSES, precision="fp32")).arena
+    assert in_fp32 < 2.5 * scores_of_one_head
 
 
 def test_four_thousand_tokens_are_trained_in_the_memory_that_was_computed() -> None:
