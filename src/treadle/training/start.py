@@ -79,9 +79,11 @@ def find_start(subject: Subject, budget: Budget, settings: TrainingSettings, loa
         return Start("fresh", None, place, _schedule(budget, place, settings, loader), trunk=True)
     before = schedule_from_json(latest.document["schedule"]["plan"])
     place = _place(latest, subject, loader)
+    if before.budget == budget and latest.finished and latest.document["lineage"]["run"] == subject.run:
+        # Killed between its last checkpoint and its answer; what was fed since is not its business.
+        return Start("finished", latest, place, before, latest.trunk, latest.step)
     if before.budget == budget and _same_data(latest, subject, loader):
-        same_run = latest.document["lineage"]["run"] == subject.run
-        if latest.finished and (same_run or budget.unit != "minutes"):
+        if latest.finished and budget.unit != "minutes":
             return Start("finished", latest, place, before, latest.trunk, latest.step)
         if not latest.finished and before.cooldown == settings.cooldown:
             return Start("resumed", latest, place, before, latest.trunk, latest.step)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from treadle.base.errors import WeightsError
+from treadle.base.errors import UsageError, WeightsError
 from treadle.training.callbacks.callback import Callback
 from treadle.training.callbacks.checkpointing import Checkpointing
 from treadle.training.callbacks.evaluating import Evaluating
@@ -283,3 +283,14 @@ def test_nothing_held_out_means_no_evaluation(bench: Bench, cycle_loader: type[C
     outcome = bench.training(Budget("steps", 4), loader=cycle_loader(held_out=0), callbacks=[Evaluating(1)]).run()
     assert outcome.evaluation is None
     assert bench.folder.find("best").step == 4
+
+
+def test_a_run_killed_before_its_answer_is_finished_although_the_data_grew_since(
+    bench: Bench, cycle_loader: type[CycleLoader]
+) -> None:
+    outcome = bench.training(Budget("epochs", 2)).run()
+    bench.dataset = "dataset-2"
+    again = bench.training(Budget("epochs", 2), loader=cycle_loader(examples=30))
+    assert (again.start.kind, again.run().step) == ("finished", outcome.step)
+    with pytest.raises(UsageError, match="cannot be lower"):
+        bench.training(Budget("epochs", 1), loader=cycle_loader(examples=30), run="run-2")
