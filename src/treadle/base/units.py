@@ -30,3 +30,8 @@ def duration(seconds: float) -> str:
     hours, rest = divmod(whole, 3600)
     minutes, rest = divmod(rest, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def counted(value: int, noun: str) -> str:
+    """Format a number of things: `1 page`, `1,200 pages`."""
+    return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"

@@ -6,6 +6,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from treadle.base import units
+from treadle.cli.layout import bars, fact
 from treadle.cli.places import near
 
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 
     Report = dict[str, Any]
 
-_BARS = "▁▂▃▄▅▆▇█"
 _WIDTH = 40
 _TEXT = 78
 _DOCUMENTS = 10
@@ -76,9 +76,10 @@ def _curves(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
         count = min(_WIDTH, len(values))
         parts = [values[len(values) * part // count : len(values) * (part + 1) // count] for part in range(count)]
         means = [sum(part) / len(part) for part in parts]
-        bars = "".join(_BARS[round((mean - low) / ((high - low) or 1) * (len(_BARS) - 1))] for mean in means)
         last = curves[name][-1]
-        lines.append(f"  {name:<18} {bars}  {values[0]:.2f} -> {values[-1]:.2f} at step {last['step']:,}")
+        lines.append(
+            f"  {name:<18} {bars(means, low, high)}  {values[0]:.2f} -> {values[-1]:.2f} at step {last['step']:,}"
+        )
     return lines
 
 
@@ -87,17 +88,17 @@ def lineage(report: Report, arguments: Mapping[str, Any]) -> list[str]:
     lines = []
     if (sample := report["sample"]) is not None:
         how = f"{sample['engine']} {sample['precision']}, seed {sample['seed']}"
-        lines.append(_link("sample", f"{near(sample['file'], arguments)} ({how}): {sample['text']!r}"))
+        lines.append(fact("sample", f"{near(sample['file'], arguments)} ({how}): {sample['text']!r}"))
     if (model := report["model"]) is not None:
         copied = "" if model["copied_from"] is None else f", copied from `{model['copied_from']['name']}`"
-        lines.append(_link("model", f"`{model['name']}` ({model['id']}){copied}"))
+        lines.append(fact("model", f"`{model['name']}` ({model['id']}){copied}"))
     if (checkpoint := report["checkpoint"]) is not None:
-        lines.append(_link("checkpoint", f"step {checkpoint['step']:,}, weights {checkpoint['weights_sha256'][:12]}"))
+        lines.append(fact("checkpoint", f"step {checkpoint['step']:,}, weights {checkpoint['weights_sha256'][:12]}"))
         kept = [f"{row['name']}{'' if row['kept'] else ' (not kept)'}" for row in checkpoint["before"]]
-        lines += [_link("", f"went on from {', then '.join(kept)}")] if kept else []
+        lines += [fact("", f"went on from {', then '.join(kept)}")] if kept else []
     if (run := report["run"]) is not None:
         job = "" if run["job"] is None else f", job {run['job']}"
-        lines.append(_link("run", f"{run['id']} ({run['kind'] or 'unknown'}, {run['outcome'] or 'no result'}{job})"))
+        lines.append(fact("run", f"{run['id']} ({run['kind'] or 'unknown'}, {run['outcome'] or 'no result'}{job})"))
     chosen = [row for row in report["settings"] if row["layer"] != _UNCHOSEN and row["value"] is not None]
     if report["settings"]:
         shown = ", ".join(f"{row['key']}={row['value']}" for row in chosen) or "none"
@@ -110,21 +111,17 @@ def _sources(report: Report, arguments: Mapping[str, Any]) -> list[str]:
     dataset, documents = report["dataset"], report["documents"]
     if dataset is None:
         return []
-    lines = [_link("dataset", f"version {dataset['version']}, {dataset['id'][:12]}, {dataset['bytes']:,} bytes")]
+    lines = [fact("dataset", f"version {dataset['version']}, {dataset['id'][:12]}, {dataset['bytes']:,} bytes")]
     for row in documents[:_DOCUMENTS]:
         gone = ", the file is gone" if row["file"] is not None and not row["file"]["there"] else ""
         source = near(row["source"], arguments)
-        lines.append(_link("document", f"{row['id'][:12]} from {source} ({row['bytes']:,} bytes{gone})"))
+        lines.append(fact("document", f"{row['id'][:12]} from {source} ({row['bytes']:,} bytes{gone})"))
     more = len(documents) - _DOCUMENTS
-    return [*lines, _link("", f"and {more:,} more documents; --json lists them")] if more > 0 else lines
-
-
-def _link(label: str, text: str) -> str:
-    return f"  {label:<11} {text}"
+    return [*lines, fact("", f"and {more:,} more documents; --json lists them")] if more > 0 else lines
 
 
 def _folded(label: str, text: str) -> list[str]:
-    first, rest = _link(label, ""), " " * 14
+    first, rest = fact(label, ""), " " * 14
     return textwrap.wrap(
         text, _TEXT, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False, break_long_words=False
     )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING, Any
 
 from treadle.base import units
+from treadle.cli.layout import fact, wrapped
 from treadle.cli.places import near
 
 if TYPE_CHECKING:
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     Report = dict[str, Any]
 
-_WIDTH = 80
 _WORDS = {
     "depth": "too deep",
     "scope": "on other hosts",
@@ -40,18 +39,22 @@ def _start(report: Report, _: Mapping[str, Any]) -> list[str]:
         lines.append("Not one page was to be had.")
     lines += _troubles(report)
     left = "" if report["complete"] else f", {report['pending']:,} pending"
-    lines.append(_row("crawled", f"{_pages(report['pages'])} ({units.size(report['bytes'])}){left}{_round(report)}"))
+    lines.append(
+        fact(
+            "crawled", f"{units.counted(report['pages'], 'page')} ({units.size(report['bytes'])}){left}{_round(report)}"
+        )
+    )
     fed = f"{report['accepted']:,} documents ({units.size(report['text_bytes'])})"
     fed += f", {report['duplicates']:,} known already" if report["duplicates"] else ""
     refused = sum(report["refused"].values())
-    lines.append(_row("fed", fed + (f", {refused:,} refused ({_reasons(report['refused'])})" if refused else "")))
+    lines.append(fact("fed", fed + (f", {refused:,} refused ({_reasons(report['refused'])})" if refused else "")))
     for row in report["refusals"][:5]:
-        lines += _wrapped(f"{row['source']}: {row['detail']}", 4)
+        lines += wrapped(f"{row['source']}: {row['detail']}", 4)
     if not report["complete"]:
-        lines.append(_row("goes on", f"treadle crawl resume {report['crawl']}"))
-    lines.append(_row("status", f"treadle crawl status {report['crawl']}"))
+        lines.append(fact("goes on", f"treadle crawl resume {report['crawl']}"))
+    lines.append(fact("status", f"treadle crawl status {report['crawl']}"))
     if report["documents"]:
-        lines.append(_row("next", report["next_step"]))
+        lines.append(fact("next", report["next_step"]))
     return lines
 
 
@@ -65,29 +68,29 @@ def _one(crawl: Report) -> list[str]:
     job = "" if crawl["job"] is None else f" (job {crawl['job']})"
     state = _STATES.get(crawl["state"], crawl["state"])
     lines = [f"{crawl['name']} · {state}{job} · into {crawl['target']}"]
-    lines.append(_row("pages", f"{crawl['pages']:,} kept ({units.size(crawl['bytes'])}), {crawl['pending']:,} pending"))
+    lines.append(fact("pages", f"{crawl['pages']:,} kept ({units.size(crawl['bytes'])}), {crawl['pending']:,} pending"))
     if crawl["round"]:
         news = f"{crawl['new']:,} new, {crawl['changed']:,} changed, {crawl['unchanged']:,} unchanged"
-        lines.append(_row(f"round {crawl['round']}", news))
+        lines.append(fact(f"round {crawl['round']}", news))
     if crawl["unfed"]:
-        lines.append(_row("not fed yet", f"{crawl['unfed']:,}"))
+        lines.append(fact("not fed yet", f"{crawl['unfed']:,}"))
     failed = f" ({_reasons(crawl['reasons'])})" if crawl["reasons"] else ""
     if crawl["failed"]:
-        lines.append(_row("failed", f"{crawl['failed']:,}{failed}"))
+        lines.append(fact("failed", f"{crawl['failed']:,}{failed}"))
     if crawl["refused_by_robots"]:
-        lines.append(_row("robots.txt", f"{crawl['refused_by_robots']:,} refused"))
+        lines.append(fact("robots.txt", f"{crawl['refused_by_robots']:,} refused"))
     others = {"gone": crawl["gone"], "redirects": crawl["redirects"], "copies": crawl["copies"]}
     if any(others.values()):
-        lines.append(_row("others", ", ".join(f"{number:,} {what}" for what, number in others.items() if number)))
+        lines.append(fact("others", ", ".join(f"{number:,} {what}" for what, number in others.items() if number)))
     if crawl["left_out"]:
-        lines.append(_row("left out", f"{sum(crawl['left_out'].values()):,} ({_reasons(crawl['left_out'])})"))
+        lines.append(fact("left out", f"{sum(crawl['left_out'].values()):,} ({_reasons(crawl['left_out'])})"))
     return lines + _troubles(crawl)
 
 
 def _troubles(report: Report) -> list[str]:
     found = []
     for row in report["troubles"][:5]:
-        found += _wrapped(f"{row['url']}: {_WORDS.get(row['reason'], row['reason'].replace('_', ' '))}", 4)
+        found += wrapped(f"{row['url']}: {_WORDS.get(row['reason'], row['reason'].replace('_', ' '))}", 4)
     return found
 
 
@@ -95,15 +98,15 @@ def _rules(report: Report, _: Mapping[str, Any]) -> list[str]:
     test = report["test"]
     if test is not None:
         verdict = "may be asked for" if test["allowed"] else "is not asked for"
-        lines = [f"{test['url']} {verdict}.", _row("decides", test["rule"])]
-        return [*lines, _row("so far", test["state"])] if test["state"] else lines
+        lines = [f"{test['url']} {verdict}.", fact("decides", test["rule"])]
+        return [*lines, fact("so far", test["state"])] if test["state"] else lines
     rules = [f"  {rule}" for rule in report["rules"]] or ["  No rules: every crawl's own limits decide."]
     return [report["said"], *rules] if report["said"] else rules
 
 
 def _export(report: Report, arguments: Mapping[str, Any]) -> list[str]:
     size = units.size(report["bytes"])
-    return [f"{_pages(report['pages'])} written to {near(report['path'], arguments)} ({size})."]
+    return [f"{units.counted(report['pages'], 'page')} written to {near(report['path'], arguments)} ({size})."]
 
 
 def _said(report: Report, _: Mapping[str, Any]) -> list[str]:
@@ -119,26 +122,6 @@ def _round(report: Report) -> str:
 def _reasons(reasons: Mapping[str, int]) -> str:
     rows = sorted(reasons.items(), key=lambda row: -row[1])
     return ", ".join(f"{number:,} {_WORDS.get(reason, reason.replace('_', ' '))}" for reason, number in rows)
-
-
-def _pages(number: int) -> str:
-    return "1 page" if number == 1 else f"{number:,} pages"
-
-
-def _wrapped(text: str, indent: int) -> list[str]:
-    first = " " * indent
-    return textwrap.wrap(
-        text,
-        _WIDTH,
-        initial_indent=first,
-        subsequent_indent=first + "  ",
-        break_on_hyphens=False,
-        break_long_words=False,
-    )
-
-
-def _row(label: str, text: str) -> str:
-    return f"  {label:<11} {text}"
 
 
 CRAWL_VIEWS: dict[str, Callable[[Report, Mapping[str, Any]], list[str]]] = {

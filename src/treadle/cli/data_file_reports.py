@@ -7,6 +7,7 @@ import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from treadle.base import units
+from treadle.cli.layout import WIDTH, fact
 from treadle.cli.places import near
 
 if TYPE_CHECKING:
@@ -14,14 +15,9 @@ if TYPE_CHECKING:
 
     Report = dict[str, Any]
 
-_WIDTH = 80
 _COLUMN = 37
 _LINES = 12
 _BARS = " ▁▂▃▄▅▆▇█"
-
-
-def _row(label: str, text: str) -> str:
-    return f"  {label:<11} {text}"
 
 
 def _preview(report: Report, arguments: Mapping[str, Any]) -> list[str]:
@@ -31,7 +27,7 @@ def _preview(report: Report, arguments: Mapping[str, Any]) -> list[str]:
         for step in row["steps"]:
             mark = {"change": "~", "refuse": "x", "keep": " ", "note": "·"}[step["does"]]
             lines += textwrap.wrap(
-                step["why"], _WIDTH, initial_indent=f" {mark} {step['step']:<16}", subsequent_indent=" " * 19
+                step["why"], WIDTH, initial_indent=f" {mark} {step['step']:<16}", subsequent_indent=" " * 19
             )
         if row["before"]:
             lines += _side_by_side(row["before"], row["after"] if row["refused"] is None else "(refused)")
@@ -67,26 +63,26 @@ def _report(report: Report, arguments: Mapping[str, Any]) -> list[str]:
     lengths, quality, split, tokens = report["lengths"], report["quality"], report["split"], report["tokens"]
     found = report["duplicates"]
     size = f"{report['documents']:,} documents, {units.size(report['bytes'])}"
-    lines = [f"{report['name']} · version {report['version']} · {size}", _row("id", report["id"])]
+    lines = [f"{report['name']} · version {report['version']} · {size}", fact("id", report["id"])]
     median = f"median {units.size(lengths['median'])}, {units.size(lengths['least'])} to {units.size(lengths['most'])}"
-    lines.append(_row("lengths", f"{median}  {_spark(lengths['histogram'])}"))
+    lines.append(fact("lengths", f"{median}  {_spark(lengths['histogram'])}"))
     for label, key in (("languages", "languages"), ("forms", "forms"), ("formats", "formats")):
-        lines.append(_row(label, _shares(report[key], report["bytes"])))
+        lines.append(fact(label, _shares(report[key], report["bytes"])))
     dropped = "refused" if quality["dropped"] else "kept"
-    lines.append(_row("quality", f"{quality['breaking']:,} documents break a rule of {quality['preset']} ({dropped})"))
+    lines.append(fact("quality", f"{quality['breaking']:,} documents break a rule of {quality['preset']} ({dropped})"))
     lines += [f"{'':14}{count:>7,}  {rule}" for rule, count in list(quality["rules"].items())[:6]]
     near_ = f"{found['clusters']:,} clusters with {found['near']:,} more than one each"
-    lines.append(_row("duplicates", f"{found['exact']:,} exact, {near_}, {found['aside']:,} put aside"))
+    lines.append(fact("duplicates", f"{found['exact']:,} exact, {near_}, {found['aside']:,} put aside"))
     refused = ", ".join(f"{count:,} {reason}" for reason, count in report["refused"].items()) or "none"
-    lines.append(_row("refused", refused))
+    lines.append(fact("refused", refused))
     held = split["held_out_bytes"] / max(report["bytes"], 1)
     leak = f"{split['leak']:.2%} of its {split['run_words']}-word runs stand in the training text"
-    lines.append(_row("held out", f"{units.size(split['held_out_bytes'])} ({held:.1%}); {leak}"))
+    lines.append(fact("held out", f"{units.size(split['held_out_bytes'])} ({held:.1%}); {leak}"))
     figure = f"about {units.count(tokens['tokens'])}, {tokens['bytes_per_token']:.2f} bytes/token"
-    lines.append(_row("tokens", f"{figure} ({tokens['tokenizer']})"))
+    lines.append(fact("tokens", f"{figure} ({tokens['tokenizer']})"))
     for name, rows in report["extremes"].items():
         lines += _extreme(name, rows, arguments)
-    lines.append(_row("page", report["html"]) if report["html"] else "Next: add --html FILE for a page with plots")
+    lines.append(fact("page", report["html"]) if report["html"] else "Next: add --html FILE for a page with plots")
     return lines
 
 
@@ -95,7 +91,7 @@ def _extreme(name: str, rows: Sequence[Mapping[str, Any]], arguments: Mapping[st
         return []
     first = rows[0]
     return [
-        _row(name.rsplit(maxsplit=1)[-1], f"{name}: {near(first['source'], arguments)} ({units.size(first['bytes'])})")
+        fact(name.rsplit(maxsplit=1)[-1], f"{name}: {near(first['source'], arguments)} ({units.size(first['bytes'])})")
     ]
 
 
@@ -111,8 +107,8 @@ def _spark(bins: Sequence[Sequence[float]]) -> str:
 
 def _export(report: Report, _: Mapping[str, Any]) -> list[str]:
     rows = ", ".join(f"{side} {count:,}" for side, count in report["documents"].items())
-    return [f"Version {report['version']} of `{report['name']}` is in {report['folder']}", _row("rows", rows)] + [
-        _row("file", name) for name in report["files"]
+    return [f"Version {report['version']} of `{report['name']}` is in {report['folder']}", fact("rows", rows)] + [
+        fact("file", name) for name in report["files"]
     ]
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING, Any
 
 from treadle.base import units
+from treadle.cli.layout import fact, wrapped
 from treadle.cli.places import near
 
 if TYPE_CHECKING:
@@ -13,27 +13,13 @@ if TYPE_CHECKING:
 
     Report = dict[str, Any]
 
-_WIDTH = 80
 _MOST = 12
-
-
-def _row(label: str, text: str) -> str:
-    return f"  {label:<11} {text}"
-
-
-def _count(value: int, noun: str) -> str:
-    return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"
-
-
-def _wrapped(text: str, indent: int = 4) -> list[str]:
-    first = " " * indent
-    return textwrap.wrap(text, _WIDTH, initial_indent=first, subsequent_indent=first + "  ", break_on_hyphens=False)
 
 
 def _refusals(rows: list[Mapping[str, Any]], arguments: Mapping[str, Any], most: int = _MOST) -> list[str]:
     lines = []
     for row in rows[:most]:
-        lines += _wrapped(f"{near(row['source'], arguments)}: {row['detail']}")
+        lines += wrapped(f"{near(row['source'], arguments)}: {row['detail']}")
     if len(rows) > most:
         lines.append(f"    and {len(rows) - most:,} more; all of them with --json")
     return lines
@@ -50,15 +36,15 @@ def _new(report: Report, _: Mapping[str, Any]) -> list[str]:
 def _add(report: Report, arguments: Mapping[str, Any]) -> list[str]:
     lines = [] if report["ok"] else ["Nothing was taken."]
     lines += _refusals(report["refused"], arguments)
-    parts = [f"{_count(report['accepted'], 'document')} added ({units.size(report['bytes'])})"]
+    parts = [f"{units.counted(report['accepted'], 'document')} added ({units.size(report['bytes'])})"]
     parts += [f"{len(report['refused']):,} refused"] if report["refused"] else []
     parts += [f"{report['duplicates']:,} known already"] if report["duplicates"] else []
-    lines.append(_row("added", ", ".join(parts) + f" in {units.duration(report['seconds'])}"))
+    lines.append(fact("added", ", ".join(parts) + f" in {units.duration(report['seconds'])}"))
     if report["clusters"]:
-        lines.append(_row("similar", f"{_count(report['clusters'], 'cluster')} of near-duplicates"))
-    version = f"version {report['version']}, {_count(report['documents'], 'document')} in all"
-    lines.append(_row("dataset", f"{report['dataset']}: {version}"))
-    return [*lines, _row("id", report["id"]), f"Next: {report['next_step']}"]
+        lines.append(fact("similar", f"{units.counted(report['clusters'], 'cluster')} of near-duplicates"))
+    version = f"version {report['version']}, {units.counted(report['documents'], 'document')} in all"
+    lines.append(fact("dataset", f"{report['dataset']}: {version}"))
+    return [*lines, fact("id", report["id"]), f"Next: {report['next_step']}"]
 
 
 def _list(report: Report, _: Mapping[str, Any]) -> list[str]:
@@ -77,14 +63,14 @@ def _list(report: Report, _: Mapping[str, Any]) -> list[str]:
 def _show(report: Report, _: Mapping[str, Any]) -> list[str]:
     tags = f" ({', '.join(report['tags'])})" if report["tags"] else ""
     lines = [f"{report['name']} · version {report['version']}{tags} · {report['created']}"]
-    lines.append(_row("documents", f"{report['documents']:,}, {units.size(report['bytes'])}"))
-    lines.append(_row("refused", _reasons(report["refused"])))
+    lines.append(fact("documents", f"{report['documents']:,}, {units.size(report['bytes'])}"))
+    lines.append(fact("refused", _reasons(report["refused"])))
     if report["clusters"]:
         put = f", {report['aside']:,} documents put aside" if report["aside"] else ""
-        lines.append(_row("similar", f"{_count(report['clusters'], 'cluster')} of near-duplicates{put}"))
-    lines.append(_row("id", report["id"]))
+        lines.append(fact("similar", f"{units.counted(report['clusters'], 'cluster')} of near-duplicates{put}"))
+    lines.append(fact("id", report["id"]))
     for key, value in report["settings"].items():
-        lines.append(_row("setting", f"{key} = {value}"))
+        lines.append(fact("setting", f"{key} = {value}"))
     for row in report["lineage"]:
         lines += ["", row["source"], f"  {'document':<21} {row['id']}", f"  {'size':<21} {units.size(row['bytes'])}"]
         facts = {key: value for key, value in row["metadata"].items() if key != "quality"}
@@ -106,7 +92,7 @@ def _diff(report: Report, arguments: Mapping[str, Any]) -> list[str]:
     first, second = (f"{one['name']}@{one['version']}" for one in (report["first"], report["second"]))
     if report["same"]:
         return [f"{first} and {second} are the same."]
-    lines = [f"{first} -> {second}: {_count(report['unchanged'], 'document')} in both"]
+    lines = [f"{first} -> {second}: {units.counted(report['unchanged'], 'document')} in both"]
     for key, (before, after) in report["preparation"].items():
         lines.append(f"  setting {key}: {before} -> {after}")
     for mark, key in (("+", "added"), ("-", "removed"), ("~", "changed")):
@@ -120,7 +106,7 @@ def _diff(report: Report, arguments: Mapping[str, Any]) -> list[str]:
 def _refused(report: Report, arguments: Mapping[str, Any]) -> list[str]:
     if not report["refused"]:
         return ["Nothing was refused."]
-    return [_row("refused", _reasons(report["reasons"])), *_refusals(report["refused"], arguments, 40)]
+    return [fact("refused", _reasons(report["reasons"])), *_refusals(report["refused"], arguments, 40)]
 
 
 def _tag(report: Report, _: Mapping[str, Any]) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from treadle.base import units
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -34,7 +36,7 @@ def _run(report: Report, _: Mapping[str, Any]) -> list[str]:
     lines = [f"guard: {note}" for note in report["notes"]]
     if report["changed"] and not report["findings"]:
         watched = "diff" if report["layer"] == "diff" else "the kernel"
-        number = _number(len(report["changed"]), "file")
+        number = units.counted(len(report["changed"]), "file")
         lines.append(f"guard: {number} changed, all within the role `{report['role']}` (watched by {watched})")
     if report["commit"]:
         lines.append(f"guard: committed as {report['commit'][:12]}")
@@ -43,18 +45,18 @@ def _run(report: Report, _: Mapping[str, Any]) -> list[str]:
 
 def _check(report: Report, _: Mapping[str, Any]) -> list[str]:
     if report["findings"]:
-        return [*_findings(report), f"{_number(len(report['findings']), 'finding')} (roles: {report['roles']})."]
-    commits = f"{_number(report['commits'], 'commit')} after {report['base'][:12]}"
+        return [*_findings(report), f"{units.counted(len(report['findings']), 'finding')} (roles: {report['roles']})."]
+    commits = f"{units.counted(report['commits'], 'commit')} after {report['base'][:12]}"
     return [f"{commits}: the role `{report['role']}` kept to its own."]
 
 
 def _test_first(report: Report, _: Mapping[str, Any]) -> list[str]:
     lines = [f"  {test}" for test in report["tests"]]
     if not report["findings"]:
-        number = _number(len(report["tests"]), "new test")
-        commits = _number(report["commits"], "commit")
+        number = units.counted(len(report["tests"]), "new test")
+        commits = units.counted(report["commits"], "commit")
         return [*lines, f"{number} in {commits}: each failed before its commit and stayed as it was."]
-    return [*lines, *_findings(report), f"{_number(len(report['findings']), 'finding')}."]
+    return [*lines, *_findings(report), f"{units.counted(len(report['findings']), 'finding')}."]
 
 
 def _ci_list(report: Report, _: Mapping[str, Any]) -> list[str]:
@@ -87,8 +89,8 @@ def _ci_run(report: Report, _: Mapping[str, Any]) -> list[str]:
 
 
 def _ci_log(report: Report, _: Mapping[str, Any]) -> list[str]:
-    new = _number(len(report["lines"]), "new red run")
-    return [*report["lines"], f"{new} among {_number(report['seen'], 'run')}."]
+    new = units.counted(len(report["lines"]), "new red run")
+    return [*report["lines"], f"{new} among {units.counted(report['seen'], 'run')}."]
 
 
 def _nothing(_: Report, __: Mapping[str, Any]) -> list[str]:
@@ -102,10 +104,6 @@ def _findings(report: Report) -> list[str]:
 
 def _of_commit(commit: str) -> str:
     return f" (commit {commit[:12]})" if commit else ""
-
-
-def _number(value: int, noun: str) -> str:
-    return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"
 
 
 GUARD_VIEWS: dict[str, Callable[[Report, Mapping[str, Any]], list[str]]] = {

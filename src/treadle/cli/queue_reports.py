@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from treadle.base import units
+from treadle.cli.layout import fact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -62,10 +63,10 @@ def _show(report: Report, _: Mapping[str, Any]) -> list[str]:
     job = report["job"]
     lines = [f"Job {job['id']} · {job['kind']} · {job['model'] or job['queue']} · {job['state']}"]
     labels = ("waits_for", "error", "priority", "attempts", "recoveries")
-    lines += [_row(label.replace("_", " "), job[label]) for label in labels if job[label]]
-    lines += [_row(event["type"], _moment(event["time"])) for event in report["events"]]
+    lines += [fact(label.replace("_", " "), job[label]) for label in labels if job[label]]
+    lines += [fact(event["type"], _moment(event["time"])) for event in report["events"]]
     if report["folder"]:
-        lines.append(_row("folder", report["folder"]))
+        lines.append(fact("folder", report["folder"]))
     return lines
 
 
@@ -110,10 +111,6 @@ def _schedules(report: Report, _: Mapping[str, Any]) -> list[str]:
 
 def _moment(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
-
-
-def _row(label: str, text: object) -> str:
-    return f"  {label:<11} {text}"
 
 
 QUEUE_VIEWS: dict[str, Callable[[Report, Mapping[str, Any]], list[str]]] = {

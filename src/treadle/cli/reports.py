@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import textwrap
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +16,7 @@ from treadle.cli.data_reports import DATA_VIEWS
 from treadle.cli.experiment_reports import EXPERIMENT_VIEWS
 from treadle.cli.flow_reports import FLOW_VIEWS
 from treadle.cli.guard_reports import GUARD_VIEWS
+from treadle.cli.layout import fact, wrapped
 from treadle.cli.model_reports import MODEL_VIEWS, classes, limits
 from treadle.cli.places import near, place_flag
 from treadle.cli.queue_reports import QUEUE_VIEWS, other
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     Report = dict[str, Any]
 
-_WIDTH = 80
 _VALUE_WIDTH = 18
 
 
@@ -51,7 +50,7 @@ def _new(report: Report, _: Mapping[str, Any]) -> list[str]:
 
 
 def _list(report: Report, _: Mapping[str, Any]) -> list[str]:
-    damaged = [line for message in report["damaged"] for line in _wrapped(message, 2)]
+    damaged = [line for message in report["damaged"] for line in wrapped(message, 2)]
     if report["of_experiments"]:
         damaged.append(f"{report['of_experiments']:,} more belong to experiments: treadle experiment list")
     if not report["models"]:
@@ -76,36 +75,36 @@ def _show(report: Report, arguments: Mapping[str, Any]) -> list[str]:
         shown = "" if bits is None else f" · {bits:.2f} bits/byte"
         shown += "" if best.get("accuracy") is None else f" · {best['accuracy']:.2%} right"
         unit = report["unit"][:-1]
-        lines.append(_row("held out", f"{best['held_out']:.3f} nats/{unit}{shown} (best, at step {best['step']:,})"))
+        lines.append(fact("held out", f"{best['held_out']:.3f} nats/{unit}{shown} (best, at step {best['step']:,})"))
     refused = report["documents"].get("refused", {})
     detail = f" ({', '.join(f'{number} {reason}' for reason, number in sorted(refused.items()))})" if refused else ""
     accepted = report["documents"].get("accepted", 0)
-    lines.append(_row("documents", f"{accepted:,} accepted · {sum(refused.values()):,} refused{detail}"))
-    lines += [_row(label, text) for label, text in feeding_reports.ledger_rows(report, arguments)]
+    lines.append(fact("documents", f"{accepted:,} accepted · {sum(refused.values()):,} refused{detail}"))
+    lines += [fact(label, text) for label, text in feeding_reports.ledger_rows(report, arguments)]
     if report["problem"]:
-        lines += _wrapped(f"problem     {report['problem']}", 2)
+        lines += wrapped(f"problem     {report['problem']}", 2)
     for row in report["checkpoints"]:
         roles = f" ({', '.join(row['roles'])})" if row["roles"] else ""
         held_out = "" if row.get("held_out") is None else f" · held out {row['held_out']:.3f}"
-        lines.append(_row("checkpoint", f"step {row['step']:,}{held_out}{roles}"))
-    lines.append(_row("folder", report["folder"]))
-    lines.append(_row("next", report["next_step"]))
+        lines.append(fact("checkpoint", f"step {row['step']:,}{held_out}{roles}"))
+    lines.append(fact("folder", report["folder"]))
+    lines.append(fact("next", report["next_step"]))
     if report["plot"]:
-        lines.append(_row("picture", near(report["plot"], arguments)))
+        lines.append(fact("picture", near(report["plot"], arguments)))
     if arguments.get("limits"):
         lines += limits(report["limits"])
     if arguments.get("origins"):
         lines.append("settings")
         lines += _settings([{"key": key, **row} for key, row in report["settings"].items()], arguments)
     else:
-        lines.append(_row("settings", f"treadle show {report['name']} --origins"))
+        lines.append(fact("settings", f"treadle show {report['name']} --origins"))
     return lines
 
 
 def _delete(report: Report, _: Mapping[str, Any]) -> list[str]:
     lines = [f"Model `{report['name']}` is in the trash: {report['trash']}", "Nothing was erased."]
     if report["cancelled"]:
-        lines.append(f"Cancelled: {_number(len(report['cancelled']), 'job')} that waited for it.")
+        lines.append(f"Cancelled: {units.counted(len(report['cancelled']), 'job')} that waited for it.")
     return lines + [f"Removed: schedule `{name}`" for name in report["schedules"]]
 
 
@@ -113,17 +112,19 @@ def _feed(report: Report, arguments: Mapping[str, Any]) -> list[str]:
     refused, known = report["refused"], report["duplicates"]
     lines = [] if report["ok"] else ["Nothing was taken."]
     for row in refused[:10]:
-        lines += _wrapped(f"{_source(row['source'], arguments)}: {row['detail']}", 4)
+        lines += wrapped(f"{_source(row['source'], arguments)}: {row['detail']}", 4)
     if len(refused) > 10:
         lines.append(f"    and {len(refused) - 10:,} more; all of them with --json")
-    parts = [f"{_number(report['accepted'], 'document')} read ({units.size(report['bytes'])})"]
+    parts = [f"{units.counted(report['accepted'], 'document')} read ({units.size(report['bytes'])})"]
     parts += [f"{len(refused):,} refused"] if refused else []
     parts += [f"{known:,} known already"] if known else []
-    lines.append(_row("fed", ", ".join(parts)))
+    lines.append(fact("fed", ", ".join(parts)))
     if report["documents"] == 0:
         return lines
-    lines.append(_row("dataset", f"version {report['version']}, {_number(report['documents'], 'document')} in all"))
-    lines += [_row(label, text) for label, text in feeding_reports.fed(report)]
+    lines.append(
+        fact("dataset", f"version {report['version']}, {units.counted(report['documents'], 'document')} in all")
+    )
+    lines += [fact(label, text) for label, text in feeding_reports.fed(report)]
     return [*lines, f"Next: {report['next_step']}"]
 
 
@@ -135,12 +136,12 @@ def _train(report: Report, _: Mapping[str, Any]) -> list[str]:
         shown += "" if report.get("accuracy") is None else f", {report['accuracy']:.2%} right"
         measured = f": held out {report['held_out']:.3f} nats/{report.get('unit', 'tokens')[:-1]}{shown}"
     if report["already"]:
-        said = f"Already there: `{report['model']}` has made {_number(report['step'], 'step')}{measured}."
+        said = f"Already there: `{report['model']}` has made {units.counted(report['step'], 'step')}{measured}."
     else:
         said = f"{'Done' if report['outcome'] == 'done' else 'Stopped'} at step {report['step']:,}{measured}."
     ledger = feeding_reports.ledger(report["tokens"]) if report.get("tokens") else ""
-    rows = [_row(report["unit"], ledger)] if ledger else []
-    return [said, *rows, _row("run", report["run"]), f"Next: {report['next_step']}"]
+    rows = [fact(report["unit"], ledger)] if ledger else []
+    return [said, *rows, fact("run", report["run"]), f"Next: {report['next_step']}"]
 
 
 def _demo(report: Report, _: Mapping[str, Any]) -> list[str]:
@@ -168,15 +169,15 @@ def _evaluate(report: Report, arguments: Mapping[str, Any]) -> list[str]:
     unit = report.get("unit", "tokens")
     lines = [
         f"{report['model']} · checkpoint at step {report['step']:,} · {report['targets']:,} held-out {unit}",
-        _row("loss", f"{report['loss']:.4f} nats/{unit[:-1]}"),
-        _row("perplexity", f"{report['perplexity']:.3f}"),
+        fact("loss", f"{report['loss']:.4f} nats/{unit[:-1]}"),
+        fact("perplexity", f"{report['perplexity']:.3f}"),
     ]
     if report.get("accuracy") is not None:
         lines += classes(report)
     if report.get("plot"):
-        lines.append(_row("picture", near(report["plot"], arguments)))
+        lines.append(fact("picture", near(report["plot"], arguments)))
     if report.get("bits_per_byte") is not None:
-        lines.append(_row("bits/byte", f"{report['bits_per_byte']:.4f}"))
+        lines.append(fact("bits/byte", f"{report['bits_per_byte']:.4f}"))
     for part in report.get("parts") or ():
         more = "" if part["documents"] == 1 else f" and {part['documents'] - 1:,} more"
         source = _source(part["source"], arguments)
@@ -190,7 +191,7 @@ def _doctor(report: Report, _: Mapping[str, Any]) -> list[str]:
         mark = "ok     " if check["ok"] else ("MISSING" if check["needed"] else "-      ")
         lines.append(f"  {mark}  {check['name']:<14} {check['found']}")
         if not check["ok"]:
-            lines += _wrapped(check["remedy"], 27)
+            lines += wrapped(check["remedy"], 27)
     lacking = "Something is missing that the core needs."
     return [*lines, "Everything that the core needs is here." if report["ok"] else lacking]
 
@@ -198,12 +199,12 @@ def _doctor(report: Report, _: Mapping[str, Any]) -> list[str]:
 def _config_show(report: Report, arguments: Mapping[str, Any]) -> list[str]:
     rows = report["settings"]
     lines = _settings(rows, arguments)
-    return [*lines, *_wrapped(rows[0]["description"], 4)] if len(rows) == 1 else lines
+    return [*lines, *wrapped(rows[0]["description"], 4)] if len(rows) == 1 else lines
 
 
 def _config_check(report: Report, _: Mapping[str, Any]) -> list[str]:
     lines = [f"{row['path']}:{row['line']}: {row['message']}" for row in report["findings"]]
-    return [*lines, f"{_number(len(lines), 'finding')}."] if lines else ["All files of settings are right."]
+    return [*lines, f"{units.counted(len(lines), 'finding')}."] if lines else ["All files of settings are right."]
 
 
 def _settings(rows: Sequence[Mapping[str, Any]], arguments: Mapping[str, Any]) -> list[str]:
@@ -225,19 +226,6 @@ def _origin(origin: str, arguments: Mapping[str, Any]) -> str:
 
 def _source(source: str, arguments: Mapping[str, Any]) -> str:
     return near(source, arguments)
-
-
-def _number(value: int, noun: str) -> str:
-    return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"
-
-
-def _wrapped(text: str, indent: int) -> list[str]:
-    first = " " * indent
-    return textwrap.wrap(text, _WIDTH, initial_indent=first, subsequent_indent=first + "  ", break_on_hyphens=False)
-
-
-def _row(label: str, text: str) -> str:
-    return f"  {label:<11} {text}"
 
 
 def _shape(report: Report) -> str:

@@ -83,10 +83,6 @@ class ArrivalLoader:
         starts = [self._start(position + offset) for offset in range(size)]
         return self._tokens.windows(self._tokens.streams.train, starts)
 
-    def epoch_of(self, position: int) -> int:
-        """Arrivals are no epoch."""
-        return position // _ENDLESS
-
     def targets_between(self, first: int, last: int) -> int:
         """Targets in the slots from `first` up to `last`, new and replayed."""
         return sum(self._length_at(self._start(slot)) for slot in range(first, last))

@@ -247,10 +247,6 @@ class ImageLoader:
                 picture[:] = self._shifted(picture, position + offset)
         return batch
 
-    def epoch_of(self, position: int) -> int:
-        """Whole epochs that lie before `position`."""
-        return position // self.examples_per_epoch
-
     def targets_between(self, first: int, last: int) -> int:
         """Pictures in the slots from `first` up to `last`."""
         return last - first if len(self._train) else 0

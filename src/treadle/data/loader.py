@@ -57,10 +57,6 @@ class Loader(Protocol):
         """
         ...
 
-    def epoch_of(self, position: int) -> int:
-        """Whole epochs that lie before `position`."""
-        ...
-
     def targets_between(self, first: int, last: int) -> int:
         """Targets in the slots from position `first` up to, not including, `last`."""
         ...
@@ -126,10 +122,6 @@ class TokenLoader:
         if not self.targets_per_epoch:
             raise NotReadyError(_nothing_to_train(self.held_out_targets))
         return self.windows(self.streams.train, self._order.starts(position, size))
-
-    def epoch_of(self, position: int) -> int:
-        """Whole epochs that lie before `position`."""
-        return position // self._order.slots
 
     def targets_between(self, first: int, last: int) -> int:
         """Targets in the slots from `first` up to `last`, without reading them."""

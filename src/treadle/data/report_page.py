@@ -134,7 +134,7 @@ def _languages(facts: Facts) -> str:
 def _quality(facts: Facts) -> str:
     quality = facts["quality"]
     fate = "They were refused." if quality["dropped"] else "They were kept: documents are dropped only when told to."
-    breaking = _count(quality["breaking"], "document")
+    breaking = units.counted(quality["breaking"], "document")
     note = (
         f"Judged by <code>{quality['preset']}</code>: {breaking} with a broken rule. {fate if quality['rules'] else ''}"
     )
@@ -155,11 +155,10 @@ def _quality(facts: Facts) -> str:
 def _duplicates(facts: Facts) -> str:
     found = facts["duplicates"]
     put = f" {found['aside']:,} of them are put aside." if found["aside"] else ""
-    note = f"{_count(found['exact'], 'input')} refused as the same as a document that was there already. "
+    note = f"{units.counted(found['exact'], 'input')} refused as the same as a document that was there already. "
     if found["clusters"]:
-        note += (
-            f"{_count(found['clusters'], 'cluster')} of near-duplicates: {found['near']:,} more than one of each.{put}"
-        )
+        clusters = units.counted(found["clusters"], "cluster")
+        note += f"{clusters} of near-duplicates: {found['near']:,} more than one of each.{put}"
     else:
         note += "No near-duplicates were found."
     rows = (
@@ -177,7 +176,10 @@ def _split(facts: Facts) -> str:
         f'<span class="{kind}">{split["leak"]:.2%}</span> of {split["compared_runs"]:,} runs of {split["run_words"]} '
         "words from the held-out text, chosen by hash, stand in the training text, too."
     )
-    documents = _count(split["train_documents"], "document"), _count(split["held_out_documents"], "document")
+    documents = (
+        units.counted(split["train_documents"], "document"),
+        units.counted(split["held_out_documents"], "document"),
+    )
     body = parts(
         [(f"training ({documents[0]})", split["train_bytes"]), (f"held out ({documents[1]})", split["held_out_bytes"])]
     )
@@ -237,10 +239,6 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, raw: bool = F
 def _end(source: str) -> str:
     """The last two parts of a path: enough to know it again."""
     return "/".join(source.split("/")[-2:])
-
-
-def _count(value: int, noun: str) -> str:
-    return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"
 
 
 def _short(source: str) -> str:

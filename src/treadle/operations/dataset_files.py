@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from treadle.base.errors import UsageError
-from treadle.operations.operation import SettingsSection, operation
+from treadle.operations.datasets import SETTINGS, VERSION
+from treadle.operations.operation import operation
 from treadle.registry.catalogue import load
 from treadle.store.workspace import WorkspaceFolder
-
-_VERSION = "name of a dataset or model; NAME@3 or NAME@TAG for one version, else the newest"
-_SETTINGS = SettingsSection("dataset", "treadle.data.steps.config:DatasetSettings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +92,7 @@ def preview(
     *,
     dataset: Annotated[str | None, "use the settings of this dataset"] = None,
     documents: Annotated[int, "look at so many documents at most"] = 5,
-    settings: Annotated[dict[str, Any], _SETTINGS] = {},  # noqa: B006 - never changed
+    settings: Annotated[dict[str, Any], SETTINGS] = {},  # noqa: B006 - never changed
 ) -> Preview:
     """Show files before and after cleaning, side by side, with what each step would do and why. Stores nothing."""
     if documents < 1:
@@ -110,7 +108,7 @@ def preview(
 )
 def report(
     workspace: WorkspaceFolder,
-    name: Annotated[str, _VERSION],
+    name: Annotated[str, VERSION],
     *,
     html: Annotated[Path | None, "also write the report as a page with plots, which needs no network"] = None,
     tokenizer: Annotated[Path | None, "count tokens with this tokenizer; else one is learned from the text"] = None,
@@ -130,7 +128,7 @@ def report(
 )
 def export(
     workspace: WorkspaceFolder,
-    name: Annotated[str, _VERSION],
+    name: Annotated[str, VERSION],
     *,
     out: Annotated[Path, "new folder to write into"],
     format: Annotated[  # noqa: A002 - the flag's name

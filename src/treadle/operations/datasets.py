@@ -14,8 +14,8 @@ from treadle.registry.catalogue import load
 from treadle.store.datasets import DatasetCards
 from treadle.store.workspace import WorkspaceFolder
 
-_VERSION = "name of a dataset or model; NAME@3 or NAME@TAG for one version, else the newest"
-_SETTINGS = SettingsSection("dataset", "treadle.data.steps.config:DatasetSettings")
+VERSION = "name of a dataset or model; NAME@3 or NAME@TAG for one version, else the newest"
+SETTINGS = SettingsSection("dataset", "treadle.data.steps.config:DatasetSettings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def new(
     workspace: WorkspaceFolder,
     name: Annotated[str, "name of the dataset"],
     *,
-    settings: Annotated[dict[str, Any], _SETTINGS] = {},  # noqa: B006 - never changed
+    settings: Annotated[dict[str, Any], SETTINGS] = {},  # noqa: B006 - never changed
 ) -> NewDataset:
     """Make a named dataset. Its settings say how files are read and cleaned; they never change.
 
@@ -183,7 +183,7 @@ def list_(workspace: WorkspaceFolder) -> DatasetList:
 )
 def show(
     workspace: WorkspaceFolder,
-    name: Annotated[str, _VERSION],
+    name: Annotated[str, VERSION],
     *,
     document: Annotated[str | None, "also show where this document came from: its id, source or file name"] = None,
 ) -> DatasetFacts:
@@ -204,7 +204,7 @@ def versions(workspace: WorkspaceFolder, name: Annotated[str, "name of a dataset
     examples=("treadle data diff letters@1 letters", "treadle data diff letters@clean letters@3 --json"),
 )
 def diff(
-    workspace: WorkspaceFolder, first: Annotated[str, _VERSION], second: Annotated[str, _VERSION]
+    workspace: WorkspaceFolder, first: Annotated[str, VERSION], second: Annotated[str, VERSION]
 ) -> DatasetDifference:
     """Show what the second version holds otherwise than the first: documents added, removed, changed."""
     return DatasetDifference(**load("treadle.recipes.datasets:diff")(workspace, first, second))

@@ -9,7 +9,7 @@ from treadle.base.errors import NotReadyError, TreadleError, UsageError
 from treadle.config.settings import Settings
 from treadle.models.catalog import FAMILIES
 from treadle.recipes.curves import history
-from treadle.recipes.opened import network_of, open_model, unit_of
+from treadle.recipes.opened import network_of, open_model, parameters_of, unit_of
 from treadle.recipes.settings import settings_of_model
 from treadle.training.evaluation import evaluate
 from treadle.training.learners import open_learner
@@ -69,24 +69,12 @@ def _side(workspace: WorkspaceFolder, name: str, which: str) -> _Side:
 def _facts(side: _Side) -> dict[str, Any]:
     checkpoint, dataset = side.checkpoint, side.model.versions.latest()
     metrics = {} if checkpoint is None else checkpoint.metrics
-    shapes: dict[str, tuple[int, ...]] = {}
-    if checkpoint is not None:
-        record = checkpoint.record
-        family = FAMILIES.get(record.family)
-        config = family.config_class().model_validate(dict(record.config))
-        shapes = family.weight_shapes(config, record.vocabulary, record.context)
-    parameters = 0
-    for shape in shapes.values():
-        count = 1
-        for length in shape:
-            count *= length
-        parameters += count
     return {
         "name": side.name,
         "id": side.model.card.id,
         "copied_from": side.model.card.copied_from,
         "family": side.settings.values()["family"]["name"],
-        "parameters": parameters or None,
+        "parameters": None if checkpoint is None else parameters_of(checkpoint.record),
         "vocabulary": None if checkpoint is None else checkpoint.record.vocabulary,
         "step": None if checkpoint is None else checkpoint.step,
         "epochs": None if checkpoint is None else float(checkpoint.document["data"]["epochs"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -70,10 +71,14 @@ def _facts(metadata: Any) -> dict[str, Any]:  # noqa: ANN401 - plain JSON
 
 def _write_lines(dataset: Dataset, settings: DataSettings, folder: Path) -> dict[str, int]:
     counts = dict.fromkeys(_SIDES.values(), 0)
-    with (folder / "train.jsonl").open("w") as train, (folder / "validation.jsonl").open("w") as validation:
+    with contextlib.ExitStack() as stack:
+        files = {
+            held_out: stack.enter_context((folder / f"{side}.jsonl").open("w", encoding="utf-8"))
+            for held_out, side in _SIDES.items()
+        }
         for held_out, row in _rows(dataset, settings):
             row["metadata"] = json.loads(row["metadata"])
-            (validation if held_out else train).write(json.dumps(row, ensure_ascii=False) + "\n")
+            files[held_out].write(json.dumps(row, ensure_ascii=False) + "\n")
             counts[_SIDES[held_out]] += 1
     for side, count in counts.items():
         if not count:

@@ -25,12 +25,12 @@ from treadle.data.versions import DatasetVersions
 from treadle.jobs.job import ACTIVE, WAITING
 from treadle.jobs.ledger import Ledger
 from treadle.jobs.request import JobRequest, model_queue
-from treadle.models.catalog import FAMILIES
 from treadle.recipes.catalog import TRAIN
 from treadle.recipes.curves import history
 from treadle.recipes.experiment_files import ExperimentFiles
 from treadle.recipes.experiment_plan import Member, Plan, length, needs_of, settings_of
 from treadle.recipes.experiment_report import write_report
+from treadle.recipes.opened import parameters_of
 from treadle.recipes.settings import settings_of_run
 from treadle.registry.catalogue import load
 from treadle.store.models import ModelCards
@@ -117,13 +117,14 @@ def _queue_missing(
     done = {key for key, result in files.results().items() if result.get("error") is None}
     cards = {card.name: card for card in ModelCards(context.workspace).all() if card.experiment == plan.id}
     waiting: dict[int, Member] = {}
+    objects = ObjectStore(context.workspace.objects)
     for member in plan.members():
         if member.key in done:
             continue
         name = f"{plan.name}.{member.key}"
         card = cards.get(name) or _make_model(context, plan, member, name)
         folder = context.workspace.datasets / card.id
-        if not (folder / "versions").is_dir() or DatasetVersions(folder, ObjectStore(folder)).latest() is None:
+        if not DatasetVersions(folder, objects).numbers():
             _write_manifest(folder, manifest)
         waiting[_job_of(context, plan, card, ledger, manifest)] = member
     total, left = len(plan.members()), len(waiting)
@@ -202,7 +203,6 @@ def _measured(context: RunContext, job: Job) -> dict[str, Any]:
         )
     record = checkpoint.record
     settings = Settings.from_dict(record.settings or {}, str(checkpoint.path))
-    shapes = FAMILIES.get(record.family).weight_shapes(settings.family, record.vocabulary, record.context)
     rows = history(cards.folder(card))
     window = record.context if result["unit"] == "tokens" else 1
     per_step = settings.training.examples_per_step * window
@@ -221,7 +221,7 @@ def _measured(context: RunContext, job: Job) -> dict[str, Any]:
         "tokens": result["step"] * per_step,
         "per_second": result["step"] * per_step / seconds if seconds else None,
         "memory_bytes": result["memory_bytes"],
-        "parameters": sum(math.prod(shape) for shape in shapes.values()),
+        "parameters": parameters_of(record),
         "tokenizer": None if record.tokenizer is None else hash_json(record.tokenizer)[:12],
         "plan": dict(checkpoint.document["plan"]),
         "curve": _thinned([[row["step"] * per_step, row["seconds"], row["loss"]] for row in rows]),

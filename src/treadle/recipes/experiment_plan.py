@@ -34,6 +34,8 @@ OWN_SETTINGS = (
 _BUDGET = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(s|m|h|steps|tokens|epochs|bytes)")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _MANY = 500
+_LONGEST_NAME = 30
+"""A model is called `NAME.KEY`, and what stands behind the point has up to 33 characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,12 @@ class Member:
 def plan_experiment(workspace: WorkspaceFolder, asked: Asked) -> Plan:
     """Complete and check what was asked; every cell is composed, so that nothing is wrong with the last one only."""
     asked = _with_name(asked)
-    files = ExperimentFiles.of(workspace, check_name("experiment", str(asked.name))[:32])
+    if len(check_name("experiment", str(asked.name))) > _LONGEST_NAME:
+        raise UsageError(
+            f"`{asked.name}` is too long: an experiment's models bear its name. Take one of at most {_LONGEST_NAME} "
+            "characters."
+        )
+    files = ExperimentFiles.of(workspace, str(asked.name))
     before = Plan.from_json(files.plan()) if files.exists() else None
     if before is not None and not (workspace.datasets / before.id).is_dir():
         before = None  # it never came as far as its data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -105,6 +106,14 @@ def use_of(settings: Settings, name: str) -> str:
     """A command that uses a trained model."""
     quoted = shlex.quote(name)
     return f"treadle sample {quoted}" if writes_text(settings) else f"treadle predict {quoted} FILES"
+
+
+def parameters_of(record: ModelRecord) -> int:
+    """How many weights the network of a checkpoint has."""
+    family: Family = FAMILIES.get(record.family)
+    config = family.config_class().model_validate(dict(record.config))
+    shapes = family.weight_shapes(config, record.vocabulary, record.context)
+    return sum(math.prod(shape) for shape in shapes.values())
 
 
 def record_of(settings: Settings, prepared: Prepared) -> ModelRecord:

@@ -18,6 +18,17 @@ from treadle.base.files import disk_errors
 from treadle.store.backups import backups, forget_old, write_backup
 from treadle.store.database import ConflictError, Database, DatabaseBusyError, DatabaseDamagedError, Row
 from treadle.store.journal import Journal
+from treadle.store.sqlite_connecting import (
+    BUSY_SECONDS,
+    POLL_SECONDS,
+    address,
+    as_dict,
+    code_of,
+    is_busy,
+    is_damaged,
+    log_ahead,
+    resource_error,
+)
 from treadle.store.statements import migrations, statements
 
 if TYPE_CHECKING:
@@ -27,8 +38,6 @@ if TYPE_CHECKING:
     from treadle.store.statements import Dialect
 
 _OLDEST_SQLITE = (3, 35, 0)  # the first with RETURNING
-_BUSY_SECONDS = 30.0
-_POLL_SECONDS = 0.005
 _TURN_SECONDS = 0.0002
 
 
@@ -74,7 +83,7 @@ class SqliteDatabase(Database):
                 left = end - time.monotonic()
                 if left <= 0:
                     return False
-                time.sleep(min(_POLL_SECONDS, left))
+                time.sleep(min(POLL_SECONDS, left))
             if self._replaced():
                 self._reopen()
                 version = self._seen
@@ -115,21 +124,22 @@ class SqliteDatabase(Database):
             try:
                 self._connect("mode=rwc")
             except sqlite3.OperationalError as error:
-                if _code(error) not in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN} or not self.path.is_file():
+                if code_of(error) not in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN} or not self.path.is_file():
                     raise
                 self.read_only = True
                 self._connect("mode=ro&immutable=1")
 
     def _connect(self, how: str) -> None:
         """Open the file, and make or check what is in it; on an error nothing stays open."""
-        uri = f"file:{_quoted(self.path)}?{how}"
-        self._connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+        self._connection = sqlite3.connect(
+            address(self.path, how), uri=True, timeout=BUSY_SECONDS, isolation_level=None
+        )
         try:
-            self._connection.row_factory = _as_dict
+            self._connection.row_factory = as_dict
             if self.read_only:
                 self._check_version(self._version(), str(self.path))
             else:
-                self._log_ahead()
+                log_ahead(self._connection)
                 self._connection.execute("PRAGMA synchronous = FULL")
                 self._connection.execute("PRAGMA foreign_keys = ON")
                 self._connection.execute("PRAGMA cache_size = -16000")  # KiB, taken only as a big ledger needs it
@@ -139,19 +149,6 @@ class SqliteDatabase(Database):
         except BaseException:
             self._connection.close()
             raise
-
-    def _log_ahead(self) -> None:
-        """Turn the write-ahead log on; SQLite itself does not wait for another process that is doing the same."""
-        end = time.monotonic() + _BUSY_SECONDS
-        while True:
-            try:
-                self._connection.execute("PRAGMA journal_mode = WAL")
-            except sqlite3.OperationalError as error:
-                if not _busy(error) or time.monotonic() > end:
-                    raise
-                time.sleep(_POLL_SECONDS)
-            else:
-                return
 
     def _replaced(self) -> bool:
         try:
@@ -170,13 +167,13 @@ class SqliteDatabase(Database):
 
         If nobody does, the file was removed. To open it now would make an empty one, which hides what was lost.
         """
-        end = time.monotonic() + _BUSY_SECONDS
+        end = time.monotonic() + BUSY_SECONDS
         while not self.path.exists():
             if time.monotonic() > end or not self._writer_elsewhere():
                 if self.path.exists():
                     return
                 raise DatabaseDamagedError(f"{self.path} is gone. Run the command again: it makes it anew.")
-            time.sleep(_POLL_SECONDS)
+            time.sleep(POLL_SECONDS)
 
     def _writer_elsewhere(self) -> bool:
         try:
@@ -211,7 +208,7 @@ class SqliteDatabase(Database):
 
     def _lock_writers(self) -> None:
         """Wait for our turn to write, in short steps: SQLite's own waiting takes steps of up to a tenth of a second."""
-        end = time.monotonic() + _BUSY_SECONDS
+        end = time.monotonic() + BUSY_SECONDS
         while True:
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -224,7 +221,7 @@ class SqliteDatabase(Database):
 
     def _held(self) -> DatabaseBusyError:
         return DatabaseBusyError(
-            f"{self.path} was held by another process for {_BUSY_SECONDS:.0f} s. Run the command again; if it stays "
+            f"{self.path} was held by another process for {BUSY_SECONDS:.0f} s. Run the command again; if it stays "
             "so, look which process has the file open."
         )
 
@@ -290,7 +287,7 @@ class SqliteDatabase(Database):
         try:
             yield
         except sqlite3.Error as error:
-            explained = self._held() if _busy(error) else _explained(error, self.path)
+            explained = self._held() if is_busy(error) else _explained(error, self.path)
             if isinstance(explained, DatabaseDamagedError):
                 with contextlib.suppress(OSError):
                     self.folder.mkdir(exist_ok=True)
@@ -298,32 +295,10 @@ class SqliteDatabase(Database):
             raise explained from error
 
 
-def _as_dict(cursor: sqlite3.Cursor, values: tuple[Any, ...]) -> Row:
-    return dict(zip([column[0] for column in cursor.description], values, strict=True))
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-
-
-def _code(error: sqlite3.Error) -> int:
-    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
-
-
-def _busy(error: sqlite3.Error) -> bool:
-    return _code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-
-
 def _explained(error: sqlite3.Error, path: Path) -> Exception:
-    code = _code(error)
     if isinstance(error, sqlite3.IntegrityError):
         return ConflictError(f"{path} refuses a change that would break one of its rules: {error}.")
-    if code == sqlite3.SQLITE_FULL:
-        return ResourceError(f"No space left on the disk of {path}. Free some and run the command again.")
-    if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN}:
-        return ResourceError(f"Cannot open or write {path}: {error}. Check the permissions of its folder.")
-    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+    if is_damaged(error):
         return DatabaseDamagedError(f"{path} is damaged ({error}). Run the command again: it is rebuilt when it opens.")
-    if code == sqlite3.SQLITE_IOERR:
-        return ResourceError(f"The disk of {path} fails or is full ({error}). Check it, then run the command again.")
-    return TreadleError(f"{path}: {error}.") if isinstance(error, sqlite3.OperationalError) else error
+    other = TreadleError(f"{path}: {error}.") if isinstance(error, sqlite3.OperationalError) else error
+    return resource_error(error, path) or other

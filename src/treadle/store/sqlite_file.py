@@ -7,14 +7,23 @@ every process; a power cut may take the last few, never a part of one. One proce
 from __future__ import annotations
 
 import contextlib
-import re
 import sqlite3
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from treadle.base.errors import DataError, NotFoundError, NotReadyError, ResourceError, TreadleError
+from treadle.base.errors import DataError, NotFoundError, NotReadyError, TreadleError
 from treadle.base.files import disk_errors
+from treadle.store.sqlite_connecting import (
+    BUSY_SECONDS,
+    address,
+    as_dict,
+    is_busy,
+    is_damaged,
+    log_ahead,
+    resource_error,
+)
+from treadle.store.statements import read_statements, read_steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -22,23 +31,18 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 _HERE = Path(__file__).parent
-_HEADING = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
-_BUSY_SECONDS = 30.0
 
 
 @cache
 def statements_of(kind: str) -> Mapping[str, str]:
     """All statements of one kind of file by name: those in `KIND/queries.sql`."""
-    parts = _HEADING.split((_HERE / kind / "queries.sql").read_text(encoding="utf-8"))
-    return {name: text.strip() for name, text in zip(parts[1::2], parts[2::2], strict=True)}
+    return {name: text for name, _, text in read_statements(_HERE / kind / "queries.sql")}
 
 
 @cache
 def steps_of(kind: str) -> Mapping[int, str]:
     """The numbered steps from an empty file to the present schema: `KIND/NNNN_*.sql`."""
-    return {
-        int(path.name[:4]): path.read_text(encoding="utf-8") for path in sorted((_HERE / kind).glob("[0-9]*_*.sql"))
-    }
+    return read_steps(_HERE / kind)
 
 
 class SqliteFile:
@@ -56,18 +60,20 @@ class SqliteFile:
             if not read_only:
                 with disk_errors(path):
                     path.parent.mkdir(parents=True, exist_ok=True)
-            name = str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-            mode = "rw" if read_only else "rwc"
             self._connection = sqlite3.connect(
-                f"file:{name}?mode={mode}", uri=True, timeout=_BUSY_SECONDS, isolation_level=None, cached_statements=256
+                address(path.absolute(), "mode=rw" if read_only else "mode=rwc"),
+                uri=True,
+                timeout=BUSY_SECONDS,
+                isolation_level=None,
+                cached_statements=256,
             )
             try:
-                self._connection.row_factory = _as_dict
+                self._connection.row_factory = as_dict
                 if read_only:
                     self._connection.execute("PRAGMA query_only = ON")
                     self._check_made()
                 else:
-                    self._connection.execute("PRAGMA journal_mode = WAL")
+                    log_ahead(self._connection)
                     self._connection.execute("PRAGMA synchronous = NORMAL")
                     self._connection.execute("PRAGMA cache_size = -16000")  # KiB, taken only as a big file needs it
                     self._migrate()
@@ -155,20 +161,9 @@ class SqliteFile:
             raise _explained(error, self.path) from error
 
 
-def _as_dict(cursor: sqlite3.Cursor, values: tuple[Any, ...]) -> Row:
-    return dict(zip([column[0] for column in cursor.description], values, strict=True))
-
-
 def _explained(error: sqlite3.Error, path: Path) -> TreadleError:
-    code = int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
-    if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+    if is_busy(error):
         return NotReadyError(f"{path} is held by another process. Run the command again when that one has ended.")
-    if code == sqlite3.SQLITE_FULL:
-        return ResourceError(f"No space left on the disk of {path}. Free some and run the command again.")
-    if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN}:
-        return ResourceError(f"Cannot open or write {path}: {error}. Check the permissions of its folder.")
-    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+    if is_damaged(error):
         return DataError(f"{path} is damaged ({error}). Move it away; what it led to stays, and is found again.")
-    if code == sqlite3.SQLITE_IOERR:
-        return ResourceError(f"The disk of {path} fails or is full ({error}). Check it, then run the command again.")
-    return TreadleError(f"{path}: {error}.")
+    return resource_error(error, path) or TreadleError(f"{path}: {error}.")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 Dialect = Literal["sqlite", "postgres"]
 
@@ -31,11 +31,22 @@ def statements(dialect: Dialect) -> Mapping[str, str]:
     """All statements by name, in the parameter style of `dialect`'s driver."""
     found: dict[str, str] = {}
     for path in sorted((_HERE / "queries").glob("*.sql")):
-        parts = _HEADING.split(path.read_text(encoding="utf-8"))
-        for name, only, text in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
+        for name, only, text in read_statements(path):
             if only in {None, dialect}:
-                found[name] = for_driver(text.strip(), dialect)
+                found[name] = for_driver(text, dialect)
     return found
+
+
+def read_statements(path: Path) -> Iterator[tuple[str, str | None, str]]:
+    """Each statement of a file: its name, the one dialect that it is for (None for all), its text."""
+    parts = _HEADING.split(path.read_text(encoding="utf-8"))
+    for name, only, text in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
+        yield name, only, text.strip()
+
+
+def read_steps(folder: Path) -> dict[int, str]:
+    """The numbered steps `NNNN_*.sql` of a folder, from an empty file to the present schema."""
+    return {int(path.name[:4]): path.read_text(encoding="utf-8") for path in sorted(folder.glob("[0-9]*_*.sql"))}
 
 
 def for_driver(text: str, dialect: Dialect) -> str:
@@ -50,7 +61,5 @@ def for_driver(text: str, dialect: Dialect) -> str:
 @cache
 def migrations(dialect: Dialect) -> Mapping[int, str]:
     """The numbered steps from an empty database to the present schema."""
-    return {
-        int(path.name[:4]): path.read_text(encoding="utf-8").replace("{identity}", _IDENTITY[dialect])
-        for path in sorted((_HERE / "migrations").glob("[0-9]*.sql"))
-    }
+    steps = read_steps(_HERE / "migrations")
+    return {number: text.replace("{identity}", _IDENTITY[dialect]) for number, text in steps.items()}

@@ -3,6 +3,7 @@
 import pytest
 
 from treadle.base.errors import TreadleError, UsageError
+from treadle.base.names import check_name
 from treadle.config.compose import Sources, compose
 from treadle.config.studies import read_study, study_names
 from treadle.recipes.experiment_files import ExperimentFiles
@@ -39,6 +40,15 @@ def test_every_cell_has_every_seed_and_the_first_seed_comes_first(workspace):
     assert Plan.from_json(plan.to_json()) == plan
 
 
+def test_models_of_the_longest_name_can_be_named(workspace):
+    grid = ["family.layers=1,2,3,4", "training.batch_size=16,32", "training.optimizer.name=adamw,muon"]
+    plan = plan_experiment(workspace, asked("n" * 30, grid=grid, seeds=30))
+    assert all(check_name("model", f"{plan.name}.{member.key}") for member in plan.members())
+    ExperimentFiles.of(workspace, plan.name).write_plan(plan.to_json())
+    (workspace.datasets / plan.id).mkdir(parents=True)
+    assert plan_experiment(workspace, Asked(plan.name, [], [], [], None, None, None)) == plan
+
+
 def test_three_seeds_unless_asked_otherwise(workspace):
     plan = plan_experiment(workspace, asked())
     assert (plan.seeds, plan.budget) == (3, "10 steps")
@@ -55,6 +65,7 @@ def test_every_shipped_study_makes_a_plan(workspace, study):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
+        ({"name": "n" * 31}, "at most 30 characters"),
         ({"budget": None}, "--budget"),
         ({"budget": "soon"}, "is no budget"),
         ({"budget": "0s"}, "is no budget"),

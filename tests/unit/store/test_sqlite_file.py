@@ -1,5 +1,7 @@
+import contextlib
 import re
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,20 @@ def test_a_transaction_happens_as_a_whole_or_not_at_all(tmp_path):
             file.many("set_fact", [{"name": "a", "value": "1"}, {"name": "a", "value": "2"}])
         with SqliteFile(tmp_path / "f.db", "crawl", read_only=True) as reader:
             assert reader.row("fact", name="a") == {"value": "2"}
+
+
+def test_who_makes_a_file_waits_for_another_process_that_does(tmp_path):
+    """SQLite says at once that a file is locked that cannot turn to its write-ahead log yet."""
+    with contextlib.closing(sqlite3.connect(tmp_path / "f.db", isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        opened = []
+        opener = threading.Thread(target=lambda: opened.append(SqliteFile(tmp_path / "f.db", "crawl").close()))
+        opener.start()
+        opener.join(0.2)
+        assert opener.is_alive()
+        holder.execute("ROLLBACK")
+    opener.join(20)
+    assert opened == [None]
 
 
 def test_a_file_of_a_newer_treadle_is_left_alone(tmp_path):

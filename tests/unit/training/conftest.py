@@ -117,9 +117,6 @@ class CycleLoader:
         batch.targets[[position + i in self.empty for i in range(size)]] = MASKED
         return batch
 
-    def epoch_of(self, position: int) -> int:
-        return position // len(self.rows)
-
     def targets_between(self, first: int, last: int) -> int:
         return (last - first) * (self.rows.shape[1] - 1)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from treadle.base import units
 from treadle.data.document import Document, Refusal, RefusedError
 from treadle.data.readers.decoding import reading_errors, text_document
-from treadle.data.readers.formats import HEAD, TEXT, format_of_head
+from treadle.data.readers.formats import DAMAGED_ZIP, HEAD, TEXT, format_of_head
 from treadle.data.readers.sources import source_of
 from treadle.data.readers.unpacking import MOST_RATIO, MOST_UNPACKED, RATIO_FROM, Budget, hidden, read_member
 
@@ -44,7 +44,7 @@ def _open(path: Path) -> tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]:
         try:
             # Not closed here: the documents read from it for as long as they live, and it closes with the last of them.
             archive = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, UnicodeDecodeError, ValueError, NotImplementedError, OverflowError) as error:
+        except DAMAGED_ZIP as error:
             raise RefusedError("damaged", f"It is not a whole zip archive: {error}.") from error
         members = [member for member in archive.infolist() if not member.is_dir() and not hidden(member.filename)]
         if not members:

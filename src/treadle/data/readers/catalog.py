@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from treadle.registry.catalogue import Catalogue
 
-# A file without an extension (README, LICENSE) is tried as text too.
 # fmt: off
-TEXT_EXTENSIONS = frozenset({
-    ".txt", ".text", ".md", ".markdown", ".rst", ".adoc", ".org", ".tex", ".log", ".srt", ".vtt", ".py", ".pyi", ".c",
-    ".h", ".cc", ".cpp", ".cxx", ".hpp", ".hh", ".cs", ".rs", ".go", ".java", ".kt", ".scala", ".swift", ".js",
-    ".mjs", ".ts", ".tsx", ".jsx", ".rb", ".pl", ".pm", ".php", ".lua", ".r", ".jl", ".hs", ".ml", ".lisp", ".el",
-    ".clj", ".sh", ".bash", ".zsh", ".fish", ".sql", ".toml", ".yaml", ".yml", ".ini", ".cfg", ".conf", ".css",
-    ".scss", ".cmake", ".mk", ".diff", ".patch",
+CODE_EXTENSIONS = frozenset({
+    ".py", ".pyi", ".c", ".h", ".cc", ".cpp", ".cxx", ".hpp", ".hh", ".cs", ".rs", ".go", ".java", ".kt", ".scala",
+    ".swift", ".js", ".mjs", ".ts", ".tsx", ".jsx", ".rb", ".pl", ".pm", ".php", ".lua", ".r", ".jl", ".hs", ".ml",
+    ".lisp", ".el", ".clj", ".sh", ".bash", ".zsh", ".fish", ".sql", ".toml", ".yaml", ".yml", ".ini", ".cfg", ".conf",
+    ".css", ".scss", ".cmake", ".mk", ".diff", ".patch",
 })
 # fmt: on
+# A file without an extension (README, LICENSE) is tried as text too.
+TEXT_EXTENSIONS = CODE_EXTENSIONS | {
+    *(".txt", ".text", ".md", ".markdown", ".rst", ".adoc", ".org", ".tex", ".log", ".srt", ".vtt"),
+}
 
 READERS = Catalogue(
     "reader",

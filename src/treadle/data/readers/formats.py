@@ -20,6 +20,9 @@ HEAD: Final = 4096
 """Bytes of a file's beginning that are looked at."""
 TEXT: Final = ".txt"
 
+DAMAGED_ZIP: Final = (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError)
+"""What zipfile raises for archives that are damaged, or packed in a way that it does not know."""
+
 _MAGIC: Final = (
     (b"%PDF-", ".pdf"),
     (b"PK\x03\x04", ".zip"),
@@ -96,13 +99,18 @@ def format_of_head(head: bytes, name: str) -> str:
     for magic, found in _MAGIC:
         if head.startswith(magic):
             return found
-    if head[_TAR_AT : _TAR_AT + 5] == b"ustar":
+    if is_tar(head):
         return ".tar"
     for magic, kind in _OTHERS:
         if head.startswith(magic):
             way_out = _WAYS_OUT.get(kind, "Only text is read here.")
             raise RefusedError("unknown_format", f"It is {kind}. {way_out}")
     return _format_of_text(head, extension)
+
+
+def is_tar(head: bytes) -> bool:
+    """Whether a tar archive begins so."""
+    return head[_TAR_AT : _TAR_AT + 5] == b"ustar"
 
 
 def _format_of_text(head: bytes, extension: str) -> str:
@@ -133,7 +141,7 @@ def _kind_of_zip(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             names = set(archive.namelist())
-    except (zipfile.BadZipFile, UnicodeDecodeError, ValueError, NotImplementedError, OverflowError):
+    except DAMAGED_ZIP:
         return ".zip"  # its reader says what is wrong
     if "META-INF/container.xml" in names:
         return ".epub"

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, cast
 
 from treadle.data.document import Document, Refusal, RefusedError
 from treadle.data.readers.decoding import reading_errors
+from treadle.data.readers.formats import is_tar
 from treadle.data.readers.parsing import EXTRA
 from treadle.data.readers.sources import source_of
 from treadle.data.readers.tarball import read_stream
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from treadle.data.readers.config import ReadSettings
 
-_TAR_AT = 257
 _BLOCK = 512
 
 
@@ -33,7 +33,7 @@ def read(path: Path, settings: ReadSettings, budget: Budget | None = None) -> It
         inside = budget.deeper() if budget else Budget.of(path.stat().st_size)
         with reading_errors(), _unpacking_errors(), _open(path) as file:
             head = file.peek(_BLOCK)
-            if head[_TAR_AT : _TAR_AT + 5] == b"ustar":
+            if is_tar(head):
                 yield from read_stream(cast("IO[bytes]", _Counted(file, inside)), source, settings, inside)
                 return
             yield from read_member(lambda: file, path.stem, source, settings, inside)

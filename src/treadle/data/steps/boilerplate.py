@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,8 @@ def stripped(pieces: Iterable[str], facts: dict[str, object]) -> Iterator[str]:
     facts["boilerplate"] = "project gutenberg"
     rest = head[start.end() :]
     produced = _CREDITS.match(rest)
-    yield from _until_the_end(_chain(rest[produced.end() if produced else 0 :].lstrip("\n"), source))
+    begin = rest[produced.end() if produced else 0 :].lstrip("\n")
+    yield from _until_the_end(itertools.chain([begin], source))
 
 
 def _until_the_end(pieces: Iterable[str]) -> Iterator[str]:
@@ -50,8 +52,3 @@ def _until_the_end(pieces: Iterable[str]) -> Iterator[str]:
             yield piece[: end.start()].rstrip() + "\n"
             return
         yield piece
-
-
-def _chain(first: str, rest: Iterator[str]) -> Iterator[str]:
-    yield first
-    yield from rest

@@ -8,6 +8,7 @@ its very end.
 from __future__ import annotations
 
 import base64
+import itertools
 from typing import TYPE_CHECKING, Any, Final
 
 from treadle.data.document import Document, RefusedError
@@ -74,12 +75,12 @@ def _clean(document: Document, settings: DatasetSettings, facts: dict[str, Any])
     facts.setdefault("form", form)
     facts.update(seen)
     if settings.whitespace == "tidy" and facts["form"] == "prose":
-        pieces = tidied(_chain(first, pieces))
+        pieces = tidied(itertools.chain([first], pieces))
         first = next(pieces, "")
     _tell_language(first, settings, facts)
     measure = Measure()
     blank = True
-    for piece in _chain(first, pieces):
+    for piece in itertools.chain([first], pieces):
         if piece:
             measure.add(piece)
             blank = blank and not piece.strip()
@@ -122,8 +123,3 @@ def _judge(measure: Measure, settings: DatasetSettings, facts: dict[str, Any]) -
     if settings.near_duplicates != "ignore":
         keys = band_keys(runs_of(measure.numbers()))
         facts[BANDS_KEY] = base64.b64encode(keys.astype("<u8").tobytes()).decode()
-
-
-def _chain(first: str, rest: Iterator[str]) -> Iterator[str]:
-    yield first
-    yield from rest

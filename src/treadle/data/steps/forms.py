@@ -7,53 +7,12 @@ import statistics
 from collections import Counter
 from typing import Any, Final, Literal
 
+from treadle.data.readers.catalog import CODE_EXTENSIONS
+
 Form = Literal["prose", "dialogue", "verse", "code", "table", "chat"]
 LOOKED_AT: Final = 16 << 10
 """Characters from the beginning that the form is told by."""
 
-_CODE: Final = frozenset(
-    {
-        "py",
-        "pyi",
-        "c",
-        "h",
-        "cc",
-        "cpp",
-        "cxx",
-        "hpp",
-        "hh",
-        "cs",
-        "rs",
-        "go",
-        "java",
-        "kt",
-        "scala",
-        "swift",
-        "js",
-        "mjs",
-    }
-    | {
-        "ts",
-        "tsx",
-        "jsx",
-        "rb",
-        "pl",
-        "pm",
-        "php",
-        "lua",
-        "r",
-        "jl",
-        "hs",
-        "ml",
-        "lisp",
-        "el",
-        "clj",
-        "sh",
-        "bash",
-        "zsh",
-    }
-    | {"fish", "sql", "toml", "yaml", "yml", "ini", "cfg", "conf", "css", "scss", "cmake", "mk", "diff", "patch", "dtd"}
-)
 _SPEAKER = re.compile(
     r"^[ \t]*([A-Z][A-Z0-9 .'\u2019&-]{1,38}|[A-Z][a-z]+(?: [A-Z][a-z]+){0,2})(?:[:.]|[:.] .*|[ \t]*\(.*\))?$"
 )
@@ -70,8 +29,7 @@ _SYNTAX = re.compile(
 
 def form_of(text: str, source: str = "") -> tuple[Form, dict[str, Any]]:
     """The form of a text that begins so, and what was seen of it, such as the number of speakers."""
-    extension = source.rpartition(".")[2].lower()
-    if extension in _CODE:
+    if f".{source.rpartition('.')[2].lower()}" in {*CODE_EXTENSIONS, ".dtd"}:
         return "code", {}
     lines = [line.rstrip() for line in text[:LOOKED_AT].split("\n")]
     filled = [line for line in lines if line.strip()]

@@ -75,8 +75,7 @@ class Accounting(Callback):
 
     def on_checkpoint(self, training: Training, checkpoint: Checkpoint) -> None:  # noqa: ARG002 - the moment's signature
         """Go on from what was written."""
-        self._coverage = self._settled()
-        self._forget()
+        self.load_state_dict(checkpoint.document["callbacks"][self.name])
 
     def _forget(self) -> None:
         self._ranges, self._learned = [], 0
