@@ -1,5 +1,8 @@
 """What the terminal shows, verb by verb, in one process."""
 
+import runpy
+import sys
+
 import pytest
 
 from treadle.cli.main import main
@@ -155,3 +158,11 @@ def test_a_damaged_card_is_listed_beside_the_others(lab, tmp_path):
     shown = lab("list")
     assert "good" in shown
     assert "model.yaml is not a model card" in " ".join(shown.split())
+
+
+def test_the_package_is_the_command_too(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["treadle", "--version"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module("treadle", run_name="__main__")
+    assert end.value.code == 0
+    assert capsys.readouterr().out.startswith("treadle, version ")
