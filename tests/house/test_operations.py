@@ -21,14 +21,15 @@ VERBS_OF_THE_HOUSE = {
     "config": "show check",
     "experiment": "run list show delete",
     "tokenizer": "train inspect compare",
-    "crawl": "start status pause resume rules export",
+    "crawl": "start status pages pause resume rules export",
     "data": "list show new add versions diff report preview refused tag export gc",
     "flow": "init add edit prioritise reopen remove review-ready start done block pause list show next focus log note"
-    " decide move archive check review board stats import",
+    " read decide move archive check review board stats import",
     "flow.guard": "init list run check test-first",
     "flow.ci": "list show run log",
-    "jobs": "list show follow log stop discard retry pause resume move prioritise edit prune import-queue",
-    "worker": "run status drain stop install",
+    "jobs": "list show follow log stop discard retry pause resume move hold release prioritise edit prune"
+    " import-queue",
+    "worker": "run start status drain stop install",
     "schedule": "add list remove",
 }
 each = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)

@@ -104,6 +104,14 @@ def _rules(report: Report, _: Mapping[str, Any]) -> list[str]:
     return [report["said"], *rules] if report["said"] else rules
 
 
+def _pages(report: Report, _: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for row in report["pages"]:
+        reason = f" ({_WORDS.get(row['reason'], row['reason'].replace('_', ' '))})" if row["reason"] else ""
+        lines.append(f"  {row['state'].replace('_', ' ')}{reason}  {row['url']}")
+    return lines or ["No such addresses."]
+
+
 def _export(report: Report, arguments: Mapping[str, Any]) -> list[str]:
     size = units.size(report["bytes"])
     return [f"{units.counted(report['pages'], 'page')} written to {near(report['path'], arguments)} ({size})."]
@@ -128,6 +136,7 @@ CRAWL_VIEWS: dict[str, Callable[[Report, Mapping[str, Any]], list[str]]] = {
     "crawl": _start,
     "crawl.start": _start,
     "crawl.status": _status,
+    "crawl.pages": _pages,
     "crawl.pause": _said,
     "crawl.rules": _rules,
     "crawl.export": _export,

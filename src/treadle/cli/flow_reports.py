@@ -161,6 +161,12 @@ def _review(report: Report, _: Mapping[str, Any]) -> list[str]:
     return [*lines, f"Next: treadle flow review {due[0]}"] if due and not report["message"] else lines
 
 
+def _read(report: Report, _: Mapping[str, Any]) -> list[str]:
+    if report["path"] is None:
+        return ["There is no working memory yet. Make it with: treadle flow add TITLE"]
+    return [*report["text"].rstrip("\n").split("\n"), "", f"({report['path']}, one of {len(report['files'])} files)"]
+
+
 def _number(value: int, noun: str) -> str:
     return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"
 
@@ -175,6 +181,7 @@ FLOW_VIEWS: dict[str, Callable[[Report, Mapping[str, Any]], list[str]]] = {
     "flow.stats": _stats,
     "flow.check": _check,
     "flow.review": _review,
+    "flow.read": _read,
     **dict.fromkeys(
         (
             "flow.add", "flow.edit", "flow.prioritise", "flow.start", "flow.done", "flow.review-ready", "flow.block",

@@ -184,6 +184,8 @@ def waits_for(ledger: Ledger, job: Job) -> str:
     first = [row.on_job for row in ledger.dependencies(job.id) if not row.satisfied]
     if first:
         return f"after job {', '.join(map(str, first))}"
+    if job.held:
+        return f"it is held; `treadle jobs release {job.id}` lets it go on"
     if job.not_before > time.time():
         seconds = job.not_before - time.time()
         reason = "" if job.error is None else f" after: {job.error}"

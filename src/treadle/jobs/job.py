@@ -16,6 +16,8 @@ WAITING: tuple[State, ...] = ("blocked", "ready")
 ACTIVE: tuple[State, ...] = ("running", "stopping")
 PAST: tuple[State, ...] = ("done", "failed", "cancelled")
 STATES: tuple[State, ...] = (*ACTIVE, "ready", "blocked", *PAST)
+HELD = 253_402_300_799.0
+"""The last second of the year 9999: a job that may not begin before is held until somebody releases it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,11 @@ class Job:
     def waiting(self) -> bool:
         """Whether it has not been started yet."""
         return self.state in WAITING
+
+    @property
+    def held(self) -> bool:
+        """Whether it waits until somebody releases it."""
+        return self.waiting and self.not_before >= HELD
 
     @property
     def active(self) -> bool:

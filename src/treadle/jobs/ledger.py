@@ -174,6 +174,17 @@ class Ledger:
             made = ledger_changes.edit(transaction, identity, edit)
         return self._placed(made)
 
+    def hold(self, identity: int) -> Job:
+        """Keep a waiting job from beginning until it is released."""
+        with self.database.transaction() as transaction:
+            return ledger_changes.hold(transaction, identity)
+
+    def release(self, identity: int) -> Job:
+        """Let a held job wait as the others do; raises `NotReadyError` for one that is not held."""
+        with self.database.transaction() as transaction:
+            made = ledger_changes.release(transaction, identity)
+        return self._placed(made)
+
     def prioritise(self, identity: int, priority: int) -> Job:
         """Set the priority of a waiting job; higher goes first."""
         with self.database.transaction() as transaction:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from treadle.base.errors import NotFoundError, NotReadyError, UsageError
-from treadle.jobs.job import NewJob
+from treadle.jobs.job import HELD, NewJob
 from treadle.jobs.ledger_rows import end, find, job_of, tell
 from treadle.jobs.ledger_submit import extend_queue, submit
 from treadle.store.journal import to_json
@@ -100,6 +100,25 @@ def edit(transaction: Transaction, identity: int, edit: Edit) -> Job:
         max_attempts=job.max_attempts if edit.max_attempts is None else edit.max_attempts,
     )
     return tell(transaction, row, "edited", new=True)
+
+
+def hold(transaction: Transaction, identity: int) -> Job:
+    """Keep a waiting job from beginning until it is released; it keeps its place."""
+    job = _waiting(transaction, identity, "held")
+    return _begin_not_before(transaction, job, HELD, "held")
+
+
+def release(transaction: Transaction, identity: int) -> Job:
+    """Let a held job wait in its queue as the others do."""
+    job = find(transaction, identity)
+    if not job.held:
+        raise NotReadyError(f"Job {identity} is not held: it is {job.state}.")
+    return _begin_not_before(transaction, job, 0.0, "released")
+
+
+def _begin_not_before(transaction: Transaction, job: Job, time: float, said: str) -> Job:
+    facts = {"payload": to_json(job.payload), "not_before": time, "max_attempts": job.max_attempts}
+    return tell(transaction, transaction.row("edit_job", id=job.id, **facts), said, new=True)
 
 
 def prioritise(transaction: Transaction, identity: int, priority: int) -> Job:

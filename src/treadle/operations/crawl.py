@@ -1,11 +1,11 @@
-"""Operations on crawls: crawl start, status, pause, resume, rules, export."""
+"""Operations on crawls: crawl start, status, pages, pause, resume, rules, export."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from treadle.base.errors import NotReadyError, UsageError
 from treadle.jobs.handle import QueuedJob
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from treadle.jobs.ledger import Ledger
 
 _SETTINGS = SettingsSection("crawl", "treadle.data.crawl.config:CrawlSettings")
+_MOST_PAGES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,17 @@ class CrawlStatusList:
     """Crawls and where their pages are."""
 
     crawls: list[CrawlStatus]
+
+
+@dataclass(frozen=True, slots=True)
+class CrawlPages:
+    """Some addresses of a crawl's frontier."""
+
+    name: str
+    which: str
+    pages: list[dict[str, Any]]
+    """Each with `url`, `state`, `reason`, `pending`, `status`, `depth`, `size`, `fetched` (seconds since 1970, 0 =
+    never), `attempts`, `found_on`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +219,29 @@ def status(
     chosen = cards.all() if name is None else [cards.get(name)]
     with _ledger(workspace) as ledger:
         return CrawlStatusList([_status(workspace, ledger, card) for card in chosen])
+
+
+@operation(
+    "light",
+    effect="reads",
+    noun="crawl",
+    examples=("treadle crawl pages docs.example.org", "treadle crawl pages docs.example.org --which failed --json"),
+)
+def pages(
+    workspace: WorkspaceFolder,
+    name: Annotated[str, "name of the crawl"],
+    *,
+    which: Annotated[
+        Literal["next", "asked", "kept", "copy", "redirect", "failed", "robots", "refused", "gone", "left_out"],
+        "next = to be asked for, in this order; asked = the last that answered; or what came of them",
+    ] = "next",
+    count: Annotated[int, "at most this many"] = 50,
+) -> CrawlPages:
+    """List addresses of a crawl: what it asks for next, what answered last, or those of which the same came."""
+    if not 1 <= count <= _MOST_PAGES:
+        raise UsageError(f"--count must be between 1 and {_MOST_PAGES}, not {count}.")
+    card = CrawlCards(workspace).get(name)
+    return CrawlPages(card.name, which, load("treadle.recipes.crawl_targets:pages")(workspace, card, which, count))
 
 
 @operation("light", noun="crawl", examples=("treadle crawl pause docs.example.org",))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,6 +42,11 @@ class InspectionReport:
     """Each with `id`, `text`, `loss` (nats), `rank` (1 = it was the likeliest), `likeliest` and its `probability`."""
     pictures: list[str]
     """Files that were written."""
+    layers: int | None = None
+    """Number of layers with attention, if `maps` was given."""
+    maps: list[Any] = field(default_factory=list)
+    """For each head of the layer that `maps` named, for each token, the shares that it gives to the ones up to it; the
+    boundary that a document begins with stands first."""
 
 
 @operation("light", effect="reads", examples=("treadle predict digits seven.png", "treadle predict pets *.jpg --json"))
@@ -67,6 +72,7 @@ def predict(
     examples=(
         'treadle inspect bard --text "To be, or not to be"',
         'treadle inspect bard --text "To be, or not to be" --plot losses.png --attention attention.png',
+        'treadle inspect bard --text "To be" --maps 1 --json',
     ),
 )
 def inspect(
@@ -77,7 +83,9 @@ def inspect(
     checkpoint: Annotated[str | int, "checkpoint: best, latest, or a step number"] = "best",
     plot: Annotated[Path | None, "write a picture of the text, shaded by loss, to this file (.png, .svg, .pdf)"] = None,
     attention: Annotated[Path | None, "write a picture of what each head attends to (gpt only; needs torch)"] = None,
+    maps: Annotated[int | None, "also tell as numbers what each head of this layer attends to; 1 = the first"] = None,
 ) -> InspectionReport:
     """Show how well a model expects each token of a text: its loss, its rank, and what was likelier."""
-    found = load("treadle.recipes.inspect:inspect")(workspace, model, text, str(checkpoint), plot, attention)
+    pictures = {"plot": plot, "attention": attention}
+    found = load("treadle.recipes.inspect:inspect")(workspace, model, text, str(checkpoint), **pictures, layer=maps)
     return InspectionReport(**found)

@@ -1,4 +1,4 @@
-"""Operations on the notes around the tasks: flow log, note, decide, move, archive, review, import."""
+"""Operations on the notes around the tasks: flow read, log, note, decide, move, archive, review, import."""
 
 from __future__ import annotations
 
@@ -26,6 +26,40 @@ class ReviewReport:
     message: str
     changed: list[str]
     diff: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotesPage:
+    """One file of the notes, and which there are."""
+
+    path: str | None
+    """Relative to the notes."""
+    text: str
+    sha256: str | None
+    """Of its bytes; what `treadle flow edit --expect` asks for."""
+    log: list[dict[str, str]]
+    """Entries of its log: `date` and `text`, as they stand."""
+    files: list[str]
+    """All Markdown files of the notes."""
+
+
+@operation(
+    "light",
+    effect="reads",
+    noun="flow",
+    needs_workspace=False,
+    examples=("treadle flow read", "treadle flow read planning/priorities.md"),
+)
+def read(
+    workspace: WorkspaceFolder | None,
+    path: Annotated[str | None, "file, relative to the notes; else the working memory"] = None,
+    *,
+    flow: Annotated[Path | None, FLOW_HELP] = None,
+) -> NotesPage:
+    """Show one file of the notes as it stands, with the entries of its log, and name the others."""
+    from treadle.flow.reading import read_file
+
+    return NotesPage(**read_file(folder_of(workspace, flow), path))
 
 
 @operation("light", noun="flow", needs_workspace=False, examples=('treadle flow log "Switched to Muon"',))

@@ -45,6 +45,8 @@ class JobSummary:
     error: str | None
     run: str | None
     waits_for: str | None = None
+    held: bool = False
+    """Whether it waits until somebody releases it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,8 @@ class JobLog:
     job: int
     path: str
     text: str
+    end: int = 0
+    """Number of bytes up to the end of `text`; given as `begin`, only what was printed since is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,14 +158,26 @@ def follow(workspace: WorkspaceFolder, job: Annotated[int, "id of the job"]) -> 
 
 
 @operation("light", effect="reads", noun="jobs", examples=("treadle jobs log 12",))
-def log(workspace: WorkspaceFolder, job: Annotated[int, "id of the job"]) -> JobLog:
+def log(
+    workspace: WorkspaceFolder,
+    job: Annotated[int, "id of the job"],
+    *,
+    begin: Annotated[int, "leave out so many bytes at the beginning: the `end` of an earlier answer"] = 0,
+) -> JobLog:
     """Show what the processes of a job printed: warnings, and the traceback of a defect."""
+    if begin < 0:
+        raise UsageError(f"--begin must not be negative, not {begin}.")
     with _ledger(workspace) as ledger:
         found = ledger.get(job)
     if found.run is None or (found.waiting and found.started is None):
         raise NotFoundError(f"Job {job} is {found.state} and has not begun, so it has no log yet.")
     path = RunFolder(workspace.runs / found.run).log
-    return JobLog(job, str(path), path.read_text(encoding="utf-8", errors="replace") if path.exists() else "")
+    printed = b""
+    if path.exists():
+        with path.open("rb") as file:
+            file.seek(begin)
+            printed = file.read()
+    return JobLog(job, str(path), printed.decode("utf-8", "replace"), begin + len(printed))
 
 
 @operation("light", noun="jobs", examples=("treadle jobs stop 12",))
@@ -244,6 +260,24 @@ def move(
     with _ledger(workspace) as ledger:
         moved = ledger.move(job, target(place=chosen, before=before, after=behind))
         return JobChange(_summary(moved, _names(workspace)), f"Job {job} is number {moved.place or '?'} of its queue.")
+
+
+@operation("light", noun="jobs", examples=("treadle jobs hold 12",))
+def hold(workspace: WorkspaceFolder, job: Annotated[int, "id of the job"]) -> JobChange:
+    """Keep one waiting job from beginning until it is released; those behind it go first meanwhile."""
+    with _ledger(workspace) as ledger:
+        held = ledger.hold(job)
+        said = f"Job {job} is held. Let it go on: treadle jobs release {job}"
+        return JobChange(_summary(held, _names(workspace), waits_for(ledger, held)), said)
+
+
+@operation("light", noun="jobs", examples=("treadle jobs release 12",))
+def release(workspace: WorkspaceFolder, job: Annotated[int, "id of the job"]) -> JobChange:
+    """Let a held job wait in its queue as the others do."""
+    with _ledger(workspace) as ledger:
+        freed = ledger.release(job)
+    announce(workspace)
+    return JobChange(_summary(freed, _names(workspace)), f"Job {job} waits in its queue again.")
 
 
 @operation("light", noun="jobs", examples=("treadle jobs prioritise 12 10",))
@@ -397,4 +431,5 @@ def _summary(job: Job, names: dict[str, str], waits: str | None = None) -> JobSu
         error=job.error,
         run=job.run,
         waits_for=None if waits is None else waits.replace(job.queue, names.get(job.queue, job.queue)),
+        held=job.held,
     )

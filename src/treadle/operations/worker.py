@@ -1,4 +1,4 @@
-"""Operations on workers: worker run, status, drain, stop, install."""
+"""Operations on workers: worker run, start, status, drain, stop, install."""
 
 from __future__ import annotations
 
@@ -75,22 +75,45 @@ def run(
     if heavy < 0 or light < 0 or heavy + light == 0:
         raise UsageError("A worker needs room for at least one job: --heavy 1 or --light 1.")
     if paused:
-        with _ledger(workspace) as ledger:
-            for queue in ledger.queues():
-                ledger.pause(queue.id, "after")
+        _pause_all(workspace)
     worker = load("treadle.jobs.worker:Worker")(workspace, limits={"light": light, "heavy": heavy}, idle_seconds=idle)
     worker.run()
     return WorkerChange([worker.id], "The worker has ended; jobs that it held wait in their queues.")
 
 
+@operation(
+    "light",
+    for_assistants=False,
+    noun="worker",
+    examples=("treadle worker start", "treadle worker start --paused"),
+)
+def start(
+    workspace: WorkspaceFolder,
+    *,
+    paused: Annotated[bool, "pause all queues first, to look around after an unclean stop"] = False,
+) -> WorkerChange:
+    """See that a worker lives in the background, as commands that queue work do; it ends when nothing is left to do."""
+    if paused:
+        _pause_all(workspace)
+    there = worker_lives(workspace)
+    announce(workspace)
+    said = "A worker lives already" if there else "A worker starts in the background"
+    return WorkerChange([], f"{said}; all queues are paused: treadle jobs resume" if paused else f"{said}.")
+
+
 @operation("light", effect="reads", noun="worker", examples=("treadle worker status",))
-def status(workspace: WorkspaceFolder) -> WorkerList:
+def status(
+    workspace: WorkspaceFolder,
+    *,
+    remind: Annotated[bool, "tell of workers that ended without notice the next time too"] = False,
+) -> WorkerList:
     """Show the workers, those that died without notice too, and how much there is to do."""
     with _ledger(workspace) as ledger:
         ledger.work.reap(load("treadle.jobs.identity:WorkerIdentity").current())  # finds those that died
         jobs = ledger.jobs(states=("running", "stopping", "ready", "blocked"), count=10_000)
         lost = ledger.work.lost_workers()
-        ledger.work.lost_workers_shown()
+        if not remind:
+            ledger.work.lost_workers_shown()
         return WorkerList(
             live=worker_lives(workspace),
             workers=[_shown(row) for row in ledger.work.workers()],
@@ -146,6 +169,12 @@ def _command(workspace: WorkspaceFolder, command: Literal["drain", "stop"]) -> W
     verb = "finishes what runs, then ends" if command == "drain" else "ends; what runs keeps its work"
     said = "No worker lives." if not asked else f"{'The worker' if len(asked) == 1 else 'Each worker'} {verb}."
     return WorkerChange(asked, said)
+
+
+def _pause_all(workspace: WorkspaceFolder) -> None:
+    with _ledger(workspace) as ledger:
+        for queue in ledger.queues():
+            ledger.pause(queue.id, "after")
 
 
 def _shown(row: Any) -> dict[str, Any]:  # noqa: ANN401 - a WorkerRecord

@@ -50,6 +50,21 @@ def facts(workspace: WorkspaceFolder, card: CrawlCard) -> dict[str, Any]:
         return found | asdict(frontier.counts()) | {"complete": complete, "troubles": frontier.troubles(10)}
 
 
+def pages(workspace: WorkspaceFolder, card: CrawlCard, state: str, count: int) -> list[dict[str, Any]]:
+    """Some addresses of a crawl's frontier; none before its first moment."""
+    from treadle.data.crawl.frontier import FILE, Frontier
+
+    folder = CrawlCards(workspace).folder(card)
+    if not (folder / FILE).is_file():
+        return []
+    try:
+        opened = Frontier(folder, read_only=True)
+    except NotFoundError:
+        return []
+    with opened as frontier:
+        return [{**row, "pending": bool(row["pending"])} for row in frontier.listed(state, count)]
+
+
 def _target(workspace: WorkspaceFolder, card: CrawlCard) -> str:
     if card.model is None:
         return f"dataset {card.dataset}"

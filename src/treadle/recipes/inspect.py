@@ -27,14 +27,24 @@ if TYPE_CHECKING:
 
 _MOST_SQUARES = 400
 """Of a picture of attention: layers times heads."""
+_MOST_TOKENS = 128
+"""Of which shares of attention are told as numbers: they grow with the square."""
 
 
 def inspect(
-    workspace: WorkspaceFolder, name: str, text: str, which: str, plot: Path | None, attention: Path | None
+    workspace: WorkspaceFolder,
+    name: str,
+    text: str,
+    which: str,
+    *,
+    plot: Path | None = None,
+    attention: Path | None = None,
+    layer: int | None = None,
 ) -> dict[str, Any]:
     """Read `text` after the boundary that a document begins with; the fields of the operation's report.
 
-    Computed in fp32, so that a figure does not hang on how weights are packed for sampling.
+    With `layer` (1 = the first) the shares of its heads are part of it. Computed in fp32, so that a figure does not hang
+    on how weights are packed for sampling.
     """
     for picture in (plot, attention):
         if picture is not None:
@@ -44,6 +54,10 @@ def inspect(
         tokenizer = opened.tokenizer
         ids = [tokenizer.boundary, *tokenizer.encode(text).tolist()]
         _check_length(len(ids) - 1, opened.engine.context)
+        if layer is not None and len(ids) - 1 > _MOST_TOKENS:
+            raise UsageError(
+                f"The text has {len(ids) - 1:,} tokens; maps are told of {_MOST_TOKENS} at most. Give a shorter one."
+            )
         tokens = _tokens(opened, ids)
         facts = {"engine": opened.engine.name, "precision": opened.engine.precision}
     finally:
@@ -55,6 +69,7 @@ def inspect(
         draw_text(tokens, f"{title}: nats for each token; below it, its rank among the guesses", plot)
     if attention is not None:
         shown = [visible(tokenizer.decode([id_])) if id_ != tokenizer.boundary else "|" for id_ in ids]
+        _check_squares(checkpoint)
         maps = attention_maps(checkpoint, ids)
         said = "what each token (row) attends to (column)"
         draw_attention(maps, shown[: maps.shape[-1]], f"{title}: {said}", attention)
@@ -67,7 +82,20 @@ def inspect(
         "bits_per_byte": total / math.log(2) / max(1, len(text.encode())),
         "tokens": tokens,
         "pictures": [str(picture) for picture in (plot, attention) if picture is not None],
+        **({} if layer is None else _shares(checkpoint, ids, layer)),
     }
+
+
+def _shares(checkpoint: Checkpoint, ids: list[int], layer: int) -> dict[str, Any]:
+    """What each head of one layer attends to, as plain numbers: of each row only what the token can see."""
+    maps = attention_maps(checkpoint, ids)
+    if not 1 <= layer <= len(maps):
+        raise UsageError(f"There is no layer {layer}; this model has layers 1 to {len(maps)}.")
+    heads = [
+        [[round(share, 4) for share in row[: place + 1]] for place, row in enumerate(head)]
+        for head in maps[layer - 1].tolist()
+    ]
+    return {"layers": len(maps), "maps": heads}
 
 
 def _check_length(count: int, context: int) -> None:
@@ -97,6 +125,13 @@ def _token(tokenizer: Tokenizer, logs: NDArray[np.float64], id_: int) -> dict[st
     }
 
 
+def _check_squares(checkpoint: Checkpoint) -> None:
+    config = checkpoint.record.config
+    squares = config.get("layers", 0) * config.get("heads", 0)
+    if squares > _MOST_SQUARES:
+        raise UsageError(f"{squares} layers and heads do not fit into one picture; {_MOST_SQUARES} do.")
+
+
 def attention_maps(checkpoint: Checkpoint, ids: list[int]) -> NDArray[np.float32]:
     """How each head of each layer spreads its attention: (layers, heads, T, T), by the torch reference."""
     record = checkpoint.record
@@ -104,9 +139,6 @@ def attention_maps(checkpoint: Checkpoint, ids: list[int]) -> NDArray[np.float32
     config = family.config_class().model_validate(record.config)
     if record.family != "gpt":
         raise UsageError(f"Models of the family {record.family} have no attention over a text; leave --attention out.")
-    squares = record.config["layers"] * record.config["heads"]
-    if squares > _MOST_SQUARES:
-        raise UsageError(f"{squares} layers and heads do not fit into one picture; {_MOST_SQUARES} do.")
     if find_spec("torch") is None:
         raise MissingExtraError("Attention is shown by torch, which is not installed: pip install 'treadle[torch]'")
     weights = checkpoint.weights(family.weight_shapes(config, record.vocabulary, record.context))

@@ -1,6 +1,7 @@
 import pytest
 
 from treadle.base.errors import NotFoundError, NotReadyError, UsageError
+from treadle.jobs.handle import waits_for
 from treadle.jobs.job import NewJob
 from treadle.jobs.ledger_changes import Edit, Target
 
@@ -189,3 +190,26 @@ def test_a_listing_shows_what_runs_what_waits_and_what_has_ended(ledger, five, m
     assert [job.id for job in ledger.jobs(states=["running", "stopping"])] == [running.id]
     assert [job.payload["n"] for job in ledger.jobs(A, ["done", "failed"], count=1)] == [2]
     assert [queue.id for queue in ledger.queues()] == [A, B]
+
+
+def test_a_held_job_is_passed_by_until_it_is_released(ledger, five, me):
+    held = ledger.hold(five[0].id)
+    assert (held.state, held.held, held.place) == ("blocked", True, None)
+    assert waits_for(ledger, held).startswith("it is held; ")
+    assert order(ledger) == [2, 3, 4, 5]
+    assert ledger.work.claim(me, HEAVY).job.id == five[1].id
+    assert ledger.release(five[0].id).place == 1, "it kept its place"
+    with pytest.raises(NotReadyError, match="not held"):
+        ledger.release(five[2].id)
+    with pytest.raises(NotReadyError, match="cannot be held"):
+        ledger.hold(five[1].id)
+
+
+def test_a_job_that_failed_and_is_held_stays_held(ledger, me):
+    job = ledger.submit(NewJob(A, "train", {"n": 1}, max_attempts=3))
+    ledger.work.fail(ledger.work.claim(me, HEAVY), "no memory")
+    assert ledger.hold(job.id).attempts == 1
+    assert ledger.work.claim(me, HEAVY) is None
+    assert ledger.get(job.id).held
+    assert ledger.edit(job.id, Edit(max_attempts=5)).held, "editing does not release it"
+    assert ledger.release(job.id).state == "ready"

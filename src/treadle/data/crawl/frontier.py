@@ -422,6 +422,12 @@ class Frontier:
         """Pages that were not to be had, with their reasons."""
         return self._file.rows("failures", count=count)
 
+    def listed(self, state: str, count: int) -> list[dict[str, Any]]:
+        """Addresses: the `next` to be asked for, those that answered last (`asked`), or those in one state."""
+        if state in {"next", "asked"}:
+            return self._file.rows("pages_to_ask" if state == "next" else "pages_asked", count=count)
+        return self._file.rows("pages_in_state", state=state, count=count)
+
     def export(self) -> Iterator[dict[str, Any]]:
         """Every kept page with its facts."""
         yield from self._file.rows("export")

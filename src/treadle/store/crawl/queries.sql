@@ -141,5 +141,23 @@ SELECT page.url, page.state, page.status, page.type, page.body, page.size, page.
 FROM page LEFT JOIN page AS origin ON origin.id = page.found_on
 WHERE page.kind = 'page' AND page.state IN ('kept', 'copy') ORDER BY page.id
 
+-- name: pages_in_state
+SELECT page.url, page.state, page.reason, page.pending, page.status, page.depth, page.size, page.fetched, page.attempts,
+    origin.url AS found_on
+FROM page LEFT JOIN page AS origin ON origin.id = page.found_on
+WHERE page.kind = 'page' AND page.state = :state ORDER BY page.fetched DESC, page.id LIMIT :count
+
+-- name: pages_to_ask
+SELECT page.url, page.state, page.reason, page.pending, page.status, page.depth, page.size, page.fetched, page.attempts,
+    origin.url AS found_on
+FROM page LEFT JOIN page AS origin ON origin.id = page.found_on
+WHERE page.pending = 1 ORDER BY page.fetched, page.depth, page.id LIMIT :count
+
+-- name: pages_asked
+SELECT page.url, page.state, page.reason, page.pending, page.status, page.depth, page.size, page.fetched, page.attempts,
+    origin.url AS found_on
+FROM page LEFT JOIN page AS origin ON origin.id = page.found_on
+WHERE page.fetched > 0 ORDER BY page.fetched DESC, page.id DESC LIMIT :count
+
 -- name: failures
 SELECT url, state, reason, status FROM page WHERE state IN ('failed', 'refused', 'gone') ORDER BY id LIMIT :count

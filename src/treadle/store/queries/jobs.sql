@@ -50,8 +50,10 @@ ORDER BY ended DESC, id DESC LIMIT :count;
 
 -- name: promote_due
 -- A job that failed waits for an hour and a half at most: one that would wait for longer saw the clock set back.
+-- One that is held (until the last second of the year 9999) waits until it is released.
 UPDATE job SET state = 'ready'
-WHERE state = 'blocked' AND waits = 0 AND (not_before <= :now OR (attempts > 0 AND not_before > :now + 5400))
+WHERE state = 'blocked' AND waits = 0
+  AND (not_before <= :now OR (attempts > 0 AND not_before > :now + 5400 AND not_before < 253402300799))
 RETURNING id, queue;
 
 -- name: next_due
