@@ -41,6 +41,7 @@ from treadle.data.crawl.config import CrawlSettings
 from treadle.data.crawl.crawler import Crawler
 from treadle.data.crawl.fetching import Fetcher
 from treadle.data.crawl.frontier import Frontier
+from treadle.data.crawl.parser import PageParser
 from treadle.data.crawl.rules import Boundaries
 from treadle.store.objects import ObjectStore
 
@@ -50,9 +51,11 @@ class Watcher:
 url, folder = sys.argv[1], Path(sys.argv[2])
 settings = CrawlSettings(rate=1000.0, depth=100, max_pages=100_000)
 boundaries = Boundaries((url,), "host", (), (), (), settings.depth)
-with Frontier(folder) as frontier, Fetcher("Treadle", allow_private=True, connections=1) as fetcher:
+fetching = Fetcher("Treadle", allow_private=True, connections=1)
+with Frontier(folder) as frontier, fetching as fetcher, PageParser() as parser:
     frontier.begin(boundaries, time.time())
-    Crawler(frontier, fetcher, ObjectStore(folder / "objects"), settings, boundaries).run(lambda: False, Watcher())
+    objects = ObjectStore(folder / "objects")
+    Crawler(frontier, fetcher, parser, objects, settings, boundaries).run(lambda: False, Watcher())
     print(frontier.kept_pages())
 """
 

@@ -10,7 +10,9 @@ from treadle.data.crawl.config import CrawlSettings
 from treadle.data.crawl.crawler import Crawler
 from treadle.data.crawl.fetching import Fetcher, FetchError, FetchLimits, retry_after
 from treadle.data.crawl.frontier import Frontier
+from treadle.data.crawl.parser import PageParser
 from treadle.data.crawl.rules import Boundaries, parse_rule
+from treadle.data.readers.limited import Limits
 from treadle.store.objects import ObjectStore
 
 QUICK = {"rate": 500.0, "seconds": 5.0}
@@ -28,7 +30,7 @@ class Watcher:
 def crawl(site, quick_folder):
     """Crawl the site once; gives where the pages are."""
 
-    def run(*paths, stop=lambda: False, allow_private=True, now=None, blocked=(), **changes):
+    def run(*paths, stop=lambda: False, allow_private=True, now=None, blocked=(), parsing=20.0, **changes):
         settings = CrawlSettings(**{**QUICK, **changes})
         seeds = tuple(path if "://" in path else f"{site.url}{path}" for path in paths or ("/",))
         boundaries = Boundaries(
@@ -44,10 +46,11 @@ def crawl(site, quick_folder):
         with (
             Frontier(quick_folder / "crawl") as frontier,
             Fetcher("Treadle/test", allow_private=allow_private, connections=4) as fetcher,
+            PageParser(Limits(seconds=parsing, memory=300 << 20)) as parser,
         ):
             room = frontier.kept_pages() < settings.max_pages
             frontier.begin(boundaries, now or time.time(), room=room, fresh_seconds=settings.fresh_hours * 3600)
-            crawler = Crawler(frontier, fetcher, ObjectStore(quick_folder / "objects"), settings, boundaries)
+            crawler = Crawler(frontier, fetcher, parser, ObjectStore(quick_folder / "objects"), settings, boundaries)
             run.over = crawler.run(stop, Watcher())
             run.troubles = {row["url"].removeprefix(site.url): row["reason"] for row in frontier.troubles(50)}
             run.frontier_rows = {row["url"].removeprefix(site.url): row for row in frontier.export()}
@@ -175,6 +178,19 @@ def test_hostile_pages_end_as_failures_and_the_crawl_goes_on(site, site_server, 
     asked = site.asked()
     assert asked.count("/_/failing") == 3
     assert asked.count("/missing") == 1
+
+
+def test_a_page_that_holds_up_or_kills_its_parser_is_refused_and_the_crawl_goes_on(site, site_server, crawl):
+    endless = b"<b>" + b"<div>" * 100_000 + b"</b>" * 100_000  # its parsing takes the square of its length
+    bold = b"".join(b"<b a=%d>" % number for number in range(1_000))
+    bomb = b"<p>" + bold + b"<p>x" * 2_000  # each paragraph opens again all that is bold: two million elements
+    site.pages |= {"/endless": endless, "/bomb": bomb, "/fine": b"<p>Fine."}
+    site.pages["/"] = site_server.page("Start", "Hello.", ["/endless", "/bomb", "/fine"])
+    counts = crawl(parsing=2.0)
+    assert (counts.pages, counts.failed, counts.pending) == (2, 2, 0)
+    assert crawl.troubles["/endless"] == "parser_stalled"
+    assert crawl.troubles["/bomb"] in {"parser_crashed", "parser_stalled", "unreadable"}
+    assert site.asked().count("/endless") == 1  # no other attempt
 
 
 def test_redirects_are_followed_and_loops_end(site, site_server, crawl):

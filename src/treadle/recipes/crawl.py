@@ -17,6 +17,7 @@ from treadle.data.crawl.documents import PageReader
 from treadle.data.crawl.feeding import Feeding
 from treadle.data.crawl.fetching import Fetcher
 from treadle.data.crawl.frontier import Counts, Frontier
+from treadle.data.crawl.parser import PageParser
 from treadle.data.readers.config import ReadSettings
 from treadle.data.readers.sandbox import Work
 from treadle.recipes.crawl_boundaries import boundaries_of
@@ -65,7 +66,8 @@ def run(context: RunContext, payload: CrawlPayload) -> dict[str, Any]:
         fetcher = stack.enter_context(
             Fetcher(agent, allow_private=payload.allow_private, connections=settings.parallel)
         )
-        crawler = Crawler(frontier, fetcher, objects, settings, boundaries)
+        parser = stack.enter_context(PageParser())
+        crawler = Crawler(frontier, fetcher, parser, objects, settings, boundaries)
         progress = _Progress(context, frontier, feeding)
         context.emit("crawl_started", crawl=card.name, round=frontier.round, fresh=fresh, seeds=list(payload.seeds))
         over = crawler.run(context.stop_requested, progress)

@@ -1,7 +1,7 @@
 """What becomes of one answer: a page that is kept, a redirect, a tombstone, a list of addresses, a refusal.
 
-`ask` runs in threads and touches nothing but the network and the object store; `Settling` writes what came of it
-into the frontier.
+`ask` runs in threads and touches nothing but the network, the process that parses, and the object store; `Settling`
+writes what came of it into the frontier.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from treadle.data.crawl.fetching import PAGES, Answer, FetchError, FetchLimits, retry_after
-from treadle.data.crawl.lists import addresses_in, kind_of_list
-from treadle.data.crawl.page_facts import PageFacts, page_facts
-from treadle.data.crawl.sites.catalog import handler_of
+from treadle.data.crawl.found import Found
+from treadle.data.crawl.parser import ParsingError
 from treadle.data.crawl.urls import origin_of, resolve
 
 if TYPE_CHECKING:
     from treadle.data.crawl.config import CrawlSettings
     from treadle.data.crawl.fetching import Fetcher
-    from treadle.data.crawl.frontier import Candidate, Frontier
+    from treadle.data.crawl.frontier import Candidate, Frontier, State
+    from treadle.data.crawl.parser import PageParser
     from treadle.data.crawl.rules import Boundaries
     from treadle.store.objects import ObjectStore
 
@@ -27,7 +27,12 @@ _BUSY: Final = frozenset({429, 500, 502, 503, 504, 408})
 _MOST_ATTEMPTS: Final = 3
 _PATIENT_ATTEMPTS: Final = 20
 """How often a server may say that it is too busy, before a page is given up."""
-_HTML: Final = frozenset({"text/html", "application/xhtml+xml"})
+_REFUSED: Final = frozenset(
+    {"content_type", "too_large", "private_address", "parser_crashed", "parser_stalled", "unreadable"}
+)
+"""Troubles that lie in what was asked for, not in the way to it."""
+_PARSED_FROM: Final = frozenset({"text/html", "application/xhtml+xml"})
+"""Types of pages that have links; others are kept as they are."""
 
 
 @dataclass(slots=True)
@@ -36,14 +41,9 @@ class Told:
 
     answer: Answer | None = None
     error: FetchError | None = None
-    facts: PageFacts = field(default_factory=PageFacts)
+    found: Found = field(default_factory=Found)
     body: str = ""
     """Id of the object that holds the bytes, where they are to be kept."""
-    pages: list[str] = field(default_factory=list)
-    """Addresses that a sitemap or feed names."""
-    lists: list[str] = field(default_factory=list)
-    """Further sitemaps."""
-    is_list: bool = False
     trouble: bool = False
     """The host did not answer, or is too busy."""
     wait: float | None = None
@@ -52,35 +52,29 @@ class Told:
     """1 if a page was kept of which there was nothing before."""
 
 
-def ask(fetcher: Fetcher, objects: ObjectStore, page: Candidate, settings: CrawlSettings) -> Told:
-    """Ask for a page, look through what came, and store its bytes."""
+def ask(fetcher: Fetcher, parser: PageParser, objects: ObjectStore, page: Candidate, settings: CrawlSettings) -> Told:
+    """Ask for a page, have it looked through, and store its bytes."""
     told = Told()
     limits = FetchLimits(settings.seconds, round(settings.megabytes * 1e6))
     try:
         told.answer = answer = fetcher.fetch(page.url, limits, page.etag, page.last_modified)
+        told.trouble = answer.status in {429, 503}
+        if answer.status == 200 and (answer.type in _PARSED_FROM or answer.type not in PAGES):
+            told.found = parser.look_through(page.url, answer, strip_tracking=settings.strip_tracking)
     except FetchError as error:
         told.error = error
         told.trouble = error.trouble in {"no_connection", "timed_out"}
         return told
-    told.trouble = answer.status in {429, 503}
-    if answer.status == 200:
-        try:
-            _look_through(told, answer, page, settings)
-        except (ValueError, RuntimeError) as error:
-            told.error = FetchError("unreadable", f"Its links cannot be read: {error}.")
-        else:
-            if told.is_list or (answer.type in PAGES and page.kind == "page" and told.facts.keep):
-                told.body = objects.put(answer.body)
+    except ParsingError as error:
+        told.error = FetchError(error.trouble, str(error))
+        return told
+    if answer.status == 200 and (told.found.is_list or _is_page(answer, page, told.found)):
+        told.body = objects.put(answer.body)
     return told
 
 
-def _look_through(told: Told, answer: Answer, page: Candidate, settings: CrawlSettings) -> None:
-    if answer.type in _HTML:
-        header = answer.header("x-robots-tag")
-        told.facts = page_facts(page.url, answer.body, header, strip_tracking=settings.strip_tracking)
-    elif answer.type not in PAGES and kind_of_list(answer.body) is not None:
-        told.is_list = True
-        told.pages, told.lists = addresses_in(page.url, answer.body, strip_tracking=settings.strip_tracking)
+def _is_page(answer: Answer, page: Candidate, found: Found) -> bool:
+    return answer.type in PAGES and page.kind == "page" and found.facts.keep
 
 
 class Settling:
@@ -115,7 +109,7 @@ class Settling:
         return set()
 
     def _arrived(self, page: Candidate, answer: Answer, told: Told, now: float) -> set[str]:
-        if told.is_list:
+        if told.found.is_list:
             return self._listed(page, answer, told, now)
         if page.kind == "list":
             self._frontier.settle_failed(page, "left_out", "no_sitemap", now, 200)
@@ -123,10 +117,8 @@ class Settling:
         if answer.type not in PAGES:
             self._frontier.settle_failed(page, "refused", "content_type", now, 200)
             return set()
-        facts = told.facts
-        handler = handler_of(facts.generator)
-        links = [link for link in facts.links if handler is None or handler.follows(link)]
-        ids = self._frontier.add(links, page.depth + 1, page.id, self._boundaries)
+        facts = told.found.facts
+        ids = self._frontier.add(facts.links, page.depth + 1, page.id, self._boundaries)
         if self._settings.sitemaps:
             self._frontier.add(facts.feeds, page.depth, page.id, self._boundaries, "list")
         if not facts.keep:
@@ -135,7 +127,7 @@ class Settling:
             self._frontier.settle_kept(page, answer, told.body, ids, now)
             told.kept = int(page.body is None)
             self._copy_of(page, facts.canonical)
-        return {origin_of(link) for link in (*links, *facts.feeds)}
+        return {origin_of(link) for link in (*facts.links, *facts.feeds)}
 
     def _copy_of(self, page: Candidate, canonical: str | None) -> None:
         """Leave a page to the one that it calls its proper address, if that is one that can be read."""
@@ -152,10 +144,11 @@ class Settling:
     def _listed(self, page: Candidate, answer: Answer, told: Told, now: float) -> set[str]:
         if page.kind != "list":
             self._frontier.set_kind(page.id, "list")
-        ids = self._frontier.add(told.pages, page.depth + 1, page.id, self._boundaries)
-        self._frontier.add(told.lists, page.depth + 1, page.id, self._boundaries, "list")
+        found = told.found
+        ids = self._frontier.add(found.pages, page.depth + 1, page.id, self._boundaries)
+        self._frontier.add(found.lists, page.depth + 1, page.id, self._boundaries, "list")
         self._frontier.settle_kept(page, answer, told.body, ids, now, state="list")
-        return {origin_of(link) for link in (*told.pages, *told.lists)}
+        return {origin_of(link) for link in (*found.pages, *found.lists)}
 
     def _redirected(self, page: Candidate, answer: Answer, now: float) -> set[str]:
         location = resolve(page.url, answer.header("location"), strip_tracking=self._settings.strip_tracking)
@@ -184,8 +177,8 @@ class Settling:
         if error.passing:
             self._postpone(page, now, error.trouble)
         else:
-            refused = error.trouble in {"content_type", "too_large", "private_address"}
-            self._frontier.settle_failed(page, "refused" if refused else "failed", error.trouble, now)
+            state: State = "refused" if error.trouble in _REFUSED else "failed"
+            self._frontier.settle_failed(page, state, error.trouble, now)
 
     def _postpone(self, page: Candidate, now: float, reason: str, *, patient: bool = False) -> None:
         """Ask for a page again, a few times; `patient` where its host as a whole is being left alone."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from treadle.data.crawl.config import CrawlSettings
     from treadle.data.crawl.fetching import Fetcher
     from treadle.data.crawl.frontier import Candidate, Frontier, HostRow
+    from treadle.data.crawl.parser import PageParser
     from treadle.data.crawl.rules import Boundaries
     from treadle.store.objects import ObjectStore
 
@@ -50,6 +51,7 @@ class Crawler:
         self,
         frontier: Frontier,
         fetcher: Fetcher,
+        parser: PageParser,
         objects: ObjectStore,
         settings: CrawlSettings,
         boundaries: Boundaries,
@@ -61,6 +63,7 @@ class Crawler:
         self._settling = Settling(frontier, settings, boundaries)
         self._robots = RobotFiles(frontier, fetcher, settings, boundaries)
         self._fetcher = fetcher
+        self._parser = parser
         self._objects = objects
         self._hosts: dict[str, Host] = {}
         self._line: list[tuple[float, int, Host]] = []
@@ -139,7 +142,7 @@ class Crawler:
         if page is None:
             future = threads.submit(self._robots.ask, host.origin)
         else:
-            future = threads.submit(ask, self._fetcher, self._objects, page, self._settings)
+            future = threads.submit(ask, self._fetcher, self._parser, self._objects, page, self._settings)
         future.add_done_callback(lambda done: self._told.put((host, page, done)))
 
     def _has_next(self, host: Host) -> bool:

@@ -1,7 +1,7 @@
 """From kept pages to documents: the same readers as for files, so that a page is the same however it came.
 
 The bytes of a page lie in the object store; a link with the extension of its type leads a reader to them. What a site
-handler takes out, and a host's chrome, is taken out here.
+handler takes out is taken out there, by the process that reads (`sites/page_text.py`); a host's chrome goes here.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING
 
 from treadle.data.crawl.chrome import SAMPLE, chrome_of, without_chrome
 from treadle.data.crawl.fetching import PAGES
-from treadle.data.crawl.page_facts import page_facts
-from treadle.data.crawl.sites.catalog import handler_of
 from treadle.data.document import Document, Refusal, RefusedError
 from treadle.data.readers.sandbox import Sandbox
 
@@ -29,8 +27,7 @@ if TYPE_CHECKING:
     from treadle.store.objects import ObjectStore
 
 _PART = re.compile(r"(\d+)\.\w+(.*)", re.DOTALL)
-_GENERATOR = b"enerator"
-_HEAD = 1 << 16
+_PREPARE = "treadle.data.crawl.sites.page_text:prepare"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +45,7 @@ class PageReader:
         """`work` is what is done with each page; `crawl` is the name of the crawl, which each document bears."""
         self._objects = objects
         self._crawl = crawl
-        self._sandbox = Sandbox(work)
+        self._sandbox = Sandbox(replace(work, first=_PREPARE))
 
     def __enter__(self) -> Self:
         return self
@@ -72,16 +69,9 @@ class PageReader:
         return found
 
     def _path(self, folder: Path, number: int, page: KeptPage) -> Path:
-        """Where a reader finds a page: a link to its bytes, or what a site handler leaves of them."""
+        """Where a reader finds a page: a link to its bytes."""
         path = folder / f"{number}{PAGES.get(page.type, '.html')}"
-        stored = self._objects.path(page.body)
-        if path.suffix == ".html":
-            body = stored.read_bytes()
-            handler = handler_of(page_facts(page.url, body).generator) if _GENERATOR in body[:_HEAD] else None
-            if handler is not None:
-                path.write_bytes(handler.page(body))
-                return path
-        path.symlink_to(stored)
+        path.symlink_to(self._objects.path(page.body))
         return path
 
     def _named(self, item: Document | Refusal, page: KeptPage, part: str) -> ReadPage:

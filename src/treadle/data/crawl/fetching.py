@@ -30,6 +30,8 @@ Trouble = Literal[
     "content_type",
     "bad_answer",
     "unreadable",
+    "parser_crashed",
+    "parser_stalled",
 ]
 PAGES: Final[Mapping[str, str]] = {
     "text/html": ".html",

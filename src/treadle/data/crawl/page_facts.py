@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from selectolax.lexbor import LexborHTMLParser
 
+from treadle.data.crawl.found import PageFacts
 from treadle.data.crawl.urls import resolve
 
 MOST_LINKS: Final = 5_000
 _LISTS: Final = frozenset({"application/rss+xml", "application/atom+xml", "application/rdf+xml"})
+_LONGEST_NAME: Final = 200
 _COMMAS = re.compile(r"[\s,]+")
-
-
-@dataclass(frozen=True, slots=True)
-class PageFacts:
-    """What of a page matters to the crawl."""
-
-    links: tuple[str, ...] = ()
-    """Normalised addresses, each once, in the order of the page."""
-    feeds: tuple[str, ...] = ()
-    canonical: str | None = None
-    """The address that the page calls its proper one, where that is another."""
-    keep: bool = True
-    """False for a page that asks not to be kept (noindex)."""
-    generator: str = ""
 
 
 def page_facts(address: str, body: bytes, robots_header: str = "", *, strip_tracking: bool = False) -> PageFacts:
@@ -46,7 +33,7 @@ def page_facts(address: str, body: bytes, robots_header: str = "", *, strip_trac
             if name in {"robots", "treadle"}:
                 words.update(_COMMAS.split(content.lower().strip()))
             elif name == "generator":
-                generator = generator or content[:200]
+                generator = generator or content[:_LONGEST_NAME]
         else:
             relation = (attributes["rel"] or "").lower().split()
             if "canonical" in relation:
@@ -58,6 +45,12 @@ def page_facts(address: str, body: bytes, robots_header: str = "", *, strip_trac
     links = () if words & {"nofollow", "none"} else _links(tree, base, address, strip_tracking=strip_tracking)
     proper = None if canonical == address else canonical
     return PageFacts(links, tuple(feeds), proper, not words & {"noindex", "none"}, generator)
+
+
+def generator_of(body: bytes) -> str:
+    """What a page says that it was made with; nothing if it does not say so."""
+    named = LexborHTMLParser(body).css('meta[name="generator" i][content]')
+    return next((content[:_LONGEST_NAME] for node in named if (content := node.attributes["content"])), "")
 
 
 def _links(tree: LexborHTMLParser, base: str, address: str, *, strip_tracking: bool) -> tuple[str, ...]:

@@ -10,9 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
-import subprocess
-import sys
 import tempfile
 import time
 import weakref
@@ -23,29 +20,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 from treadle.data.document import Document, Refusal
 from treadle.data.readers.config import ReadSettings
+from treadle.data.readers.limited import START_SECONDS, LimitedProcess, Limits
 from treadle.data.readers.sources import source_of
 from treadle.data.shards import Entry, read_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-_START_SECONDS = 120
-_END_SECONDS = 5
 _BATCH_FILES = 64
 _BATCH_BYTES = 4 << 20
 _PROCESS = "treadle.data.readers.sandboxed"
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a reading process may use."""
-
-    seconds: float = 60
-    """Longest time without any progress."""
-    memory: int = 2 << 30
-    """Bytes of address space."""
-    file_seconds: float = 1800
-    """Longest time for one file, however it goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +41,8 @@ class Work:
     """Dotted name of `make(settings) -> (document -> document or refusal)`, applied to each document there."""
     then_settings: Any = None
     """Plain JSON for it."""
+    first: str | None = None
+    """Dotted name of `prepare(path)`, applied to each file there before it is read."""
     limits: Limits = field(default_factory=Limits)
 
 
@@ -91,10 +77,9 @@ class Sandbox:
     def __init__(self, work: Work) -> None:
         """Start nothing yet: the process begins with the first batch."""
         self._work = work
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: LimitedProcess | None = None
         self._batch: list[tuple[int, Path]] = []
         self._spool = _Spool()
-        self._unread = b""
         self.restarts = 0
         """How often the process had to be replaced."""
 
@@ -107,21 +92,12 @@ class Sandbox:
     def close(self) -> None:
         """End the process: at the end of its input, or at once if it does not hear."""
         if self._process is not None:
-            with contextlib.suppress(OSError):
-                if self._process.stdin is not None:
-                    self._process.stdin.close()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(_END_SECONDS)
-        self._kill()
+            self._process.close()
+            self._process = None
 
     def _kill(self) -> None:
         if self._process is not None:
             self._process.kill()
-            self._process.wait()
-            for pipe in (self._process.stdin, self._process.stdout):
-                if pipe is not None:
-                    with contextlib.suppress(OSError):
-                        pipe.close()
             self._process = None
 
     def read(self, files: Sequence[Path]) -> Iterator[Document | Refusal]:
@@ -156,28 +132,16 @@ class Sandbox:
             "found": str(self._spool.found),
             "files": [(number, os.fsencode(path).hex()) for number, path in self._batch],
         }
-        with contextlib.suppress(BrokenPipeError):  # `_wait` finds it dead
-            _write(process, order)
+        process.write(order)  # `_wait` finds it dead, if it is
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        self._unread = b""
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", _PROCESS],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"},
-            start_new_session=True,
-        )
+    def _start(self) -> LimitedProcess:
         order = {
-            "parent": os.getpid(),
-            "memory": self._work.limits.memory,
             "settings": self._work.settings.model_dump(mode="json"),
+            "first": self._work.first,
             "then": self._work.then,
             "then_settings": self._work.then_settings,
         }
-        with contextlib.suppress(BrokenPipeError):
-            _write(self._process, order)
+        self._process = LimitedProcess(_PROCESS, self._work.limits.memory, order)
         return self._process
 
     def _wait(self) -> tuple[int, Refusal] | None:
@@ -185,9 +149,9 @@ class Sandbox:
         limits = self._work.limits
         at = self._batch[0][0] if self._batch else 0
         began = time.monotonic()
-        patience: float = _START_SECONDS
+        patience: float = START_SECONDS
         while True:
-            line = self._line(min(patience, max(0.1, limits.file_seconds - (time.monotonic() - began))))
+            line = self._heard(min(patience, max(0.1, limits.file_seconds - (time.monotonic() - began))))
             if line == b"done":
                 return None
             if line is not None and line.startswith(b"begin "):
@@ -202,26 +166,11 @@ class Sandbox:
         if timed_out:
             said = f"Its reader made no progress for {self._work.limits.seconds:.0f} s and was stopped."
             return Refusal(source_of(path), "timed_out", said)
-        code = 0 if self._process is None else self._process.wait()
-        said = f"signal {-code}" if code < 0 else f"exit code {code}"
+        said = "exit code 0" if self._process is None else self._process.last_words()
         return Refusal(source_of(path), "crashed", f"Its reader crashed on it ({said}); the other files were read.")
 
-    def _line(self, seconds: float) -> bytes | None:
-        """One line of the process, b"" if it has ended, None if it says nothing for so long."""
-        process = self._process
-        if process is None or process.stdout is None:
-            return b""
-        deadline = time.monotonic() + seconds
-        while b"\n" not in self._unread:
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([process.stdout], [], [], left)[0]:
-                return None
-            data = os.read(process.stdout.fileno(), 65536)
-            if not data:
-                return b""
-            self._unread += data
-        line, _, self._unread = self._unread.partition(b"\n")
-        return line
+    def _heard(self, seconds: float) -> bytes | None:
+        return b"" if self._process is None else self._process.line(seconds)
 
 
 def read_files(files: Iterable[Path | Refusal], work: Work, processes: int = 1) -> Iterator[Document | Refusal]:
@@ -295,9 +244,3 @@ def _found(spool: _Spool, failures: dict[int, Refusal]) -> Iterator[Document | R
             yield Refusal(**fields) if "reason" in fields else spool.document(Entry(**fields))
     for number in rest:
         yield failures[number]
-
-
-def _write(process: subprocess.Popen[bytes], order: dict[str, Any]) -> None:
-    if process.stdin is not None:
-        process.stdin.write(json.dumps(order).encode() + b"\n")
-        process.stdin.flush()

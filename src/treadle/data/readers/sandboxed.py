@@ -8,19 +8,18 @@ notices when it hangs, and knows which file it died of.
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import json
 import os
-import resource
-import signal
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from treadle.data.document import Document, Refusal, RefusedError, encode_utf8
 from treadle.data.readers.config import ReadSettings
+from treadle.data.readers.confined import confined, say
 from treadle.data.readers.one_file import read_file
 from treadle.data.readers.sources import source_of
 from treadle.registry.catalogue import load
@@ -30,30 +29,23 @@ if TYPE_CHECKING:
 
     Then = Callable[[Document], Document | Refusal]
 
-_PR_SET_PDEATHSIG = 1
 _TICK_SECONDS = 0.5
-_MOST_SPOOL = 16 << 30
 
 
 def main() -> int:
     """Serve batches until the input ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writing then fails with an error that can be told
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    order = json.loads(sys.stdin.buffer.readline() or b"null")
-    if order is None or os.getppid() != order["parent"]:
+    begun = confined()
+    if begun is None:
         return 0
-    progress = os.dup(1)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # libraries that print do not disturb
-    _limit(order["memory"])
+    order, output = begun
     settings = ReadSettings.model_validate(order["settings"])
     then: Then | None = load(order["then"])(order["then_settings"]) if order["then"] else None
-    ticker = _Ticker(progress)
+    first: Callable[[Path], None] | None = load(order["first"]) if order["first"] else None
+    ticker = _Ticker(output)
     ticker.say("ready")
     for line in sys.stdin.buffer:
         batch = json.loads(line)
-        _serve(batch, settings, then, ticker)
+        _serve(batch, _Task(settings, first, then), ticker)
         ticker.say("done")
     return 0
 
@@ -66,7 +58,7 @@ class _Ticker:
         self._last = 0.0
 
     def say(self, what: str) -> None:
-        os.write(self._handle, what.encode() + b"\n")
+        say(self._handle, what.encode())
 
     def tick(self) -> None:
         """Tell now and then that there is progress."""
@@ -76,18 +68,21 @@ class _Ticker:
             self.say("alive")
 
 
-def _limit(memory: int) -> None:
-    for what, most in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_FSIZE, _MOST_SPOOL), (resource.RLIMIT_CORE, 0)):
-        hard = resource.getrlimit(what)[1]
-        resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What is done with each file."""
+
+    settings: ReadSettings
+    first: Callable[[Path], None] | None
+    then: Then | None
 
 
-def _serve(batch: dict[str, Any], settings: ReadSettings, then: Then | None, ticker: _Ticker) -> None:
+def _serve(batch: dict[str, Any], task: _Task, ticker: _Ticker) -> None:
     with Path(batch["texts"]).open("ab") as texts, Path(batch["found"]).open("ab") as found:
         for number, name in batch["files"]:
             ticker.say(f"begin {number}")
             path = Path(os.fsdecode(bytes.fromhex(name)))
-            _read(path, settings, then, _Spool(texts, found, number, ticker))
+            _read(path, task, _Spool(texts, found, number, ticker))
             found.flush()
 
 
@@ -137,11 +132,13 @@ class _Spool:
         self._found.write(json.dumps([self._number, fields], ensure_ascii=True).encode() + b"\n")
 
 
-def _read(path: Path, settings: ReadSettings, then: Then | None, spool: _Spool) -> None:
+def _read(path: Path, task: _Task, spool: _Spool) -> None:
     source = source_of(path)
     try:
+        if task.first is not None:
+            task.first(path)
         facts = {"file": _hash(path)}
-        for item in _cleaned(read_file(path, settings), then):
+        for item in _cleaned(read_file(path, task.settings), task.then):
             spool.add(item, facts)
     except MemoryError:
         spool.add(Refusal(source, "too_large", "It needs more memory than a reader may use. Split it."), {})

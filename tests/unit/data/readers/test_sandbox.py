@@ -78,7 +78,7 @@ def test_a_reader_that_dies_costs_only_the_file_that_it_died_of(tmp_path: Path) 
             while not sandbox._spool.found.read_bytes().count(b"\n"):
                 time.sleep(0.05)
             time.sleep(0.5)
-            os.kill(process.pid, signal.SIGKILL)
+            os.kill(process.id, signal.SIGKILL)
 
         killer = threading.Thread(target=kill_when_it_is_busy)
         killer.start()
