@@ -25,6 +25,9 @@ _WORDS = {
     "not_found": "not found",
     "content_type": "other type",
     "private_address": "private address",
+    "parser_crashed": "crashes its parser",
+    "parser_stalled": "holds up its parser",
+    "unreadable": "links cannot be read",
 }
 _STATES = {
     "limited": "complete up to --max-pages",
