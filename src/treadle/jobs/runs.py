@@ -60,6 +60,11 @@ class RunFolder:
         return self.kept.exists() and process.exists() and self.kept.stat().st_mtime >= process.stat().st_mtime
 
     @property
+    def curves(self) -> Path:
+        """Folder of what was measured at each step; see `telemetry.curve_file`."""
+        return self.path / "curves"
+
+    @property
     def outputs(self) -> Path:
         """Files that the run made, other than checkpoints."""
         return self.path / "outputs"

@@ -19,10 +19,11 @@ from treadle.jobs.inbox import Inboxes, put_aside
 from treadle.jobs.job import job_facts
 from treadle.jobs.ledger import Ledger
 from treadle.jobs.ledger_work import ClaimLostError
-from treadle.jobs.presence import Bell, Presence
+from treadle.jobs.presence import Bell, Presence, worker_folder
 from treadle.jobs.runs import RunFolder, create_run
 from treadle.registry.catalogue import load
 from treadle.store.database import DatabaseBusyError, DatabaseDamagedError
+from treadle.telemetry import hardware_history
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,6 +71,7 @@ class Worker:
         self._look = True
         self._next_due = 0.0
         self._inboxes = Inboxes(workspace)
+        self._hardware = hardware_history.Sampler(worker_folder(workspace) / hardware_history.FILE)
 
     @property
     def id(self) -> str:
@@ -158,6 +160,8 @@ class Worker:
         if now - self._heartbeat < _HEARTBEAT_SECONDS:
             return
         self._heartbeat = now
+        with contextlib.suppress(ResourceError):  # work matters more than a curve of it
+            self._hardware.sample()
         self._notice_set_clock(now)
         self._ledger.work.heartbeat(self._identity)
         if self._ledger.work.reap(self._identity):

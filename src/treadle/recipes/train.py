@@ -21,6 +21,7 @@ from treadle.telemetry.hardware import peak_memory, usable_cores
 from treadle.training.arrivals import arrivals_start
 from treadle.training.callbacks.accounting import Accounting
 from treadle.training.callbacks.checkpointing import Checkpointing
+from treadle.training.callbacks.curves import Curves
 from treadle.training.callbacks.early_stopping import EarlyStopping
 from treadle.training.callbacks.evaluating import Evaluating
 from treadle.training.callbacks.history import History
@@ -232,6 +233,7 @@ def _callbacks(
         EarlyStopping(chosen.early_stopping),
         Checkpointing(chosen),
         History(model.folder / "history"),
+        Curves(context.run.curves),
         Progress(context.emit),
         Packing(_packer(settings)),
     ]
