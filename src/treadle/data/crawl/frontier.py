@@ -26,6 +26,7 @@ DEAD_SECONDS: Final = 7 * 86_400.0
 """What was not found, and what has gone, is not asked for again before."""
 FILE: Final = "frontier.db"
 _MOST_HOPS: Final = 10
+_ROWS_AT_ONCE: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,8 +430,13 @@ class Frontier:
         return self._file.rows("pages_in_state", state=state, count=count)
 
     def export(self) -> Iterator[dict[str, Any]]:
-        """Every kept page with its facts."""
-        yield from self._file.rows("export")
+        """Every kept page with its facts; a few at a time are in memory, and a crawl may go on meanwhile."""
+        after = 0
+        while rows := self._file.rows("export", after=after, count=_ROWS_AT_ONCE):
+            after = rows[-1]["id"]
+            for row in rows:
+                del row["id"]
+                yield row
 
 
 def validators(answer: Answer) -> dict[str, str]:

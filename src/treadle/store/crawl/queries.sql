@@ -136,10 +136,10 @@ SELECT EXISTS (
 UPDATE page SET unfed = 0, fed = :place WHERE id = :id AND place = :place
 
 -- name: export
-SELECT page.url, page.state, page.status, page.type, page.body, page.size, page.fetched, page.etag, page.last_modified,
+SELECT page.id, page.url, page.state, page.status, page.type, page.body, page.size, page.fetched, page.etag, page.last_modified,
     page.depth, origin.url AS found_on
 FROM page LEFT JOIN page AS origin ON origin.id = page.found_on
-WHERE page.kind = 'page' AND page.state IN ('kept', 'copy') ORDER BY page.id
+WHERE page.kind = 'page' AND page.state IN ('kept', 'copy') AND page.id > :after ORDER BY page.id LIMIT :count
 
 -- name: pages_in_state
 SELECT page.url, page.state, page.reason, page.pending, page.status, page.depth, page.size, page.fetched, page.attempts,
