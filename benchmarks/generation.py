@@ -93,6 +93,8 @@ class Options:
     def command(self, peer: str, what: str, size: str, folder: str) -> list[str]:
         """The process that measures one peer, or shows its first token."""
         name, format_ = peer.split(":")
+        if name == "native" and what == "cold":
+            return [sys.executable, str(Path(__file__).with_name("native_start.py")), "cold", folder, format_]
         if name in SCRIPTS:
             script = str(Path(__file__).with_name(SCRIPTS[name]))
             more = [str(self.seconds)] if what == "measure" else []
@@ -156,7 +158,7 @@ def already(out: Path | None) -> dict[str, Any]:
 
 def measure(size: str, peers: tuple[str, ...], options: Options) -> Iterator[tuple[str, dict[str, Any]]]:
     with tempfile.TemporaryDirectory() as temporary:
-        folder = options.folder / size if options.folder else Path(temporary)
+        folder = (options.folder or Path(temporary)) / size
         if not (folder / "model.safetensors").exists():
             folder.mkdir(parents=True, exist_ok=True)
             save_weights(size, folder)
@@ -260,11 +262,13 @@ def save_shape(config: GPTConfig, vocabulary: int, context: int, folder: Path) -
 def model_of(size: str, folder: str) -> EngineModel:
     from safetensors.numpy import load_file
 
-    from treadle.generation.engine import EngineModel, LazyWeights, PackedPlace
+    from native_start import place_of
 
-    source = Path(folder) / "model.safetensors"
-    weights = LazyWeights(lambda: load_file(source))
-    return EngineModel("gpt", config_of(size), weights, SIZES[size].vocabulary, CONTEXT, PackedPlace(source, size))
+    from treadle.generation.engine import EngineModel, LazyWeights
+
+    place = place_of(Path(folder))
+    weights = LazyWeights(lambda: load_file(place.source))
+    return EngineModel("gpt", config_of(size), weights, SIZES[size].vocabulary, CONTEXT, place)
 
 
 def transformers_model(size: str, folder: str, precision: str) -> torch.nn.Module:

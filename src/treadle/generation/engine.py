@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, Self, runtime_checkable
 
-import numpy as np
-
 from treadle.base.errors import MissingExtraError, ResourceError
 from treadle.registry.catalogue import Catalogue
 
@@ -15,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from treadle.config.spec import Spec
@@ -66,6 +65,8 @@ class PackedPlace:
     """File of the weights; copies lie beside it."""
     sha256: str
     """Of the source, as its checkpoint tells it."""
+    network: str = ""
+    """Hash of all that tells which network the weights belong to; with it a copy is opened without its settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,8 @@ class Rows:
     @classmethod
     def of(cls, rows: Iterable[tuple[int, int, int, bool]]) -> Self:
         """Gather (token, slot, position, whether its logits are wanted)."""
+        import numpy as np  # a text that the engine writes itself needs none
+
         table = np.array(list(rows), np.int32).reshape(-1, 4)  # (R, 4)
         tokens, slots, positions, wanted = (np.ascontiguousarray(column) for column in table.T)
         return cls(tokens, slots, positions, np.flatnonzero(wanted).astype(np.int32))

@@ -6,13 +6,11 @@ divided into steps, and whatever the number of threads.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 from treadle.base.errors import ResourceError, UsageError, WeightsError
 from treadle.generation.engine import Written, check_rows
-from treadle.generation.packed_weights import packed_block
-from treadle.generation.sampling import DIVERGED
-from treadle.models.gpt.config import GPTConfig
+from treadle.generation.packed_weights import Packed, packed_block, read_packed
 from treadle.models.gpt.native_shape import native_refusal, native_shape
 from treadle.models.gpt.weights import weight_shapes
 from treadle.native import engine_binding
@@ -23,7 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from treadle.generation.engine import Draft, EngineModel, Rows
+    from treadle.generation.engine import Draft, EngineModel, PackedPlace, Rows
+    from treadle.models.gpt.config import GPTConfig
 
 FORMATS: Final = {"fp32": Format.FLOAT32, "bf16": Format.BFLOAT16, "int8": Format.INT8, "int4": Format.INT4}
 DEFAULT_PRECISION: Final = "int8"
@@ -41,22 +40,46 @@ _ENDINGS: Final[dict[Ending, Literal["", "length", "boundary"]]] = {
 
 def open_native(model: EngineModel, precision: str, slots: int) -> NativeEngine:
     """Pack `model` strictly; raises `ResourceError` for other families and where nothing can compile the core."""
+    from treadle.models.gpt.config import GPTConfig  # brings pydantic, which `open_packed` can do without
+
     if not isinstance(model.config, GPTConfig):
         raise ResourceError(f"The native engine runs the family gpt, not {model.family}.")
     if (reason := native_refusal(model.config)) is not None:
         raise ResourceError(f"{reason[0].upper()}{reason[1:]}")
-    chosen = DEFAULT_PRECISION if precision == "auto" else precision
+    chosen = _chosen(precision)
     if chosen not in FORMATS:
         raise UsageError(f"The native engine computes in {', '.join(FORMATS)}, not in {precision}.")
     return NativeEngine(model, chosen, slots)
 
 
+def open_packed(place: PackedPlace, precision: str = "auto", slots: int = 1) -> NativeEngine | None:
+    """Open what was packed beside these weights before, from its file alone: the fastest start there is.
+
+    None where nothing was, and where it is not exactly what `place` says: then `open_native` packs anew.
+    """
+    weight_format = FORMATS.get(_chosen(precision))
+    found = read_packed(place, weight_format) if place.network and weight_format is not None else None
+    return None if found is None else NativeEngine(found, _chosen(precision), slots)
+
+
 def pack_native(model: EngineModel, precision: str) -> None:
     """Write the packed weights that `open_native` would write, and open nothing."""
-    config, chosen = model.config, DEFAULT_PRECISION if precision == "auto" else precision
-    if isinstance(config, GPTConfig) and chosen in FORMATS and native_refusal(config) is None:
-        shape = native_shape(config, model.vocabulary, model.context)
-        packed_block(model, shape, FORMATS[chosen], weight_shapes(config, model.vocabulary, model.context))
+    from treadle.models.gpt.config import GPTConfig
+
+    if isinstance(model.config, GPTConfig) and _chosen(precision) in FORMATS and native_refusal(model.config) is None:
+        _packed(model, _chosen(precision))
+
+
+def _chosen(precision: str) -> str:
+    return DEFAULT_PRECISION if precision == "auto" else precision
+
+
+def _packed(model: EngineModel, precision: str) -> Packed:
+    """Raise `WeightsError` naming every weight that does not fit."""
+    config = cast("GPTConfig", model.config)
+    shape = native_shape(config, model.vocabulary, model.context)
+    expected = weight_shapes(config, model.vocabulary, model.context)
+    return Packed(shape, packed_block(model, shape, FORMATS[precision], expected))
 
 
 class NativeEngine:
@@ -64,17 +87,13 @@ class NativeEngine:
 
     name = "native"
 
-    def __init__(self, model: EngineModel, precision: str, slots: int, threads: int | None = None) -> None:
+    def __init__(self, model: EngineModel | Packed, precision: str, slots: int, threads: int | None = None) -> None:
         """Pack the weights, or map what was packed before; raises `WeightsError` naming every one that does not fit."""
-        config = model.config
-        if not isinstance(config, GPTConfig):
-            raise TypeError(f"{model.family} is not gpt")
+        packed = model if isinstance(model, Packed) else _packed(model, precision)
         self.precision = precision
-        self.vocabulary, self.context, self.slots = model.vocabulary, model.context, slots
-        shape = native_shape(config, model.vocabulary, model.context)
+        self.vocabulary, self.context, self.slots = packed.shape.vocabulary, packed.shape.context, slots
         plan = EnginePlan(FORMATS[precision], threads or min(usable_cores(), _MOST_THREADS), slots)
-        expected = weight_shapes(config, model.vocabulary, model.context)
-        self._engine = engine_binding.Engine(shape, plan, packed_block(model, shape, plan.format, expected))
+        self._engine = engine_binding.Engine(packed.shape, plan, packed.block)
 
     def step(self, rows: Rows) -> NDArray[np.float32]:
         """Feed rows; returns the logits after the wanted ones, (W, V)."""
@@ -106,6 +125,8 @@ class NativeEngine:
         """Write all texts until one ends or the time is over, at least one token each."""
         bursts = self._engine.write(seconds)
         if any(burst.ending is Ending.NOT_A_NUMBER for burst in bursts):
+            from treadle.generation.sampling import DIVERGED
+
             raise WeightsError(DIVERGED)
         return [
             Written(burst.slot, burst.tokens, _ENDINGS[burst.ending], burst.log_probabilities, burst.alternatives)

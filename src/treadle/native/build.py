@@ -1,4 +1,8 @@
-"""Builds the native core: at wheel time beside this file, else once on first use into the user's cache."""
+"""Builds the native core: at wheel time beside this file, else once on first use into the user's cache.
+
+Nearly every start finds it built, so what only compiling needs is imported there: it would take a tenth of the time to
+the first token.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,7 @@ import fcntl
 import hashlib
 import os
 import shutil
-import subprocess
 import sys
-import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -102,6 +103,9 @@ def build(
 
     `extra_flags` serve sanitizer builds. Raises `BuildError` with the compiler's own words.
     """
+    import tempfile
+    from concurrent.futures import ThreadPoolExecutor
+
     compiler = compiler or find_compiler()
     base = [compiler, *FLAGS, *extra_flags, f"-D{instruction_set.macro}"]
     with tempfile.TemporaryDirectory(dir=target.parent, prefix="build-") as folder:
@@ -194,6 +198,8 @@ def _compiler_version(compiler: str) -> str:
 
 
 def _run(command: list[str], doing: str) -> None:
+    import subprocess
+
     try:
         result = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as error:

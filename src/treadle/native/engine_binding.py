@@ -1,14 +1,16 @@
-"""The native generation engine seen from Python: ctypes and numpy, every failure an exception with words."""
+"""The native generation engine seen from Python: every failure an exception with words.
+
+What opens packed weights and writes texts needs ctypes alone: importing numpy takes longer than all of it. Numpy comes
+with what has arrays in its hands anyway: `pack` and `step`.
+"""
 
 from __future__ import annotations
 
-from ctypes import POINTER, Structure, byref, c_double, c_int32, c_int64, c_uint64, c_void_p
+from ctypes import POINTER, Structure, addressof, byref, c_double, c_int32, c_int64, c_uint64, c_void_p
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from treadle.base.errors import ResourceError
 from treadle.native.library import Library, NativeError, Signatures, load
@@ -18,6 +20,7 @@ from treadle.telemetry import hardware
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from treadle.native.shape import Shape
@@ -47,6 +50,17 @@ class EnginePlan:
     """Most threads; never part of a result."""
     slots: int
     """Texts held at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Packed weights, wherever they lie."""
+
+    address: int
+    size: int
+    """In bytes."""
+    keep: object
+    """What the memory belongs to."""
 
 
 class Ending(IntEnum):
@@ -174,20 +188,17 @@ def memory_required(shape: Shape, plan: EnginePlan) -> int:
     return result.value
 
 
-def empty_block(size: int) -> NDArray[np.uint8]:
-    """Zeroed bytes at an aligned address."""
-    whole = np.zeros(size + ALIGNMENT, np.uint8)
-    start = -whole.ctypes.data % ALIGNMENT
-    return whole[start : start + size]
+def pack(shape: Shape, weight_format: Format, weights: Mapping[str, NDArray[np.float32]]) -> Block:
+    """Lay out weights, given by name in their natural shapes, as the engine reads them; each is looked up once."""
+    import numpy as np
 
-
-def pack(shape: Shape, weight_format: Format, weights: Mapping[str, NDArray[np.float32]]) -> NDArray[np.uint8]:
-    """Lay out weights, given by name in their natural shapes, as the engine reads them."""
     library = _core()
-    block = empty_block(weight_bytes(shape, weight_format))
+    size = weight_bytes(shape, weight_format)
+    whole = np.zeros(size + ALIGNMENT, np.uint8)
+    block = Block(whole.ctypes.data + -whole.ctypes.data % ALIGNMENT, size, whole)
     packer = c_void_p()
     packed_shape = byref(pack_shape(shape))
-    library.call("packer_create", packed_shape, weight_format, block.ctypes.data, block.size, byref(packer))
+    library.call("packer_create", packed_shape, weight_format, block.address, block.size, byref(packer))
     try:
         for index in range(library.value("packer_count", packer)):
             one = PackedParameter()
@@ -199,15 +210,15 @@ def pack(shape: Shape, weight_format: Format, weights: Mapping[str, NDArray[np.f
     return block
 
 
-def checksum(block: NDArray[np.uint8]) -> int:
+def checksum(block: Block) -> int:
     """A checksum of packed weights, at the speed of memory."""
-    return int(_core().value("engine_checksum", block.ctypes.data, block.size))
+    return int(_core().value("engine_checksum", block.address, block.size))
 
 
 class Engine:
     """Packed weights with room for texts. One thread at a time may use it."""
 
-    def __init__(self, shape: Shape, plan: EnginePlan, block: NDArray[np.uint8]) -> None:
+    def __init__(self, shape: Shape, plan: EnginePlan, block: Block) -> None:
         """Take the memory and start the threads; `block` is kept and only read.
 
         Raises `ResourceError` before taking anything if the machine has less memory than is needed.
@@ -217,8 +228,8 @@ class Engine:
         self._block = block
         self._vocabulary = shape.vocabulary
         self._bursts = (_Burst * plan.slots)()
-        self._tokens = np.empty(plan.slots * BURST_TOKENS, np.int32)
-        self._logs = np.empty(plan.slots * BURST_TOKENS, np.float64)
+        self._tokens = (c_int32 * (plan.slots * BURST_TOKENS))()
+        self._logs = (c_double * (plan.slots * BURST_TOKENS))()
         needed, (_, available) = memory_required(shape, plan), hardware.memory()
         if available and needed > available:
             raise ResourceError(
@@ -229,7 +240,7 @@ class Engine:
             "engine_create",
             byref(pack_shape(shape)),
             byref(_pack_plan(plan)),
-            block.ctypes.data,
+            block.address,
             block.size,
             byref(self._pointer),
         )
@@ -242,6 +253,8 @@ class Engine:
         wanted: NDArray[np.int32],
     ) -> NDArray[np.float32]:
         """Feed rows; returns the logits after the wanted ones, (W, V)."""
+        import numpy as np
+
         logits = np.empty((wanted.size, self._vocabulary), np.float32)
         arrays = [np.ascontiguousarray(array, np.int32) for array in (tokens, slots, positions, wanted)]
         pointers = [array.ctypes.data for array in arrays]
@@ -255,15 +268,15 @@ class Engine:
 
     def begin(self, slot: int, text: Text) -> None:
         """Put a text into a slot; what the slot holds of its beginning is not computed again."""
-        prompt = np.array(text.prompt, np.int32)
-        ids, values = np.array([*text.bias], np.int32), np.array([*text.bias.values()], np.float64)
+        prompt = (c_int32 * len(text.prompt))(*text.prompt)
+        ids, values = (c_int32 * len(text.bias))(*text.bias), (c_double * len(text.bias))(*text.bias.values())
         packed = _Text(
-            prompt=prompt.ctypes.data,
-            prompt_count=prompt.size,
+            prompt=addressof(prompt),
+            prompt_count=len(prompt),
             most=text.tokens,
-            bias_ids=ids.ctypes.data,
-            bias=values.ctypes.data,
-            bias_count=ids.size,
+            bias_ids=addressof(ids),
+            bias=addressof(values),
+            bias_count=len(ids),
             **{name: getattr(text, name) for name in _PLAIN_FIELDS},
         )
         self._library.call("engine_begin", self._handle, slot, byref(packed))
@@ -275,24 +288,23 @@ class Engine:
     def write(self, seconds: float) -> list[Burst]:
         """Write all texts until one ends or the time is over, at least one token each; one burst for each text."""
         count = c_int32()
-        places = self._tokens.ctypes.data, self._logs.ctypes.data
+        places = addressof(self._tokens), addressof(self._logs)
         self._library.call("engine_write", self._handle, seconds, BURST_TOKENS, self._bursts, byref(count), *places)
         found, start = [], 0
         for one in self._bursts[: count.value]:
             end = start + one.count
-            logs = self._logs[start:end].tolist() if one.log_probabilities else []
+            logs = self._logs[start:end] if one.log_probabilities else []
             likely = self._alternatives(one) if one.alternatives and one.log_probabilities else []
-            found.append(Burst(one.slot, self._tokens[start:end].tolist(), Ending(one.ending), logs, likely))
+            found.append(Burst(one.slot, self._tokens[start:end], Ending(one.ending), logs, likely))
             start = end
         return found
 
     def _alternatives(self, burst: _Burst) -> list[list[tuple[int, float]]]:
-        ids = np.empty((burst.count, burst.alternatives), np.int32)
-        logs = np.empty((burst.count, burst.alternatives), np.float64)
-        self._library.call("engine_alternatives", self._handle, burst.slot, ids.ctypes.data, logs.ctypes.data)
-        rows: list[list[int]] = ids.tolist()
-        values: list[list[float]] = logs.tolist()
-        return [list(zip(row, its_logs, strict=True)) for row, its_logs in zip(rows, values, strict=True)]
+        width = burst.alternatives
+        ids, logs = (c_int32 * (burst.count * width))(), (c_double * (burst.count * width))()
+        self._library.call("engine_alternatives", self._handle, burst.slot, addressof(ids), addressof(logs))
+        starts = range(0, burst.count * width, width)
+        return [list(zip(ids[n : n + width], logs[n : n + width], strict=True)) for n in starts]
 
     def use_threads(self, threads: int) -> None:
         """Compute with so many of the plan's threads; 0, as at the beginning, with as many as prove worth it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -78,7 +77,7 @@ def supported(features: frozenset[str] | None = None) -> tuple[InstructionSet, .
 @cache
 def _features() -> frozenset[str]:
     """Feature words of this processor; empty where they cannot be read, which leaves the plain variant."""
-    if platform.machine() not in _X86:
+    if os.uname().machine not in _X86:
         return frozenset()
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")

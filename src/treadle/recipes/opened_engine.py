@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from treadle.base.errors import ResourceError
+from treadle.base.hashing import hash_json
 from treadle.data.tokenizers.tokenizer import tokenizer_from_description
 from treadle.generation.engine import EngineModel, LazyWeights, PackedPlace, open_engine
 from treadle.models.catalog import FAMILIES
@@ -72,6 +75,11 @@ def open_sampling(
 
 def open_checkpoint(checkpoint: Checkpoint, settings: GenerationSettings, slots: int = 1) -> Engine:
     """Make an engine from nothing but the checkpoint: its own family, shape and weights, loaded strictly."""
+    if settings.engine in {"auto", "native"}:
+        open_packed = load("treadle.generation.native_engine:open_packed")
+        with contextlib.suppress(ResourceError):  # no core, no memory: said below, unless another engine can do it
+            if (found := open_packed(_packed_place(checkpoint), settings.precision, slots)) is not None:
+                return cast("Engine", found)
     return open_engine(engine_model(checkpoint), settings.engine, settings.precision, slots)
 
 
@@ -89,8 +97,15 @@ def engine_model(checkpoint: Checkpoint) -> EngineModel:
     config = family.config_class().model_validate(record.config)
     shapes = family.weight_shapes(config, record.vocabulary, record.context)
     weights = LazyWeights(lambda: checkpoint.weights(shapes))
-    packed = PackedPlace(checkpoint.path / MODEL_FILE, checkpoint.document["files"][MODEL_FILE]["sha256"])
-    return EngineModel(record.family, config, weights, record.vocabulary, record.context, packed)
+    place = _packed_place(checkpoint)
+    return EngineModel(record.family, config, weights, record.vocabulary, record.context, place)
+
+
+def _packed_place(checkpoint: Checkpoint) -> PackedPlace:
+    """Where an engine's own copy of the weights lies, and what it must be a copy of."""
+    document = checkpoint.document
+    network = hash_json([document[key] for key in ("family", "config", "vocabulary", "context")])
+    return PackedPlace(checkpoint.path / MODEL_FILE, document["files"][MODEL_FILE]["sha256"], network)
 
 
 def result(done: Completion, request: GenerationRequest, opened: OpenedSampling) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +10,7 @@ import pytest
 
 from treadle.base.errors import WeightsError
 from treadle.generation.engine import EngineModel, LazyWeights, PackedPlace, Rows
-from treadle.generation.native_engine import FORMATS, NativeEngine
+from treadle.generation.native_engine import FORMATS, NativeEngine, open_packed
 from treadle.models.gpt.config import GPTConfig
 from treadle.models.gpt.weights import weight_shapes
 
@@ -40,12 +42,15 @@ class Place:
     def file(self, precision: str = "int8") -> Path:
         return self.source.parent / f"packed-{FORMATS[precision].name.lower()}.bin"
 
+    def place(self, sha256: str = "a", network: str = "n") -> PackedPlace:
+        return PackedPlace(self.source, sha256, network)
+
     def open(self, precision: str = "int8", sha256: str = "a", config: GPTConfig = CONFIG) -> NativeEngine:
         def read() -> dict[str, NDArray[np.float32]]:
             self.reads += 1
             return weights(config)
 
-        packed = PackedPlace(self.source, sha256)
+        packed = self.place(sha256)
         return NativeEngine(EngineModel("gpt", config, LazyWeights(read), VOCABULARY, CONTEXT, packed), precision, 1)
 
 
@@ -72,6 +77,45 @@ def test_whoever_may_read_the_weights_may_read_the_packed_ones(place: Place) -> 
     assert place.file().stat().st_mode & 0o777 == 0o640
 
 
+@pytest.mark.parametrize("precision", FORMATS)
+def test_what_was_packed_is_opened_from_its_file_alone(place: Place, precision: str) -> None:
+    expected = place.open(precision).step(ROWS)
+    alone = open_packed(place.place(), precision)
+    assert alone is not None
+    assert (alone.vocabulary, alone.context, alone.precision) == (VOCABULARY, CONTEXT, precision)
+    np.testing.assert_array_equal(alone.step(ROWS), expected)
+
+
+def test_only_the_copy_of_these_weights_in_this_network_is_opened(place: Place) -> None:
+    assert open_packed(place.place()) is None
+    place.open()
+    assert open_packed(place.place()) is not None
+    assert open_packed(place.place(sha256="b")) is None
+    assert open_packed(place.place(network="other")) is None
+    assert open_packed(place.place(network="")) is None
+    assert open_packed(place.place(), "fp32") is None
+    assert open_packed(place.place(), "fp7") is None
+
+
+def test_opening_what_was_packed_and_writing_a_token_needs_neither_numpy_nor_pydantic(place: Place) -> None:
+    place.open()
+    script = f"""
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from treadle.generation.engine import Draft, PackedPlace
+from treadle.generation.native_engine import open_packed
+engine = open_packed(PackedPlace(Path({str(place.source)!r}), "a", "n"))
+settings = SimpleNamespace(tokens=1, temperature=0, top_k=0, top_p=1, min_p=0, repetition_penalty=1,
+                           frequency_penalty=0, presence_penalty=0)
+engine.begin(0, Draft([3, 4], settings, 1, 0, {{}}))
+print(engine.write(0)[0].tokens[0], sorted({{"numpy", "pydantic", "torch"}} & set(sys.modules)))
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    expected = int(place.open().step(ROWS)[0].argmax())
+    assert ran.stdout.split(maxsplit=1) == [str(expected), "[]\n"]
+
+
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "cut in the block": lambda data: data[:-1],
     "cut in the header": lambda data: data[:100],
@@ -83,8 +127,9 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "no JSON": lambda data: data[:15] + b"{" + data[15:-1],
     "not an object": lambda data: data[:15] + b"7".ljust(4096 - 15, b"\0") + data[4096:],
     "another format": lambda data: data.replace(b'"int8"', b'"int9"', 1),
+    "another epsilon, of which no size tells": lambda data: data.replace(b"1e-06", b"1e-05", 1),
     "another shape": lambda data: data.replace(b'"layers": 2', b'"layers": 1', 1),
-    "another layout": lambda data: data.replace(b'"layout": 1', b'"layout": 0', 1),
+    "another layout": lambda data: data.replace(b'"layout": 2', b'"layout": 0', 1),
     "another checksum": lambda data: data.replace(b'"checksum": ', b'"checksum":1', 1),
 }
 
