@@ -41,6 +41,10 @@ def invoke(entry: Operation, values: dict[str, Any]) -> int:
         arguments["prompt"] = _standard_input()
     folder = _workspace(entry, values)
     as_json = bool(values["as_json"])
+    if entry.name == "prompt.wizard" and not as_json and sys.stdin.isatty():
+        from treadle.cli.wizard import ask
+
+        arguments["answer"] = ask(arguments["template"], arguments["answer"])
     answer = call(entry, folder, arguments)
     if entry.name == "chat":
         from treadle.cli.chat import converse

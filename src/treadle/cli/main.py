@@ -31,6 +31,7 @@ _NOUNS = {
     "flow.guard": "Hold an assistant to the paths, commands and gates of its role.",
     "experiment": "Compare settings: train a grid with equal budgets and several seeds, and report.",
     "jobs": "See and change what is queued, runs, and has ended.",
+    "prompt": "Keep requests for generation: texts, inputs, settings, with versions and templates.",
     "tokenizer": "Learn vocabularies, look into them, compare them.",
     "schedule": "Queue a job again and again.",
     "worker": "See and control the process that carries out jobs.",

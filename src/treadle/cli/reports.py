@@ -19,6 +19,7 @@ from treadle.cli.guard_reports import GUARD_VIEWS
 from treadle.cli.layout import fact, wrapped
 from treadle.cli.model_reports import MODEL_VIEWS, classes, limits
 from treadle.cli.places import near, place_flag
+from treadle.cli.prompt_reports import PROMPT_VIEWS
 from treadle.cli.queue_reports import QUEUE_VIEWS, other
 from treadle.cli.tokenizer_reports import TOKENIZER_VIEWS
 
@@ -242,6 +243,7 @@ _VIEWS: dict[str, Callable[[Report, Mapping[str, Any]], list[str]]] = {
     **GUARD_VIEWS,
     **FLOW_VIEWS,
     **TOKENIZER_VIEWS,
+    **PROMPT_VIEWS,
     **DATA_VIEWS,
     **DATA_FILE_VIEWS,
     "init": _init,

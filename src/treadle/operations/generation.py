@@ -63,6 +63,7 @@ class ChatPayload:
         'treadle sample bard --prompt "ROMEO:" --tokens 300 --temperature 0.7',
         'treadle sample bard --prompt "JULIET:" --seed 7 --stop "ROMEO:" --json',
         "treadle sample bard --prompt - generation.top_k=40 < beginning.txt",
+        "treadle sample bard --saved opening",
         'treadle sample bard --prompt "The " --tokens 5 --logprobs 3 --logit-bias e=-5 --json',
     ),
 )
@@ -72,6 +73,7 @@ def sample(
     overrides: Annotated[list[str], _OVERRIDES] = [],  # noqa: B006 - never changed
     *,
     prompt: Annotated[str, "text to continue; empty = a new document, - = standard input (command line)"] = "",
+    saved: Annotated[str | None, "name of a stored prompt for text, whose settings hold unless given here"] = None,
     checkpoint: Annotated[str | int, _CHECKPOINT] = "best",
     unknown: Annotated[Literal["error", "skip"], _UNKNOWN] = "error",
     logprobs: Annotated[
@@ -86,6 +88,11 @@ def sample(
     card = ModelCards(workspace).get(model)
     if logprobs is not None and not 0 <= logprobs <= MOST_ALTERNATIVES:
         raise UsageError(f"logprobs is {logprobs}; possible are 0 to {MOST_ALTERNATIVES}.")
+    if saved is not None:
+        if prompt:
+            raise UsageError("Give a prompt or the name of a saved one, not both.")
+        prompt, kept = load("treadle.recipes.prompts:for_text")(workspace, saved)
+        settings = {**kept, **settings}
     payload = SamplePayload(
         card.id, prompt, str(checkpoint), unknown, _settings(overrides, settings), logprobs, tuple(logit_bias)
     )

@@ -1,0 +1,1 @@
+"""Stored requests for generation: records with versions, templates with questions, checks, enhancement."""
