@@ -119,6 +119,58 @@ def test_a_paused_crawl_rests_until_it_is_resumed(shell, manual):
     assert shell.json("crawl", "resume", "manual")["pages"] == 31
 
 
+PLUGIN = """
+import os
+import re
+
+class LoomPress:
+    generator = "loompress"
+
+    def follows(self, address):
+        return "/print/" not in address
+
+    def page(self, markup):
+        if b"EXPLODE" in markup:
+            os.abort()
+        return b"<html><body>" + re.search(b"<main>.*</main>", markup, re.DOTALL)[0] + b"</body></html>"
+
+HANDLER = LoomPress()
+"""
+
+
+def install(folder):
+    """A distribution with a site handler, as pip would lay it down; gives the environment in which it is installed."""
+    about = folder / "loom_sites-1.0.dist-info"
+    about.mkdir(parents=True)
+    (folder / "loom_sites.py").write_text(PLUGIN)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: loom-sites\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[treadle.site_handler]\nloompress = loom_sites:HANDLER\n")
+    return {**os.environ, "PYTHONPATH": str(folder)}
+
+
+def test_a_plugin_decides_what_is_followed_and_read_on_its_kind_of_site(shell, site, tmp_path):
+    def page(text, *links):
+        anchors = "".join(f'<a href="{link}">{link}</a>' for link in links)
+        head = '<head><meta name="Generator" content="LoomPress 3"></head>'
+        return f"<html>{head}<body><p>Log in</p><main><p>{text}</p></main>{anchors}</body></html>".encode()
+
+    site.pages |= {
+        "/": page("The front of the loom.", "/weft", "/print/weft", "/explode"),
+        "/weft": page("The weft goes across."),
+        "/print/weft": page("The weft goes across, for printers."),
+        "/explode": page("EXPLODE"),
+    }
+    shell.run("data", "new", "looms", "--html", "all")
+    command = ("crawl", f"{site.url}/", "--dataset", "looms", *QUICK)
+    done = shell.json(*command, env=install(tmp_path / "site"))
+    assert sorted(site.asked()) == ["/", "/explode", "/weft"]
+    assert (done["pages"], done["accepted"], done["refused"]) == (3, 2, {"crashed": 1})
+    assert done["refusals"][0]["source"] == f"{site.url}/explode"
+    shell.run("data", "export", "looms", "--out", tmp_path / "out", "--format", "jsonl", "--held-out", "0")
+    rows = map(json.loads, (tmp_path / "out" / "train.jsonl").read_text().splitlines())
+    assert sorted(row["text"] for row in rows) == ["The front of the loom.", "The weft goes across."]
+
+
 def test_what_cannot_be_crawled_is_said_at_once(shell):
     assert "http://" in shell.refused("crawl", "nothing", "--into", "bard")
     assert "--into MODEL" in shell.refused("crawl", "https://example.org/")
