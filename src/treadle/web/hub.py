@@ -1,0 +1,255 @@
+"""One reader of everything that happens, for all who watch: what the ledger and the running jobs write is passed on.
+
+It reads only while somebody watches, in one thread. A watcher that cannot keep up is let go; it comes back with its
+cursor and reads what it missed from the files, so nothing is kept in memory for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+from treadle.jobs.job import ACTIVE
+from treadle.jobs.ledger import Ledger
+from treadle.store.models import ModelCards
+from treadle.web.answers import to_json
+from treadle.web.positions import LOGS, Position, new_of_run, parsed, read_lines, sizes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from treadle.jobs.job import Job, LedgerEvent
+    from treadle.store.workspace import WorkspaceFolder
+
+_POLL_SECONDS = 0.02
+_LINGER_SECONDS = 5.0
+"""How long the reader goes on without watchers; a reload of a page does not stop it."""
+HISTORY_BYTES: Final = 64 * 1024
+"""How much of the log of a run that is active a watcher without a cursor gets first."""
+MOST_WAITING: Final = 2000
+"""Events that may wait for a watcher before it is let go."""
+_PAGE = 500
+
+
+class Watcher:
+    """One client's line of events: filled by the hub's thread, emptied by the client's task."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Wait for events in `loop`."""
+        self._loop = loop
+        self._waiting: deque[bytes] = deque()
+        self._news = asyncio.Event()
+        self.dropped = False
+
+    def give(self, message: bytes) -> None:
+        """Put an event into the line; one that is too long is given up."""
+        if self.dropped:
+            return
+        if len(self._waiting) >= MOST_WAITING:
+            self.dropped = True
+            self._waiting.clear()
+        else:
+            self._waiting.append(message)
+        self._loop.call_soon_threadsafe(self._news.set)
+
+    async def take(self, seconds: float) -> bytes:
+        """All that waits, as one piece; empty if nothing came for so long."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
+        except TimeoutError:
+            return b""
+        self._news.clear()
+        found = []
+        while self._waiting:
+            found.append(self._waiting.popleft())
+        return b"".join(found)
+
+
+class Hub:
+    """Passes on what happens in one workspace."""
+
+    def __init__(self, workspace: WorkspaceFolder) -> None:
+        """Read nothing yet."""
+        self._workspace = workspace
+        self._lock = threading.Lock()
+        self._watchers: list[Watcher] = []
+        self._position: Position | None = None  # of the thread; None while there is none
+        self._jobs: dict[str, Job] = {}
+        self._names: dict[str, str] = {}
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def cursor(self) -> str:
+        """Where the stream is now: who watches from here misses nothing that comes after this call."""
+        with self._lock:
+            if self._position is not None:
+                return str(self._position)
+        return str(self._now())
+
+    def watch(self, loop: asyncio.AbstractEventLoop, cursor: str) -> tuple[Watcher, Iterator[bytes]]:
+        """A line of all that comes from now on, and the events between `cursor` and now, to be read first."""
+        begin = Position.parse(cursor) if cursor else None
+        watcher = Watcher(loop)
+        with self._lock:
+            if self._position is None:
+                self._position = self._now()
+            here = self._position.copy()
+            self._watchers.append(watcher)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._read, name="treadle-events", daemon=True)
+                self._thread.start()
+        return watcher, self._missed(begin, here)
+
+    def leave(self, watcher: Watcher) -> None:
+        """Give up a line."""
+        with self._lock:
+            if watcher in self._watchers:
+                self._watchers.remove(watcher)
+
+    @property
+    def watchers(self) -> int:
+        """How many watch."""
+        return len(self._watchers)
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._closed = True
+        thread = self._thread
+        if thread is not None:
+            thread.join(timeout=2)
+
+    def _now(self) -> Position:
+        with Ledger.open(self._workspace) as ledger:
+            active = [job.run for job in ledger.jobs(states=ACTIVE) if job.run is not None]
+            return Position(ledger.last_event(), {run: sizes(self._workspace, run) for run in active})
+
+    def _read(self) -> None:
+        """The thread: poll the ledger and the logs of what runs, as long as somebody watches."""
+        idle_since = time.monotonic()
+        with Ledger.open(self._workspace) as ledger:
+            self._look(ledger)
+            changed = True  # something may have happened before this connection was there to see it
+            while not self._closed:
+                with self._lock:
+                    self._step(ledger, changed=changed)
+                    if self._watchers:
+                        idle_since = time.monotonic()
+                    elif time.monotonic() - idle_since > _LINGER_SECONDS:
+                        self._position, self._thread = None, None
+                        return
+                changed = ledger.wait(_POLL_SECONDS)
+
+    def _step(self, ledger: Ledger, *, changed: bool) -> None:
+        position = self._position
+        if position is None:
+            return
+        for run in list(position.runs):
+            self._pass_on_run(position, run)
+        if not changed:
+            return
+        while events := ledger.events(position.seq, count=_PAGE):
+            self._look(ledger)
+            for event in events:
+                self._pass_on(position, event)
+        for run in set(position.runs) - set(self._jobs):
+            del position.runs[run]
+
+    def _look(self, ledger: Ledger) -> None:
+        """See which jobs are active, and which name each model has."""
+        self._jobs = {job.run: job for job in ledger.jobs(states=ACTIVE) if job.run is not None}
+        self._names = {f"model:{card.id}": card.name for card in ModelCards(self._workspace).all()}
+
+    def _pass_on_run(self, position: Position, run: str) -> None:
+        job = self._jobs.get(run)
+        while True:
+            before = list(position.runs[run])
+            for type_, moment, data in new_of_run(self._workspace, run, position.runs[run]):
+                self._give(position, _of_run(run, job, self._names, (type_, moment, data)))
+            if position.runs[run] == before:
+                return
+
+    def _pass_on(self, position: Position, event: LedgerEvent) -> None:
+        position.seq = event.seq
+        for run in self._jobs:
+            if run not in position.runs:
+                position.runs[run] = _tails(sizes(self._workspace, run))
+        ended = [run for run in position.runs if run not in self._jobs]
+        for run in ended:  # what it wrote last comes before the word that it has ended
+            self._pass_on_run(position, run)
+        self._give(position, _of_ledger(event, self._names))
+
+    def _give(self, position: Position, fields: dict[str, Any]) -> None:
+        message = sse(fields, str(position))
+        for watcher in self._watchers:
+            watcher.give(message)
+
+    def _missed(self, begin: Position | None, here: Position) -> Iterator[bytes]:
+        """What happened between a cursor and `here`, from the files; without a cursor the end of what runs now."""
+        with Ledger.open(self._workspace) as ledger:
+            names = {f"model:{card.id}": card.name for card in ModelCards(self._workspace).all()}
+            active = {job.run: job for job in ledger.jobs(states=ACTIVE) if job.run is not None}
+            fresh = begin is None
+            start = begin or _history_of(here)
+            yield sse({"type": "hello", "time": time.time(), "data": {"history": fresh}}, str(start))
+            for run in {**start.runs, **here.runs}:
+                places = start.runs.setdefault(run, [0, 0])
+                ends = here.runs.get(run) or sizes(self._workspace, run)
+                for number, name in enumerate(LOGS):
+                    while places[number] < ends[number]:
+                        lines, after = read_lines(self._workspace.runs / run / name, places[number], ends[number])
+                        if after == places[number]:
+                            break
+                        places[number] = after
+                        for found in parsed(name, lines):
+                            yield sse(_of_run(run, active.get(run), names, found), str(start))
+            while start.seq < here.seq:
+                events = [event for event in ledger.events(start.seq, count=_PAGE) if event.seq <= here.seq]
+                if not events:
+                    break
+                for event in events:
+                    start.seq = event.seq
+                    yield sse(_of_ledger(event, names), str(start))
+
+
+def _history_of(here: Position) -> Position:
+    """Where the history of a watcher without a cursor begins; a line that is cut there is left out."""
+    return Position(here.seq, {run: _tails(ends) for run, ends in here.runs.items()})
+
+
+def _tails(ends: list[int]) -> list[int]:
+    """Where to begin in the logs of a run that was not followed yet: a new one is read whole."""
+    return [max(0, ends[0] - HISTORY_BYTES), max(0, ends[1] - HISTORY_BYTES)]
+
+
+def sse(fields: dict[str, Any], cursor: str) -> bytes:
+    """One event in the form of `text/event-stream`; its id is the cursor behind it."""
+    return f"id: {cursor}\ndata: {to_json(fields)}\n\n".encode("utf-8", "backslashreplace")
+
+
+def _of_run(run: str, job: Job | None, names: dict[str, str], found: tuple[str, float | None, Any]) -> dict[str, Any]:
+    type_, moment, data = found
+    return {
+        "type": f"run.{type_}",
+        "time": time.time() if moment is None else moment,
+        "run": run,
+        "job": None if job is None else job.id,
+        "queue": None if job is None else job.queue,
+        "model": None if job is None else names.get(job.queue),
+        "kind": None if job is None else job.kind,
+        "data": data,
+    }
+
+
+def _of_ledger(event: LedgerEvent, names: dict[str, str]) -> dict[str, Any]:
+    return {
+        "type": f"job.{event.type}",
+        "time": event.time,
+        "job": event.job,
+        "queue": event.queue,
+        "model": names.get(event.queue or ""),
+        "data": event.data,
+    }

@@ -1,0 +1,69 @@
+"""Markdown to HTML on the server: no HTML of the writer's, no address that runs or loads anything."""
+
+from __future__ import annotations
+
+import posixpath
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, unquote
+
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping, Sequence
+
+    from markdown_it.renderer import RendererHTML
+    from markdown_it.token import Token
+    from markdown_it.utils import OptionsDict
+
+
+NOTES: Final = "/flow/read?path="
+"""Where a link to another file of the notes leads."""
+
+
+def rendered(text: str, file: str = "") -> Markup:
+    """Render notes as people wrote them; `file` is where they stand, relative to the folder of notes.
+
+    HTML inside is shown as text; addresses other than http, https and mailto are no links; pictures become links, since
+    a page of ours asks no other host for anything. Deep indentation is no code here: tasks would vanish in it.
+    """
+    return Markup(_parser().render(text, {"file": file}))  # noqa: S704 - the parser escapes all text, and HTML is switched off
+
+
+@cache
+def _parser() -> MarkdownIt:
+    made = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).disable("code")
+    made.validateLink = _harmless  # type: ignore[method-assign]  # how the library is told which links it may make
+    made.add_render_rule("link_open", _link)
+    made.add_render_rule("image", _picture)
+    return made
+
+
+def _harmless(address: str) -> bool:
+    scheme, colon, _ = address.strip().partition(":")
+    return not colon or "/" in scheme or "#" in scheme or scheme.lower() in {"http", "https", "mailto"}
+
+
+def _link(
+    renderer: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, place: MutableMapping[str, Any]
+) -> str:
+    """Links lead out of the workshop in a tab of their own; those to other files of the notes to the page of these."""
+    token = tokens[index]
+    address = str(token.attrGet("href") or "")
+    if address.startswith(("http://", "https://", "mailto:")):
+        token.attrSet("rel", "noopener noreferrer nofollow")
+        token.attrSet("target", "_blank")
+    elif address and not address.startswith("#"):
+        path, hash_, anchor = unquote(address).partition("#")
+        meant = posixpath.normpath(posixpath.join(posixpath.dirname(place.get("file", "")), path))
+        token.attrSet("href", f"{NOTES}{quote(meant)}{hash_}{quote(anchor)}")
+    return renderer.renderToken(tokens, index, options, place)
+
+
+def _picture(
+    _renderer: RendererHTML, tokens: Sequence[Token], index: int, _options: OptionsDict, _: MutableMapping[str, Any]
+) -> str:
+    token = tokens[index]
+    named = token.content or str(token.attrGet("src") or "")
+    return str(Markup("<span>[{}]</span>").format(named))

@@ -1,0 +1,47 @@
+"""Paths in requests: `upload:ID` becomes the file that was sent; others are for those who may read this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from treadle.web.answers import RefusedError
+from treadle.web.upload_files import uploaded
+
+if TYPE_CHECKING:
+    from treadle.operations.operation import Operation
+    from treadle.store.workspace import WorkspaceFolder
+
+UPLOAD = "upload:"
+_NOT_PATHS = ("dataset:",)
+"""What operations take in place of a path, with a prefix."""
+
+
+def given_paths(workspace: WorkspaceFolder, level: str, entry: Operation, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Replace paths by what they mean here; refuse those that the level does not reach.
+
+    An admin may name any path of the machine, an operator those inside the workspace, a viewer none.
+    """
+    found = dict(arguments)
+    for name, value in arguments.items():
+        if isinstance(value, Path):
+            found[name] = _meant(workspace, level, entry, value)
+        elif isinstance(value, list) and any(isinstance(one, Path) for one in value):
+            found[name] = [_meant(workspace, level, entry, one) for one in value]
+    return found
+
+
+def _meant(workspace: WorkspaceFolder, level: str, entry: Operation, path: Path) -> Path:
+    text = str(path)
+    if text == "-":
+        raise RefusedError(422, "`-` means standard input, which a server has none of. Upload the text.", "Usage")
+    if text.startswith(UPLOAD):
+        return uploaded(workspace, text.removeprefix(UPLOAD))
+    if text.startswith(_NOT_PATHS) or level == "admin":
+        return path
+    inside = (workspace.root / path).resolve()
+    near = inside.is_relative_to(workspace.root.resolve())
+    if level == "viewer" or not near or path.expanduser() != path:
+        allowed = "uploads" if level == "viewer" else "uploads and paths inside the workspace"
+        raise RefusedError(403, f"`{entry.name}` may not use {text}: {level}s name {allowed} only.", "Forbidden")
+    return inside

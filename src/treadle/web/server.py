@@ -1,0 +1,71 @@
+"""The server: refuses what would be unsafe, listens, says where, opens a browser."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+import threading
+import webbrowser
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from treadle.base.errors import NotReadyError, ResourceError
+from treadle.store.accounts import AccountsFile
+from treadle.web.app import create_app
+from treadle.web.security import Place, is_loopback
+
+if TYPE_CHECKING:
+    from treadle.store.workspace import WorkspaceFolder
+
+_GRACE_SECONDS = 2
+
+
+def serve(workspace: WorkspaceFolder, *, host: str, port: int, names: tuple[str, ...], browser: bool) -> str:
+    """Serve until a signal ends it; returns the address. Refuses any but the machine's own address without users."""
+    if not is_loopback(host) and not AccountsFile(workspace).read().users:
+        raise NotReadyError(
+            f"{host} can be reached from other machines, and nobody would have to log in. "
+            "Make a user first: treadle user add NAME --level admin"
+        )
+    with _listening(host, port) as listener:
+        place = Place(host, listener.getsockname()[1], names)
+        shown = f"[{host}]" if ":" in host else "127.0.0.1" if host in {"0.0.0.0", "localhost"} else host  # noqa: S104
+        address = f"http://{shown}:{place.port}"
+        settings = uvicorn.Config(
+            create_app(workspace, place),
+            log_level="warning",
+            access_log=False,
+            lifespan="on",
+            ws="none",
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+        sys.stderr.write(f"Treadle is open at {address} (Ctrl-C ends it; jobs go on)\n")
+        sys.stderr.flush()
+        if browser:
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+        before = signal.getsignal(signal.SIGINT)
+        try:
+            uvicorn.Server(settings).run(sockets=[listener])
+        except KeyboardInterrupt:
+            pass  # uvicorn has shut down in order and tells what ended it
+        finally:
+            signal.signal(signal.SIGINT, before)
+    return address
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket that listens: whoever reads the address may connect at once."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(128)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ResourceError(f"Port {port} of {host} cannot be used: {reason}. Choose another with --port.") from error
+    return listener

@@ -1,0 +1,129 @@
+"""Who is logged in: sessions that survive a restart of the server, and a brake on guessing passwords."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from treadle.base.files import locked, read_json, write_json
+from treadle.store.accounts import hash_password, verify_password
+from treadle.web.answers import RefusedError
+from treadle.web.door import Identity
+
+if TYPE_CHECKING:
+    from treadle.store.accounts import AccountsFile
+
+COOKIE: Final = "treadle_session"
+LASTS_SECONDS: Final = 14 * 86_400
+FREE_ATTEMPTS: Final = 5
+"""Wrong passwords in a row, for one name or from one address, after which each next attempt must wait."""
+_LONGEST_WAIT = 900.0
+_MOST_REMEMBERED = 10_000
+
+
+class Brake:
+    """Makes guessing slow: each wrong password beyond the free ones doubles the wait, up to a quarter of an hour."""
+
+    def __init__(self) -> None:
+        """Remember nobody yet."""
+        self._wrong: dict[str, tuple[int, float]] = {}  # who -> how often in a row, and when the next may come
+
+    def check(self, *who: str) -> None:
+        """Refuse with 429 while one of `who` must wait."""
+        wait = max(self._wrong.get(one, (0, 0.0))[1] for one in who) - time.monotonic()
+        if wait > 0:
+            raise RefusedError(429, f"Too many wrong passwords. Try again in {wait:.0f} s.", "TooMany")
+
+    def wrong(self, *who: str) -> None:
+        """Count one more wrong password."""
+        if len(self._wrong) > _MOST_REMEMBERED:
+            self._wrong.clear()
+        for one in who:
+            times = self._wrong.get(one, (0, 0.0))[0] + 1
+            beyond = times - FREE_ATTEMPTS
+            wait = 0.0 if beyond < 0 else min(2.0**beyond, _LONGEST_WAIT)
+            self._wrong[one] = (times, time.monotonic() + wait)
+
+    def right(self, *who: str) -> None:
+        """Forget the wrong ones."""
+        for one in who:
+            self._wrong.pop(one, None)
+
+
+class Sessions:
+    """The log-ins of one workspace; only hashes of their ids are kept."""
+
+    def __init__(self, accounts: AccountsFile) -> None:
+        """Keep sessions beside the accounts."""
+        self._accounts = accounts
+        self._path = accounts.path.parent / "sessions.json"
+        self._lock = threading.Lock()
+        self._hashing = threading.Semaphore(2)  # each hash takes 64 MB
+        self._brake = Brake()
+        self._nobody = ""
+        self._known: dict[str, dict[str, Any]] | None = None
+
+    def log_in(self, name: str, password: str, address: str) -> str:
+        """The id of a new session; raises `RefusedError` for a wrong name or password, alike for both."""
+        who = (f"user {name}", f"address {address}")
+        with self._lock:
+            self._brake.check(*who)
+            self._brake.wrong(*who)  # counted before the slow part, so that many at once do not slip through
+        user = self._accounts.read().users.get(name)
+        with self._hashing:
+            if not self._nobody:
+                self._nobody = hash_password(secrets.token_hex(16))
+            right = verify_password(user.password if user else self._nobody, password)
+        if user is None or not right:
+            raise RefusedError(401, "This name and password do not belong together. Try again.", "LogIn")
+        with self._lock:
+            self._brake.right(*who)
+            identity = secrets.token_urlsafe(32)
+            known = self._read()
+            now = time.time()
+            alive = {key: row for key, row in known.items() if row["created"] + LASTS_SECONDS > now}
+            alive[_digest(identity)] = {"user": name, "stamp": user.stamp, "created": now}
+            self._write(alive)
+        return identity
+
+    def who(self, identity: str) -> Identity | None:
+        """Who the session belongs to; None if there is none, it is over, or its user changed."""
+        with self._lock:
+            row = self._read().get(_digest(identity))
+        if row is None or row["created"] + LASTS_SECONDS < time.time():
+            return None
+        user = self._accounts.read().users.get(row["user"])
+        if user is None or user.stamp != row["stamp"]:
+            return None
+        return Identity(user.name, user.level, csrf_of(identity), local=False)
+
+    def log_out(self, identity: str) -> None:
+        """End a session."""
+        with self._lock:
+            known = self._read()
+            if known.pop(_digest(identity), None) is not None:
+                self._write(known)
+
+    def _read(self) -> dict[str, dict[str, Any]]:
+        if self._known is None:
+            self._known = dict(read_json(self._path)) if self._path.exists() else {}
+        return self._known
+
+    def _write(self, known: dict[str, dict[str, Any]]) -> None:
+        with locked(self._path.with_name("lock")):
+            write_json(self._path, known)
+            self._path.chmod(0o600)
+        self._known = known
+
+
+def csrf_of(secret: str) -> str:
+    """The token that pages of this session send with changes; it does not reveal the session's id."""
+    return hmac.new(secret.encode(), b"treadle csrf", hashlib.sha256).hexdigest()
+
+
+def _digest(identity: str) -> str:
+    return hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()

@@ -1,0 +1,241 @@
+// What all pages share: calling operations, following what happens, and small pieces of the page.
+
+const meta = (name) => document.querySelector(`meta[name="treadle-${name}"]`)?.content ?? "";
+let csrf = meta("csrf");
+
+/** Send a request to the API; throws an Error with the server's message, its `kind` and `status`. */
+export async function request(method, path, body, headers = {}, signal = undefined) {
+  const send = () => fetch(path, {
+    method, signal, headers: { "x-treadle-csrf": csrf, ...(body instanceof Blob || body === undefined ? {} : { "content-type": "application/json" }), ...headers },
+    body: body === undefined || body instanceof Blob ? body : JSON.stringify(body),
+  });
+  let answer = await reached(send);
+  if (answer.status === 403 && (await facts(answer.clone())).kind === "Csrf") {  // the server was started again
+    const session = await fetch("/api/v1/session");
+    if (session.ok) { csrf = (await session.json()).csrf; answer = await reached(send); }
+  }
+  if (answer.status === 401 && !location.pathname.startsWith("/login")) {
+    location.assign(`/login?then=${encodeURIComponent(location.pathname)}`);
+  }
+  if (!answer.ok) {
+    const told = await facts(answer);
+    throw Object.assign(new Error(told.error ?? `The server answered ${answer.status}.`), { kind: told.kind, status: answer.status });
+  }
+  return answer;
+}
+
+async function reached(send) {
+  try { return await send(); } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Error("The server cannot be reached. Is `treadle ui` still running?");
+  }
+}
+
+async function facts(answer) {
+  try { return await answer.json(); } catch { return {}; }
+}
+
+/** Carry out an operation; resolves with its answer (of a heavy one: the job that was queued). */
+export async function call(operation, given = {}) {
+  const answer = await request("POST", `/api/v1/operations/${operation}`, given);
+  return answer.json();
+}
+
+/** Carry out an interactive operation; `onEvent` sees each event. Resolves with the result. */
+export async function stream(operation, given, onEvent = () => {}, signal = undefined) {
+  const answer = await request("POST", `/api/v1/operations/${operation}`, given, {}, signal);
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "", result;
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return result;
+    const parts = (rest + value).split("\n\n");
+    rest = parts.pop();
+    for (const part of parts) {
+      const data = part.split("\n").filter((line) => line.startsWith("data: ")).map((line) => line.slice(6)).join("\n");
+      if (!data) continue;
+      const event = JSON.parse(data);
+      if (event.type === "error") throw Object.assign(new Error(event.data.error), { kind: event.data.kind });
+      if (event.type === "result") result = event.data;
+      onEvent(event);
+    }
+  }
+}
+
+// One stream of events for the whole tab. A hidden tab gives it back (a browser has only six connections to a server)
+// and goes on from its cursor when it is looked at again, so nothing is missed.
+const listeners = [];
+let source = null, cursor = meta("cursor"), pause = 500;
+
+/** Call `handler(event)` for each event whose type is in `types` (`"job.*"`, `"run.progress"`); returns how to stop. */
+export function listen(types, handler) {
+  const entry = { types: [types].flat(), handler };
+  listeners.push(entry);
+  open();
+  return () => { listeners.splice(listeners.indexOf(entry), 1); };
+}
+
+function open() {
+  if (source || !listeners.length || document.hidden) return;
+  source = new EventSource(`/api/v1/events?cursor=${encodeURIComponent(cursor)}`);
+  source.onopen = () => { pause = 500; };
+  source.onmessage = (message) => {
+    cursor = message.lastEventId || cursor;
+    const event = JSON.parse(message.data);
+    for (const { types, handler } of [...listeners]) {
+      if (types.some((type) => type === event.type || type === "*" || (type.endsWith(".*") && event.type.startsWith(type.slice(0, -1))))) {
+        handler(event);
+      }
+    }
+  };
+  source.onerror = () => {
+    if (source?.readyState !== EventSource.CLOSED) return;
+    source = null;
+    setTimeout(open, pause);
+    pause = Math.min(pause * 2, 15000);
+  };
+}
+
+function shut() { source?.close(); source = null; }
+document.addEventListener("visibilitychange", () => { if (document.hidden) shut(); else open(); });
+addEventListener("pagehide", shut);
+addEventListener("pageshow", open);
+
+/** Make an element: attributes as attributes, `on…` as listeners, `class` and `data-…` too; children are text or nodes. */
+export function el(tag, attributes = {}, ...children) {
+  const svg = ["svg", "g", "path", "rect", "line", "circle", "text", "polyline", "title", "defs", "marker"].includes(tag);
+  const made = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes ?? {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (typeof value === "function") made.addEventListener(name.replace(/^on/, ""), value);
+    else made.setAttribute(name, value === true ? "" : String(value));
+  }
+  made.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  return made;
+}
+
+/** Say something at the edge of the page for some seconds; `kind` may be "bad". */
+export function toast(text, kind = "") {
+  const box = el("div", { class: `toast ${kind}` }, text);
+  document.getElementById("toasts").append(box);
+  setTimeout(() => box.remove(), kind === "bad" ? 12000 : 5000);
+}
+
+/** Ask before something that cannot be undone; resolves with true for `action`. */
+export function confirm(text, action = "Go on") {
+  return new Promise((resolve) => {
+    const box = el("dialog", { "aria-label": "Please confirm" },
+      el("p", {}, text),
+      el("form", { method: "dialog", class: "actions" },
+        el("button", { value: "no" }, "Cancel"),
+        el("button", { value: "yes", class: "primary" }, action)));
+    document.body.append(box);
+    box.addEventListener("close", () => { resolve(box.returnValue === "yes"); box.remove(); });
+    box.showModal();
+  });
+}
+
+export const bytes = (n) => {
+  for (const [limit, unit] of [[1e9, "GB"], [1e6, "MB"], [1e3, "kB"]]) if (Math.abs(n) >= limit) return `${(n / limit).toFixed(1)} ${unit}`;
+  return `${Math.round(n)} B`;
+};
+export const duration = (s) => {
+  if (s === null || s === undefined) return "–";
+  if (s < 9.95) return `${s.toFixed(1)} s`;
+  const whole = Math.round(s), two = (n) => String(n).padStart(2, "0");
+  if (whole < 60) return `${whole} s`;
+  const hours = Math.floor(whole / 3600), minutes = Math.floor(whole / 60) % 60;
+  return hours ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
+};
+export const ago = (t) => {
+  const past = Date.now() / 1000 - t;
+  if (past < 45) return "just now";
+  if (past < 3500) return `${Math.max(1, Math.round(past / 60))} min ago`;
+  return past < 85000 ? `${Math.round(past / 3600)} h ago` : `${Math.round(past / 86400)} d ago`;
+};
+export const number = (n, digits = 0) => n === null || n === undefined ? "–"
+  : n.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+
+/** The arguments in a form: by name, converted as each field's `data-kind` says; empty fields are left out. */
+export function formValues(form) {
+  const found = {};
+  for (const field of form.elements) {
+    const kind = field.dataset?.kind ?? (field.type === "checkbox" ? "checkbox" : "text");
+    if (!field.name || field.disabled || field.type === "file" || field.tagName === "BUTTON") continue;
+    if (kind === "checkbox") { if (field.checked !== field.defaultChecked || field.checked) found[field.name] = field.checked; continue; }
+    if (field.type === "radio" && !field.checked) continue;
+    if (field.value === "") continue;
+    if (kind === "integer" || kind === "number") found[field.name] = Number(field.value);
+    else if (kind === "list") found[field.name] = field.value.split("\n").map((line) => line.trim()).filter(Boolean);
+    else found[field.name] = field.value;
+  }
+  return found;
+}
+
+/** Show what is wrong beside the form, or take it away. */
+export function problem(form, text = "") {
+  const place = form.querySelector(".problem");
+  if (place) { place.textContent = text; place.hidden = !text; } else if (text) toast(text, "bad");
+}
+
+/** Run `work` once at a time, with the button marked as busy. */
+export async function busy(button, work) {
+  if (!button) return work();
+  if (button.getAttribute("aria-busy") === "true") return undefined;
+  button.setAttribute("aria-busy", "true");
+  try { return await work(); } finally { button.removeAttribute("aria-busy"); }
+}
+
+/** Send a file, in pieces that go on after an interruption; resolves with its `upload:ID`. */
+export async function upload(file, { name = file.webkitRelativePath || file.name, into = undefined, progress = () => {}, signal = undefined } = {}) {
+  const piece = 4 * 1024 * 1024;
+  const begun = await (await request("POST", "/api/v1/uploads", { name, size: file.size, ...(into ? { into } : {}) }, {}, signal)).json();
+  let { offset } = begun, tries = 0;
+  while (offset < file.size) {
+    try {
+      const body = file.slice(offset, offset + piece);
+      const told = await request("PATCH", `/api/v1/uploads/${begun.id}`, new Blob([body], { type: "application/octet-stream" }), { "upload-offset": String(offset) }, signal);
+      ({ offset } = await told.json());
+      tries = 0;
+    } catch (error) {
+      if (error.name === "AbortError") {
+        await request("DELETE", `/api/v1/uploads/${begun.id}`).catch(() => {});
+        throw error;
+      }
+      if ((error.status && error.status !== 409) || ++tries > 8) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 300 * 2 ** tries));
+      try { ({ offset } = await (await request("GET", `/api/v1/uploads/${begun.id}`)).json()); } catch { /* asked again with the next piece */ }
+    }
+    progress(offset / Math.max(1, file.size));
+  }
+  progress(1);
+  return `upload:${begun.id}`;
+}
+
+// Forms with `data-operation` need no code of their own.
+document.addEventListener("submit", async (event) => {
+  const form = event.target;
+  if (!form.dataset?.operation || event.defaultPrevented) return;
+  event.preventDefault();
+  problem(form);
+  await busy(event.submitter, async () => {
+    try {
+      const answer = await call(form.dataset.operation, formValues(form));
+      form.dispatchEvent(new CustomEvent("treadle:done", { detail: answer, bubbles: true }));
+      if (form.dataset.then) location.assign(form.dataset.then);
+      else toast(answer.said ?? (answer.job ? `Queued as number ${answer.position ?? 1}: job ${answer.job}.` : "Done."));
+    } catch (error) { problem(form, error.message); }
+  });
+});
+
+for (const choice of document.querySelectorAll("[data-model-choice]")) {
+  choice.addEventListener("change", () => {
+    const address = new URL(location.href);
+    address.searchParams.set("model", choice.elements.model.value);
+    location.assign(address);
+  });
+}
+document.querySelector("[data-log-out]")?.addEventListener("click", async () => {
+  await request("DELETE", "/api/v1/session").catch(() => {});
+  location.assign("/login");
+});
