@@ -260,9 +260,8 @@ def save_shape(config: GPTConfig, vocabulary: int, context: int, folder: Path) -
 
 
 def model_of(size: str, folder: str) -> EngineModel:
-    from safetensors.numpy import load_file
-
     from native_start import place_of
+    from safetensors.numpy import load_file
 
     from treadle.generation.engine import EngineModel, LazyWeights
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, Self, runtime_checkable
 
 from treadle.base.errors import MissingExtraError, ResourceError
+from treadle.models.streamed_arrays import shapes_of
 from treadle.registry.catalogue import Catalogue
 
 if TYPE_CHECKING:
@@ -50,6 +51,10 @@ class LazyWeights(Mapping[str, "NDArray[np.float32]"]):
     def __len__(self) -> int:
         """Number of weights."""
         return len(self._all())
+
+    def shapes(self) -> Mapping[str, Sequence[int]]:
+        """The shape of each weight."""
+        return shapes_of(self._all())
 
     def _all(self) -> Mapping[str, NDArray[np.float32]]:
         if self._found is None:
@@ -188,19 +193,29 @@ class WritingEngine(Engine, Protocol):
     fed by `step`.
     """
 
-    def begin(self, slot: int, draft: Draft) -> None:
-        """Put a text into a slot that has none."""
+    def begin(self, slot: int, draft: Draft) -> int:
+        """Put a text into a slot that has none; returns how many of its tokens need not be read any more."""
         ...
 
     def write(self, seconds: float) -> list[Written]:
-        """Write all texts until one ends or the time is over, at least one token each.
+        """Write all texts until one ends or the time is over, at least one step.
 
-        Raises `WeightsError` if the model's output is not a number.
+        A long prompt is read over several steps, between the tokens of other texts. Raises `WeightsError` if the
+        model's output is not a number.
         """
         ...
 
     def forget(self, slot: int) -> None:
         """Free a slot; its text, ended or not, is written no more."""
+        ...
+
+
+@runtime_checkable
+class ReadingEngine(Engine, Protocol):
+    """An engine that tells what it makes of a text before the last product, the one with the vocabulary."""
+
+    def states(self, rows: Rows) -> NDArray[np.float32]:
+        """Feed rows; returns the last layer's states, after its norm, of the wanted ones, (W, D)."""
         ...
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from treadle.base.errors import WeightsError
+from treadle.models.streamed_arrays import shapes_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
 
 def require_fit(found: Mapping[str, NDArray[Any]], expected: Shapes, what: str = "The set of weights") -> None:
     """Raise `WeightsError` unless the arrays are those of a model of these shapes."""
-    shapes = {name: array.shape for name, array in found.items()}
-    require_match(shapes, expected, what, "Load it into a model of the settings that it was saved with.")
+    require_match(shapes_of(found), expected, what, "Load it into a model of the settings that it was saved with.")
 
 
 def require_match(found: Shapes, expected: Shapes, what: str, remedy: str = "") -> None:

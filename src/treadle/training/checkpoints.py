@@ -14,19 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from safetensors import SafetensorError
-
 from treadle.base.errors import DataError, NotFoundError, NotReadyError, WeightsError
 from treadle.base.files import disk_errors, locked, new_folder, read_json, remove_leftovers, write_json
 from treadle.base.hashing import hash_file, hash_json
 from treadle.models.matching import require_match
-from treadle.training.arrays_file import write_arrays
+from treadle.training.arrays_file import read_arrays, write_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from treadle.models.streamed_arrays import StreamedArrays
 
 FORMAT: Final = 1
 MODEL_FILE: Final = "model.safetensors"
@@ -58,7 +58,7 @@ class ModelRecord:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What one checkpoint is written from."""
+    """What one checkpoint is written from. Arrays may be read one at a time, in the middle of writing."""
 
     step: int
     record: ModelRecord
@@ -132,15 +132,15 @@ class Checkpoint:
                 "Choose a checkpoint of this model, or make a new model of that family."
             )
 
-    def weights(self, expected: Mapping[str, Sequence[int]] | None = None) -> dict[str, NDArray[np.float32]]:
-        """Read the weights only, checking their hash and, if given, names and shapes."""
+    def weights(self, expected: Mapping[str, Sequence[int]] | None = None) -> Mapping[str, NDArray[np.float32]]:
+        """The weights, each read when it is looked at; checks their hash now and, if given, names and shapes."""
         return self._arrays(MODEL_FILE, expected)
 
-    def optimizer(self, expected: Mapping[str, Sequence[int]] | None = None) -> dict[str, NDArray[np.float32]]:
-        """Read the optimizer's moments, checking their hash and, if given, names and shapes."""
+    def optimizer(self, expected: Mapping[str, Sequence[int]] | None = None) -> Mapping[str, NDArray[np.float32]]:
+        """The optimizer's moments, in the same way."""
         return self._arrays(OPTIMIZER_FILE, expected)
 
-    def _arrays(self, name: str, expected: Mapping[str, Sequence[int]] | None) -> dict[str, NDArray[np.float32]]:
+    def _arrays(self, name: str, expected: Mapping[str, Sequence[int]] | None) -> StreamedArrays:
         path, entry = self.path / name, self.document["files"][name]
         try:
             size = path.stat().st_size
@@ -148,17 +148,14 @@ class Checkpoint:
                 raise WeightsError(f"{path} has {size} bytes instead of {entry['bytes']}: it is cut. {self._remedy()}")
             if hash_file(path) != entry["sha256"]:
                 raise WeightsError(f"{path} has a wrong hash: it was changed after writing. {self._remedy()}")
-            from safetensors.numpy import load_file  # brings numpy, which the documents alone do not need
-
-            arrays: dict[str, NDArray[np.float32]] = load_file(path)
+            arrays = read_arrays(path)
         except FileNotFoundError as error:
             raise WeightsError(f"{path} is missing. {self._remedy()}") from error
-        except SafetensorError as error:
+        except ValueError as error:
             raise WeightsError(f"{path} cannot be read ({error}). {self._remedy()}") from error
         if expected is not None:
-            found = {key: value.shape for key, value in arrays.items()}
             require_match(
-                found, expected, str(path), "It was written for another shape; make a new model for that one."
+                arrays.shapes(), expected, str(path), "It was written for another shape; make a new model for that one."
             )
         return arrays
 

@@ -83,12 +83,20 @@ class Learner(Protocol):
         """Copy out all weights."""
         ...
 
+    def streamed_weights(self) -> Arrays:
+        """The same without a second copy of all, for whoever needs them until the next step only."""
+        ...
+
     def load_weights(self, weights: Arrays) -> None:
         """Replace all weights; raises `WeightsError` naming every missing, unused and mismatched one."""
         ...
 
     def optimizer_state(self) -> dict[str, NDArray[np.float32]]:
         """Copy out the moments: `first_moment/NAME`, `second_moment/NAME` (AdamW), `momentum/NAME` (Muon)."""
+        ...
+
+    def streamed_optimizer_state(self) -> Arrays:
+        """The same without a second copy of all, until the next step."""
         ...
 
     def load_optimizer_state(self, state: Arrays) -> None:

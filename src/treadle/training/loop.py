@@ -209,7 +209,7 @@ class Training:
         self._write_checkpoint(finished=False)
 
     def _write_checkpoint(self, *, finished: bool) -> None:
-        weights = self.learner.weights()
+        weights = self.learner.streamed_weights()  # copies of all would take as much memory again as they do
         for name, array in weights.items():
             if not np.isfinite(array).all():
                 raise DivergedError(f"The weight {name}")
@@ -217,7 +217,7 @@ class Training:
             step=self.place.step,
             record=self.subject.record,
             weights=weights,
-            optimizer=self.learner.optimizer_state(),
+            optimizer=self.learner.streamed_optimizer_state(),
             data=self._data_state(),
             schedule=self._schedule_state(finished=finished),
             plan=dict(self.learner.plan),

@@ -13,6 +13,7 @@ from treadle.models.gpt.config import GPTConfig
 from treadle.models.gpt.native_shape import native_refusal, native_shape
 from treadle.models.gpt.weights import parameter_count, weight_shapes
 from treadle.models.matching import require_fit
+from treadle.models.streamed_arrays import StreamedArrays
 from treadle.native import build, instruction_sets
 from treadle.native.binding import (
     Algorithm,
@@ -149,7 +150,11 @@ class NativeLearner:
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
         """Copy out all weights."""
-        return {name: self._trainer.read(name) for name in self._shapes}
+        return dict(self.streamed_weights())
+
+    def streamed_weights(self) -> StreamedArrays:
+        """All weights, each copied out when it is looked at."""
+        return StreamedArrays(self._shapes, self._trainer.read)
 
     def load_weights(self, weights: Arrays) -> None:
         """Replace all weights; raises `WeightsError` naming every missing, unused and mismatched one."""
@@ -160,7 +165,13 @@ class NativeLearner:
 
     def optimizer_state(self) -> dict[str, NDArray[np.float32]]:
         """Copy out the moments: `first_moment/NAME`, `second_moment/NAME` (AdamW), `momentum/NAME` (Muon)."""
-        return {key: self._trainer.read(name, kind) for key, (name, kind) in self._moments().items()}
+        return dict(self.streamed_optimizer_state())
+
+    def streamed_optimizer_state(self) -> StreamedArrays:
+        """The moments, each copied out when it is looked at."""
+        moments = self._moments()
+        shapes = {key: self._shapes[name] for key, (name, _) in moments.items()}
+        return StreamedArrays(shapes, lambda key: self._trainer.read(*moments[key]))
 
     def load_optimizer_state(self, state: Arrays) -> None:
         """Replace the moments; raises `WeightsError` naming every missing, unused and mismatched one."""

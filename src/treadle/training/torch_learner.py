@@ -121,6 +121,10 @@ class TorchLearner:
         """Copy out all weights."""
         return _copy_out(self._weights)
 
+    def streamed_weights(self) -> Arrays:
+        """The same: torch's own memory is not looked into."""
+        return self.weights()
+
     def load_weights(self, weights: Arrays) -> None:
         """Replace all weights; raises `WeightsError` naming every missing, unused and mismatched one."""
         _copy_in(self._weights, weights, "The set of weights")
@@ -128,6 +132,10 @@ class TorchLearner:
     def optimizer_state(self) -> dict[str, NDArray[np.float32]]:
         """Copy out the moments."""
         return _copy_out(self._moments())
+
+    def streamed_optimizer_state(self) -> Arrays:
+        """The same."""
+        return self.optimizer_state()
 
     def load_optimizer_state(self, state: Arrays) -> None:
         """Replace the moments; raises `WeightsError` naming every missing, unused and mismatched one."""

@@ -61,12 +61,18 @@ class TableLearner:
     def weights(self) -> dict[str, NDArray[np.float32]]:
         return {"table": self.table.copy()}
 
+    def streamed_weights(self) -> Mapping[str, NDArray[np.float32]]:
+        return self.weights()
+
     def load_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
         require_match({key: value.shape for key, value in weights.items()}, {"table": self.table.shape}, "The table")
         self.table = weights["table"].copy()
 
     def optimizer_state(self) -> dict[str, NDArray[np.float32]]:
         return {"momentum/table": self.momentum.copy()}
+
+    def streamed_optimizer_state(self) -> Mapping[str, NDArray[np.float32]]:
+        return self.optimizer_state()
 
     def load_optimizer_state(self, state: Mapping[str, NDArray[np.float32]]) -> None:
         self.momentum = state["momentum/table"].copy()
