@@ -5,17 +5,21 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import glob
 import json
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from treadle.base.errors import DataError, ResourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_FORGOTTEN_SECONDS: Final = 3600
 
 
 @contextlib.contextmanager
@@ -100,6 +104,31 @@ def new_folder(final: Path) -> Iterator[Path]:
             temporary.rename(final)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        sync_folder(final.parent)
+
+
+@contextlib.contextmanager
+def new_file(final: Path) -> Iterator[BinaryIO]:
+    """Give a temporary file to fill; it takes the name `final` at the end, or vanishes on an error.
+
+    `final` must not exist yet; what killed writers of it left more than an hour ago is removed first.
+    """
+    with disk_errors(final):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        for left in final.parent.glob(f".{glob.escape(final.name)}.*.tmp"):
+            if left.is_file() and left.stat().st_mtime < time.time() - _FORGOTTEN_SECONDS:
+                left.unlink(missing_ok=True)
+        handle, name = tempfile.mkstemp(dir=final.parent, prefix=f".{final.name}.", suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).chmod(0o666 & ~_umask())
+            Path(name).rename(final)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
             raise
         sync_folder(final.parent)
 

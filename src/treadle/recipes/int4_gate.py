@@ -74,13 +74,13 @@ def _known(model: EngineModel, folder: Path) -> dict[str, Any] | None:
 
 
 def _measure(model: EngineModel, folder: Path, held_out: HeldOut) -> dict[str, Any]:
-    batches = list(_first(held_out()))
+    batches = list(enough_of(held_out()))
     if not batches:
         raise NotReadyError(
             "int4 is measured on held-out text before it is used, and nothing is held out. Leave precision at auto, or "
             "force it with generation.int4_margin=100."
         )
-    losses = {precision: _loss(replace(model, packed=None), precision, batches) for precision in ("int8", "int4")}
+    losses = {precision: mean_loss(replace(model, packed=None), precision, batches) for precision in ("int8", "int4")}
     found = {
         "source": "" if model.packed is None else model.packed.sha256,
         "targets": sum(int((batch.targets != MASKED).sum()) for batch in batches),
@@ -91,7 +91,8 @@ def _measure(model: EngineModel, folder: Path, held_out: HeldOut) -> dict[str, A
     return found
 
 
-def _first(batches: Iterable[Batch]) -> Iterable[Batch]:
+def enough_of(batches: Iterable[Batch]) -> Iterable[Batch]:
+    """As many batches as a comparison of two precisions needs."""
     seen = 0
     for batch in batches:
         yield batch
@@ -100,8 +101,8 @@ def _first(batches: Iterable[Batch]) -> Iterable[Batch]:
             return
 
 
-def _loss(model: EngineModel, precision: str, batches: Iterable[Batch]) -> float:
-    """Mean loss in nats per target."""
+def mean_loss(model: EngineModel, precision: str, batches: Iterable[Batch]) -> float:
+    """Mean loss in nats per target, as the native engine computes in this precision."""
     engine = open_engine(model, "native", precision, 1)
     total, targets = 0.0, 0
     try:

@@ -19,7 +19,7 @@ from treadle.base.names import check_name, did_you_mean
 from treadle.store.model_copies import copy_data, fill_copy, remove_unfinished
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from treadle.store.workspace import WorkspaceFolder
@@ -41,6 +41,8 @@ class ModelCard:
     """Id of the experiment that it is a cell of."""
     copied_from: Mapping[str, str] | None = None
     """Of a copy: `id` and `name` of the model that it was made of."""
+    imported_from: Mapping[str, Any] | None = None
+    """Of a model whose first weights came from elsewhere: `name`, `format`, `sha256` and `licence` of what came."""
 
     @property
     def family(self) -> str:
@@ -105,14 +107,27 @@ class ModelCards:
 
     def create(self, name: str, settings: Mapping[str, Any], *, experiment: str | None = None) -> ModelCard:
         """Make a model all at once; raises `UsageError` for a taken or impossible name."""
-        check_name("model", name)
+        return self._create(ModelCard(new_id("m"), name, _now(), dict(settings), experiment))
+
+    def create_from(
+        self, name: str, settings: Mapping[str, Any], origin: Mapping[str, Any], fill: Callable[[Path], None]
+    ) -> ModelCard:
+        """The same of a model that knows something: `fill` writes it into the folder, which appears when it is done."""
+        return self._create(ModelCard(new_id("m"), name, _now(), dict(settings), imported_from=dict(origin)), fill)
+
+    def _create(self, card: ModelCard, fill: Callable[[Path], None] = lambda _: None) -> ModelCard:
+        check_name("model", card.name)
         with locked(self._workspace.models / ".lock"):
-            self._require_free(name)
-            card = ModelCard(new_id("m"), name, _now(), dict(settings), experiment)
+            self._require_free(card.name)
             with new_folder(self.folder(card)) as folder:
+                fill(folder)
                 _write(folder / CARD_FILE, card)
             self._tend()
         return card
+
+    def require_free(self, name: str) -> None:
+        """Raise `UsageError` for a name that is taken or impossible, before anything is prepared."""
+        self._require_free(check_name("model", name))
 
     def copy(self, source: ModelCard, name: str, empty: Iterable[str] = ()) -> ModelCard:
         """Make a second model that knows what `source` knows, all at once; `empty` names folders to make anew.
@@ -125,7 +140,9 @@ class ModelCards:
             self._tend()
             now = self._current(source)
             origin = {"id": now.id, "name": now.name}
-            card = ModelCard(new_id("m"), name, _now(), now.settings, copied_from=origin)
+            card = ModelCard(
+                new_id("m"), name, _now(), now.settings, copied_from=origin, imported_from=now.imported_from
+            )
             with new_folder(self.folder(card)) as folder:
                 fill_copy(self.folder(now), folder, empty)
                 copy_data(self._workspace, now.id, card.id)

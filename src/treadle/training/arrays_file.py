@@ -7,7 +7,7 @@ import itertools
 import json
 import math
 import mmap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from treadle.models.streamed_arrays import StreamedArrays, shapes_of
 
@@ -18,14 +18,18 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+_OURS: Final = {"format": "treadle"}
 
-def write_arrays(path: Path, arrays: Mapping[str, NDArray[np.float32]]) -> dict[str, Any]:
-    """Write float32 arrays as a safetensors file; returns its `sha256` and `bytes`.
+
+def write_arrays(
+    path: Path, arrays: Mapping[str, NDArray[np.float32]], about: Mapping[str, str] = _OURS
+) -> dict[str, Any]:
+    """Write float32 arrays as a safetensors file; returns its `sha256` and `bytes`. `about` is its metadata.
 
     The library's own writer reports a full disk as a message of its own kind and needs the file read again for the
     hash; the format is one JSON header and the raw little-endian values.
     """
-    header: dict[str, Any] = {"__metadata__": {"format": "treadle"}}
+    header: dict[str, Any] = {"__metadata__": dict(about)}
     offset = 0
     for name, shape in shapes_of(arrays).items():
         size = 4 * math.prod(shape)

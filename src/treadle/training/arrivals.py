@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from treadle.training.schedules import Budget, Place, Schedule, schedule_from_json
-from treadle.training.start import Start
+from treadle.training.start import Start, begins_anew
 
 if TYPE_CHECKING:
     from treadle.training.checkpoints import Checkpoint
@@ -35,6 +35,6 @@ def arrivals_start(latest: Checkpoint | None, steps: int, settings: TrainingSett
 def _warmup_from(latest: Checkpoint | None) -> int:
     if latest is None:
         return 0
-    if not latest.trunk or "grown" in latest.document["lineage"]:
+    if not latest.trunk or begins_anew(latest):
         return latest.step
     return schedule_from_json(latest.document["schedule"]["plan"]).warmup_from

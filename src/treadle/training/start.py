@@ -93,9 +93,14 @@ def find_start(subject: Subject, budget: Budget, settings: TrainingSettings, loa
     stem = latest if latest.trunk else roles(subject.checkpoints.all()).get("stem", latest)
     place = replace(_place(stem, subject, loader), seconds=0.0)
     schedule = _schedule(budget, place, settings, loader)
-    if "grown" in stem.document["lineage"]:  # its new layers have learned nothing yet
+    if begins_anew(stem):
         schedule = replace(schedule, warmup_from=place.step)
     return Start("continued", stem, place, schedule, stem.trunk, latest.step)
+
+
+def begins_anew(checkpoint: Checkpoint) -> bool:
+    """Whether a training from here needs a warm-up: new layers have learned nothing, imported weights no moments."""
+    return not {"grown", "imported"}.isdisjoint(checkpoint.document["lineage"])
 
 
 def _warmed_up_again(
@@ -104,7 +109,7 @@ def _warmed_up_again(
     """Go on from the newest weights; if they had begun to cool down, they become the stem of what follows."""
     place = replace(place, seconds=0.0)
     schedule = _schedule(budget, place, settings, loader)
-    if not latest.trunk or "grown" in latest.document["lineage"]:
+    if not latest.trunk or begins_anew(latest):
         schedule = replace(schedule, warmup_from=place.step)
     return Start("continued", latest, place, schedule, trunk=True, newest=latest.step)
 
