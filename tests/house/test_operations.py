@@ -27,10 +27,14 @@ VERBS_OF_THE_HOUSE = {
     " read decide move archive check review board stats import",
     "flow.guard": "init list run check test-first",
     "flow.ci": "list show run log",
-    "jobs": "list show follow log stop discard retry pause resume move hold release prioritise edit prune"
-    " import-queue",
+    "jobs": "list show follow log stop discard retry pause resume move hold release prioritise edit prune import-queue",
     "worker": "run start status drain stop install",
     "schedule": "add list remove",
+    "runs": "list show compare metrics lineage",
+    "system": "status history disk clean",
+    "plugins": "list",
+    "user": "add list remove password level",
+    "key": "add list remove",
 }
 each = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 

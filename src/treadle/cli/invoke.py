@@ -39,6 +39,8 @@ def invoke(entry: Operation, values: dict[str, Any]) -> int:
     arguments = collect(entry, values)
     if arguments.get("prompt") == "-":
         arguments["prompt"] = _standard_input()
+    if arguments.get("password") == "-":
+        arguments["password"] = _standard_input()
     folder = _workspace(entry, values)
     as_json = bool(values["as_json"])
     if entry.name == "prompt.wizard" and not as_json and sys.stdin.isatty():

@@ -32,8 +32,10 @@ _NOUNS = {
     "experiment": "Compare settings: train a grid with equal budgets and several seeds, and report.",
     "jobs": "See and change what is queued, runs, and has ended.",
     "prompt": "Keep requests for generation: texts, inputs, settings, with versions and templates.",
+    "key": "Open the API of `treadle ui` to programs.",
     "tokenizer": "Learn vocabularies, look into them, compare them.",
     "schedule": "Queue a job again and again.",
+    "user": "Say who may log in to `treadle ui`, and what they may do there.",
     "worker": "See and control the process that carries out jobs.",
 }
 """One phrase for each noun that groups verbs; one with a dot stands inside the other."""

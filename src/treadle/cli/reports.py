@@ -9,6 +9,7 @@ import click
 
 from treadle.base import units
 from treadle.cli import feeding_reports
+from treadle.cli.account_reports import ACCOUNT_VIEWS
 from treadle.cli.comparison_reports import COMPARISON_VIEWS, lineage
 from treadle.cli.crawl_reports import CRAWL_VIEWS
 from treadle.cli.data_file_reports import DATA_FILE_VIEWS
@@ -21,6 +22,8 @@ from treadle.cli.model_reports import MODEL_VIEWS, classes, limits
 from treadle.cli.places import near, place_flag
 from treadle.cli.prompt_reports import PROMPT_VIEWS
 from treadle.cli.queue_reports import QUEUE_VIEWS, other
+from treadle.cli.run_reports import RUN_VIEWS
+from treadle.cli.system_reports import SYSTEM_VIEWS
 from treadle.cli.tokenizer_reports import TOKENIZER_VIEWS
 
 if TYPE_CHECKING:
@@ -246,6 +249,9 @@ _VIEWS: dict[str, Callable[[Report, Mapping[str, Any]], list[str]]] = {
     **PROMPT_VIEWS,
     **DATA_VIEWS,
     **DATA_FILE_VIEWS,
+    **RUN_VIEWS,
+    **SYSTEM_VIEWS,
+    **ACCOUNT_VIEWS,
     "init": _init,
     "new": _new,
     "list": _list,

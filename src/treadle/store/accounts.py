@@ -11,7 +11,7 @@ import re
 import secrets
 import time
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal, TypeVar, get_args
 
 from treadle.base.errors import DataError, NotFoundError, UsageError
 from treadle.base.files import locked, read_json, write_json
@@ -52,6 +52,9 @@ class Key:
     level: Level
     digest: str
     created: float
+
+
+_Account = TypeVar("_Account", User, Key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +120,13 @@ class AccountsFile:
             _keep_an_admin(accounts)
         return changed
 
-    def remove_user(self, name: str) -> None:
+    def remove_user(self, name: str) -> User:
         """Take a user away. The last admin stays as long as there are others."""
         with self._changing() as accounts:
-            _known(accounts.users, name, "user")
+            user = _known(accounts.users, name, "user")
             del accounts.users[name]
             _keep_an_admin(accounts)
+        return user
 
     def add_key(self, name: str, level: Level) -> tuple[Key, str]:
         """Make a key; the token is returned this once and kept nowhere."""
@@ -135,11 +139,12 @@ class AccountsFile:
             accounts.keys[name] = key
         return key, token
 
-    def remove_key(self, name: str) -> None:
+    def remove_key(self, name: str) -> Key:
         """Take a key away; its token is worth nothing from now on."""
         with self._changing() as accounts:
-            _known(accounts.keys, name, "key")
+            key = _known(accounts.keys, name, "key")
             del accounts.keys[name]
+        return key
 
     def _changing(self) -> _Change:
         return _Change(self._folder, self._path)
@@ -199,7 +204,7 @@ def _check_name(name: str) -> None:
         )
 
 
-def _known(found: dict[str, Any], name: str, what: str) -> Any:  # noqa: ANN401 - a user or a key
+def _known(found: dict[str, _Account], name: str, what: str) -> _Account:
     if name not in found:
         raise NotFoundError(f"There is no {what} `{name}`.{_near(name, found)} See `treadle {what} list`.")
     return found[name]

@@ -6,7 +6,7 @@ import dataclasses
 import errno
 import json
 import math
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from starlette.responses import Response
 
@@ -86,14 +86,19 @@ def status_of(error: Exception) -> int:
         return error.status
     if isinstance(error, TreadleError):
         return next(status for kind, status in STATUS if isinstance(error, kind))
-    if isinstance(error, OSError):
+    if _of_the_system(error):
         return 507 if error.errno in {errno.ENOSPC, errno.EDQUOT} else 422
     return 500
 
 
+def _of_the_system(error: Exception) -> TypeGuard[OSError]:
+    """Whether the operating system refused something; a missing template is an `OSError` too, but our own mistake."""
+    return isinstance(error, OSError) and error.errno is not None
+
+
 def error_facts(error: Exception) -> dict[str, str]:
     """`error`, `kind` and `remedy` of something that went wrong; the remedy is the message's last sentence."""
-    if isinstance(error, OSError) and not isinstance(error, TreadleError):
+    if _of_the_system(error):
         message = f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror or error}."
         return {"error": message, "kind": "Output", "remedy": "Check that the path exists and may be used."}
     if not isinstance(error, TreadleError):
