@@ -135,6 +135,28 @@ def test_collection_takes_what_nothing_refers_to_and_nothing_else(workspace: Wor
         collect(workspace, None, 2, dry_run=True)
 
 
+def test_collection_after_many_feeds_keeps_what_lists_of_shards_name(quick_folder: Path) -> None:
+    workspace = create_workspace(quick_folder / "lab")
+    datasets.new(workspace, "looms", {"near_duplicates": "ignore"})
+    named = datasets.open_named(workspace, "looms")
+    for number in range(66):
+        named.versions.add([Document.from_text(f"text {number}", f"{number}.txt")])
+    old = time.time() - WEEK
+    for path in workspace.objects.glob("??/??/*"):
+        os.utime(path, (old, old))
+    manifest = named.versions.folder / "versions" / "000066.json"
+    manifest.write_text(json.dumps(named.versions.get(66).manifest.model_dump(mode="json", exclude={"lists"})))
+    lists = named.versions.folder / "shards"
+    assert len(list(lists.iterdir())) == 2
+    (lists / f"{'0' * 64}.json").write_bytes(b"[]")  # one that no version names
+    assert collect(workspace, None, None, dry_run=False)["objects"] == 0
+    assert json.loads(manifest.read_text())["format"] == 2  # one of before is made small on the way
+    collect(workspace, "looms", 1, dry_run=False)
+    assert len(list(lists.iterdir())) == 2
+    datasets.find_version(workspace, "looms")[1].verify()
+    assert datasets.find_version(workspace, "looms")[1].manifest.documents == 66
+
+
 def test_young_objects_stay_and_a_damaged_manifest_stops_the_collection(workspace: WorkspaceFolder) -> None:
     add(workspace, long(0))
     named = datasets.open_named(workspace, "looms")

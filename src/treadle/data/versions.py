@@ -1,8 +1,9 @@
 """The versions of one named dataset: numbered, immutable, each a manifest over content-addressed text shards.
 
-`datasets/NAME/versions/000001.json` names its shards, its parent and what its feed accepted and refused. A version
-holds all documents of its parent. Its id is the SHA-256 of the canonical JSON of the sorted document ids and of how
-they were prepared: parent, time and order stand outside it, so equal content has equal ids wherever it was fed.
+`datasets/NAME/versions/000001.json` names its shards (after many feeds lists of them: `shard_lists.py`), its parent and
+what its feed accepted and refused. A version holds all documents of its parent. Its id is the SHA-256 of the canonical
+JSON of the sorted document ids and of how they were prepared: parent, time and order stand outside it, so equal content
+has equal ids wherever it was fed.
 
 Memory: one piece of one document, and about half a kilobyte for each document of the dataset while a feed is added.
 """
@@ -22,6 +23,7 @@ from treadle.base.files import locked, read_json, remove_leftovers, write_json
 from treadle.base.hashing import canonical_json, hash_json
 from treadle.config.spec import Spec
 from treadle.data.document import Document, Refusal
+from treadle.data.shard_lists import FAN, FOLDER, read_lists, store_lists
 from treadle.data.shards import Entry, TextShard, read_aside, read_document, read_entries, write_shards
 
 if TYPE_CHECKING:
@@ -35,9 +37,10 @@ PREPARATION = {"line_ends": "\n", "unicode": "as given"}
 
 
 class Manifest(Spec):
-    """What `versions/NNNNNN.json` holds."""
+    """What `versions/NNNNNN.json` holds; in memory all shards stand in it."""
 
-    format: Literal[1] = 1
+    format: Literal[1, 2] = 1
+    """2 where the first shards stand in lists."""
     version: int
     id: str
     parent: int | None
@@ -57,6 +60,8 @@ class Manifest(Spec):
     shards: tuple[TextShard, ...]
     clusters: str | None = None
     """Object that lists the near-duplicates that were found, for datasets that look for them."""
+    lists: tuple[str, ...] = ()
+    """Lists of shards that come before `shards`, by their hashes; in memory none."""
 
 
 class Settle(Protocol):
@@ -171,11 +176,7 @@ class DatasetVersions:
         if not path.is_file():
             known = ", ".join(map(str, self.numbers())) or "none"
             raise NotFoundError(f"{self.folder.name} has no version {number}. There are: {known}.")
-        try:
-            manifest = Manifest.model_validate(read_json(path))
-        except ValidationError as error:
-            raise DataError(f"{path} is no manifest of a dataset version: {error}") from error
-        return Dataset(manifest, self.objects, self.folder)
+        return Dataset(self._read(path), self.objects, self.folder)
 
     def add(
         self,
@@ -194,7 +195,8 @@ class DatasetVersions:
             DataError: `items` is empty.
         """
         with locked(self.folder / ".lock"):
-            remove_leftovers(self.folder / "versions")
+            for name in ("versions", FOLDER):
+                remove_leftovers(self.folder / name)
             parent = self.latest()
             known = {}
             if parent:
@@ -209,7 +211,7 @@ class DatasetVersions:
             manifest = self._manifest(parent, settled, len(added), refusals)
             if approve is not None:
                 approve(Dataset(manifest, self.objects, self.folder))
-            write_json(self._path(manifest.version), manifest.model_dump(mode="json"))
+            self._write(manifest)
         return Dataset(manifest, self.objects, self.folder)
 
     def ledger(self) -> DocumentLedger:
@@ -217,10 +219,45 @@ class DatasetVersions:
         accepted = 0
         refused: Counter[str] = Counter()
         for number in self.numbers():
-            manifest = self.get(number).manifest
+            manifest = self._outline(self._path(number))
             accepted += manifest.accepted
             refused.update(manifest.refused)
         return DocumentLedger(accepted, dict(sorted(refused.items())))
+
+    def compact(self) -> int:
+        """Write manifests anew that name all their shards, as they were first written; gives the bytes that this frees.
+
+        The caller holds the lock of the dataset.
+        """
+        freed = 0
+        for number in self.numbers():
+            path = self._path(number)
+            outline = self._outline(path)
+            if not outline.lists and len(outline.shards) >= FAN:
+                before = path.stat().st_size
+                self._write(self._read(path))
+                freed += before - path.stat().st_size
+        return freed
+
+    def _outline(self, path: Path) -> Manifest:
+        """A manifest as it lies there, without the shards that stand in lists."""
+        try:
+            return Manifest.model_validate(read_json(path))
+        except ValidationError as error:
+            raise DataError(f"{path} is no manifest of a dataset version: {error}") from error
+
+    def _read(self, path: Path) -> Manifest:
+        outline = self._outline(path)
+        if not outline.lists:
+            return outline
+        shards = (*read_lists(self.folder, outline.lists), *outline.shards)
+        return outline.model_copy(update={"format": 1, "lists": (), "shards": shards})
+
+    def _write(self, manifest: Manifest) -> None:
+        lists, rest = store_lists(self.folder, manifest.shards)
+        if lists:
+            manifest = manifest.model_copy(update={"format": 2, "lists": lists, "shards": rest})
+        write_json(self._path(manifest.version), manifest.model_dump(mode="json"))
 
     def _path(self, number: int) -> Path:
         return self.folder / "versions" / f"{number:06d}.json"

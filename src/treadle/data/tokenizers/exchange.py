@@ -11,6 +11,7 @@ then ever make that token. That is what `merges_of` finds, and what is checked o
 from __future__ import annotations
 
 import itertools
+import json
 from typing import TYPE_CHECKING, Any, Final
 
 from treadle.base.errors import DataError, UsageError
@@ -28,14 +29,14 @@ if TYPE_CHECKING:
 
 BOUNDARY_TOKEN: Final = "<|endoftext|>"  # noqa: S105 - no secret
 """What others call the boundary."""
-_GPT2_PATTERN: Final = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+GPT2_PATTERN: Final = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 """What a `ByteLevel` with `use_regex` cuts by."""
 
 
 def write_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
     """Write a tokenizer to a file: bpe as `tokenizer.json`, what Hugging Face defined as it was, others in our form."""
     if isinstance(tokenizer, BpeTokenizer):
-        write_json(path, _definition(tokenizer))
+        write_json(path, bpe_definition(tokenizer))
     elif isinstance(tokenizer, HuggingFaceTokenizer):
         write_text(path, tokenizer.describe()["definition"])
     else:
@@ -53,11 +54,22 @@ def read_tokenizer(path: Path) -> Tokenizer:
         if not isinstance(definition, dict) or not isinstance(definition.get("model"), dict):
             raise DataError("it holds no tokenizer")  # noqa: TRY301
         ours = _as_bpe(definition)
-        if ours is not None:
-            return ours
-        return HuggingFaceTokenizer(path.read_text(encoding="utf-8"))
+        return HuggingFaceTokenizer(path.read_text(encoding="utf-8")) if ours is None else ours
     except DataError as error:
         raise DataError(f"{path} cannot be used: {error}") from error
+
+
+def from_definition(definition: Mapping[str, Any]) -> Tokenizer:
+    """The tokenizer of a `tokenizer.json` that was read: ours where it gives the same ids, else run by its library."""
+    ours = _as_bpe(definition)
+    return HuggingFaceTokenizer(json.dumps(definition, ensure_ascii=False)) if ours is None else ours
+
+
+def cut_by(definition: Mapping[str, Any]) -> str | None:
+    """The pattern of a plain byte-level BPE; None for a definition that does anything else, too."""
+    plain = definition["model"].get("type") == "BPE" and not definition.get("normalizer")
+    byte_level = (definition.get("decoder") or {}).get("type") == "ByteLevel"
+    return _pattern(definition.get("pre_tokenizer") or {}) if plain and byte_level else None
 
 
 def merges_of(tokens: Sequence[bytes]) -> list[tuple[bytes, bytes]] | None:
@@ -86,7 +98,8 @@ def _cut_below(token: bytes, ranks: Mapping[bytes, int], limit: int) -> list[byt
     return parts
 
 
-def _definition(tokenizer: BpeTokenizer) -> dict[str, Any]:
+def bpe_definition(tokenizer: BpeTokenizer) -> dict[str, Any]:
+    """A byte-level BPE as the content of a `tokenizer.json`."""
     merges = merges_of(tokenizer.tokens)
     if merges is None:
         raise DataError("This vocabulary is not made of pairs, so it cannot be written as a tokenizer.json.")
@@ -159,7 +172,7 @@ def _pattern(pre_tokenizer: Mapping[str, Any]) -> str | None:
     if parts[-1].get("type") != "ByteLevel":
         return None
     if len(parts) == 1:
-        return _GPT2_PATTERN if parts[0].get("use_regex", True) else None
+        return GPT2_PATTERN if parts[0].get("use_regex", True) else None
     split = parts[0]
     whole = split.get("type") == "Split" and split.get("behavior") == "Isolated" and not split.get("invert")
     if len(parts) != 2 or not whole or parts[1].get("use_regex", True):

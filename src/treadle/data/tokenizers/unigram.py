@@ -112,6 +112,11 @@ class UnigramTokenizer:
         """The kind and the SentencePiece model."""
         return {"kind": self.kind, "model": base64.b64encode(self._model).decode()}
 
+    def pieces(self) -> list[tuple[str, float]]:
+        """Each id's piece as SentencePiece writes it, and its log-probability."""
+        ids = range(self.vocabulary_size)
+        return [(self._processor.id_to_piece(token), float(self._processor.get_score(token))) for token in ids]
+
     @property
     def byte_lengths(self) -> NDArray[np.uint16]:
         """UTF-8 bytes that each id stands for, (V,)."""
