@@ -10,7 +10,7 @@ from treadle.operations.operation import operation
 from treadle.store.accounts import AccountsFile, Key, User
 from treadle.store.workspace import WorkspaceFolder
 
-_SECRET = "password, at least 8 characters; - = read from standard input; none = a made-up one, which is shown once"
+_CHOSEN = "password, at least 8 characters; - = read from standard input; none = a made-up one, which is shown once"
 _LEVEL = "viewer: looks; operator: feeds, trains, changes; admin: removes, and keeps the accounts"
 
 
@@ -77,7 +77,7 @@ def add(
     name: Annotated[str, "name to log in with: small letters, digits, `.`, `_`, `-`"],
     *,
     level: Annotated[Literal["viewer", "operator", "admin"], _LEVEL] = "operator",
-    password: Annotated[str | None, _SECRET] = None,
+    password: Annotated[str | None, _CHOSEN] = None,
 ) -> UserChange:
     """Make a user, who may log in to `treadle ui`. With the first one, everybody has to; that one must be an admin."""
     chosen, made_up = _password(password)
@@ -104,7 +104,7 @@ def password(
     workspace: WorkspaceFolder,
     name: Annotated[str, "name of the user"],
     *,
-    password: Annotated[str | None, _SECRET] = None,
+    password: Annotated[str | None, _CHOSEN] = None,
 ) -> UserChange:
     """Give a user another password; their sessions end at once."""
     chosen, made_up = _password(password)
