@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
+from treadle.base.errors import UsageError
 from treadle.base.names import did_you_mean
 from treadle.operations.arguments import python_arguments, python_signature
 from treadle.operations.heavy import call, facts
 from treadle.operations.operation import operations
+from treadle.registry.catalogue import load
 from treadle.store.workspace import WorkspaceFolder, create_workspace, find_workspace
 
 if TYPE_CHECKING:
@@ -29,8 +31,20 @@ class Workspace:
     their result; settings may be given as keywords: `sample("bard", prompt="ROMEO:", temperature=0.7)`.
     """
 
-    def __init__(self, folder: str | Path | None = None) -> None:
-        """Open the workspace in `folder`, else the one `TREADLE_WORKSPACE` or the current folder leads to."""
+    def __new__(cls, folder: str | Path | None = None, *, token: str | None = None) -> Self:
+        """Open a workspace in a folder, or one that a `treadle ui` serves if `folder` is its address."""
+        if isinstance(folder, str) and folder.startswith(("http://", "https://")):
+            remote: Self = load("treadle.client.workspace:RemoteWorkspace")(folder, token)
+            return remote
+        if token is not None:
+            raise UsageError("A token opens a workspace at an address, such as http://127.0.0.1:8080, not a folder.")
+        return super().__new__(cls)
+
+    def __init__(self, folder: str | Path | None = None, *, token: str | None = None) -> None:  # noqa: ARG002 - see __new__
+        """Open the workspace in `folder`, else the one `TREADLE_WORKSPACE` or the current folder leads to.
+
+        `folder` may be the address of a `treadle ui`; where that has accounts, `token` is one of its keys.
+        """
         self._folder = find_workspace(None if folder is None else Path(folder))
 
     @classmethod

@@ -1,0 +1,124 @@
+"""`treadle.Workspace("http://host:port", token=...)`: the methods of a workspace in a folder, carried out there."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import typing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from treadle.base.names import did_you_mean
+from treadle.client.connection import Connection
+from treadle.operations.arguments import python_arguments, python_signature
+from treadle.operations.operation import operations
+from treadle.telemetry.events import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from treadle.operations.operation import Operation
+
+_MOST_FILES = 10_000
+
+
+class RemoteWorkspace:
+    """A workspace that a `treadle ui` serves.
+
+    Each operation is a method, with the parameters and answers that it has on a workspace in a folder. Files and
+    folders of this machine that are named in arguments are sent first.
+    """
+
+    def __init__(self, url: str, token: str | None = None) -> None:
+        """Connect to `url`; where there are accounts, `token` is what `treadle key add` printed there."""
+        self._connection = Connection(url, token)
+        self._connection.json("GET", "/api/v1/session")
+
+    @property
+    def url(self) -> str:
+        """Where it is served."""
+        return self._connection.url
+
+    def __repr__(self) -> str:
+        return f"Workspace({self.url!r})"
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *_methods()]
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        entry = _methods().get(name)
+        if entry is None:
+            raise AttributeError(f"A Workspace has no `{name}`.{did_you_mean(name, _methods())}")
+        return _method(entry, self._connection)
+
+    def follow(self, cursor: str = "") -> Iterator[dict[str, Any]]:
+        """Everything that happens there, as it happens: `type`, `time`, `job`, `model`, `run`, `data`, `cursor`."""
+        return self._connection.news(cursor)
+
+
+def _methods() -> dict[str, Operation]:
+    return {entry.method: entry for entry in operations().values()}
+
+
+def _method(entry: Operation, connection: Connection) -> Callable[..., Any]:
+    def method(*positional: Any, **named: Any) -> Any:  # noqa: ANN401 - each operation has its own types
+        on_event = named.pop("on_event", None) if entry.kind != "light" else None
+        arguments = python_arguments(entry, positional, named)
+        detach = bool(arguments.pop("detach", False))
+        given = {name: _sent(connection, value) for name, value in arguments.items() if value is not None}
+        if entry.kind == "interactive":
+            return _read(connection.events(entry.name, given), on_event)
+        if entry.kind == "following":
+            return _read(connection.events(entry.name, given), on_event)
+        answer = connection.json("POST", f"/api/v1/operations/{entry.name}", given)
+        if entry.kind == "heavy":
+            if detach:
+                return {key: value for key, value in answer.items() if key != "position"}
+            return _read(connection.events("jobs.follow", {"job": answer["job"]}), on_event)
+        return _report(entry, answer)
+
+    method.__name__ = entry.method
+    method.__doc__ = entry.description
+    setattr(method, "__signature__", python_signature(entry))  # noqa: B010 - what `inspect` and `help` ask for
+    return method
+
+
+def _sent(connection: Connection, value: Any) -> Any:  # noqa: ANN401 - any argument
+    """An argument as JSON; a file or folder of this machine is sent, and its place there is named."""
+    if isinstance(value, list | tuple):
+        return [_sent(connection, one) for one in value]
+    if not isinstance(value, Path):
+        return value
+    path = value.expanduser()
+    if path.is_file():
+        return f"upload:{connection.upload(path, path.name)}"
+    if path.is_dir():
+        files = sorted(one for one in path.rglob("*") if one.is_file())[:_MOST_FILES]
+        first: str | None = None
+        for file in files:
+            made = connection.upload(file, str(Path(path.name) / file.relative_to(path)), first)
+            first = first or made
+        if first is not None:
+            return f"upload:{first}"
+    return str(value)
+
+
+def _read(events: Iterator[dict[str, Any]], on_event: Callable[[Event], None] | None) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for event in events:
+        data = event.get("data", {})
+        if event["type"] == "result":
+            result = data
+        if on_event is not None:
+            on_event(Event(event["type"], event.get("time", time.time()), data))
+    return result
+
+
+def _report(entry: Operation, answer: Any) -> Any:  # noqa: ANN401 - each operation has its own report
+    """The report as the operation makes it on a workspace in a folder."""
+    from pydantic import TypeAdapter
+
+    returned = typing.get_type_hints(entry.function)["return"]
+    kinds = [kind for kind in typing.get_args(returned) or (returned,) if dataclasses.is_dataclass(kind)]
+    fitting = [kind for kind in kinds if {field.name for field in dataclasses.fields(kind)} == set(answer)]
+    return TypeAdapter((fitting or kinds)[0]).validate_python(answer)
