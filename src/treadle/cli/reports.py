@@ -23,8 +23,10 @@ from treadle.cli.places import near, place_flag
 from treadle.cli.prompt_reports import PROMPT_VIEWS
 from treadle.cli.queue_reports import QUEUE_VIEWS, other
 from treadle.cli.run_reports import RUN_VIEWS
+from treadle.cli.sharing_reports import SHARING_VIEWS
 from treadle.cli.system_reports import SYSTEM_VIEWS
 from treadle.cli.tokenizer_reports import TOKENIZER_VIEWS
+from treadle.cli.video_reports import VIDEO_VIEWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -247,8 +249,10 @@ _VIEWS: dict[str, Callable[[Report, Mapping[str, Any]], list[str]]] = {
     **FLOW_VIEWS,
     **TOKENIZER_VIEWS,
     **PROMPT_VIEWS,
+    **VIDEO_VIEWS,
     **DATA_VIEWS,
     **DATA_FILE_VIEWS,
+    **SHARING_VIEWS,
     **RUN_VIEWS,
     **SYSTEM_VIEWS,
     **ACCOUNT_VIEWS,

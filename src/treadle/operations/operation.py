@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import keyword
 import pkgutil
 import typing
 from dataclasses import dataclass
@@ -94,8 +95,9 @@ class Operation:
 
     @property
     def method(self) -> str:
-        """Name as a Python method: `config_show`."""
-        return self.name.replace(".", "_").replace("-", "_")
+        """Name as a Python method: `config_show`; `import_`, since Python keeps some words to itself."""
+        found = self.name.replace(".", "_").replace("-", "_")
+        return f"{found}_" if keyword.iskeyword(found) else found
 
     @property
     def takes_workspace(self) -> bool:

@@ -35,9 +35,9 @@ def theirs() -> Any:
     from tokenizers import Tokenizer
 
     if not _THEIRS:
-        from treadle.data.tokenizers.exchange import _definition
+        from treadle.data.tokenizers.exchange import bpe_definition
 
-        _THEIRS.append(Tokenizer.from_str(json.dumps(_definition(OURS))))
+        _THEIRS.append(Tokenizer.from_str(json.dumps(bpe_definition(OURS))))
         _THEIRS[0].encode_special_tokens = True
     return _THEIRS[0]
 

@@ -1,0 +1,1 @@
+"""Files that other programs keep weights in: read with every size checked first, and written."""
