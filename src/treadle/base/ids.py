@@ -13,3 +13,13 @@ def new_id(prefix: str) -> str:
     stamp = time.time_ns() // 1_000_000
     time_part = "".join(_ALPHABET[(stamp >> (5 * place)) & 31] for place in reversed(range(10)))
     return f"{prefix}-{time_part}{''.join(secrets.choice(_ALPHABET) for _ in range(6))}"
+
+
+def made_at(identity: str) -> float:
+    """When an identity was made, in seconds since 1970; 0.0 for a text that is none."""
+    stamp = 0
+    for sign in identity.rpartition("-")[2][:10]:
+        if sign not in _ALPHABET:
+            return 0.0
+        stamp = stamp << 5 | _ALPHABET.index(sign)
+    return stamp / 1000

@@ -34,8 +34,12 @@ _NOUNS = {
     "prompt": "Keep requests for generation: texts, inputs, settings, with versions and templates.",
     "key": "Open the API of `treadle ui` to programs.",
     "tokenizer": "Learn vocabularies, look into them, compare them.",
+    "plugins": "See what is plugged in, and what can be.",
+    "runs": "See what was run, compare it, draw its curves.",
     "schedule": "Queue a job again and again.",
+    "system": "See the machine and the disk, and clean up.",
     "user": "Say who may log in to `treadle ui`, and what they may do there.",
+    "video": "Probe, change, cut, join and measure videos.",
     "worker": "See and control the process that carries out jobs.",
 }
 """One phrase for each noun that groups verbs; one with a dot stands inside the other."""

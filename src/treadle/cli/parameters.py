@@ -53,7 +53,7 @@ def _argument(parameter: Parameter) -> click.Parameter:
     optional = {} if many or parameter.required else {"default": parameter.default}
     return click.Argument(
         [parameter.name],
-        type=_PLAIN[inner],
+        type=_click_type(inner),
         nargs=-1 if many else 1,
         required=parameter.required,
         metavar=_metavar(parameter, many=many),

@@ -12,6 +12,7 @@ from treadle.jobs.inbox import inbox_of, inbox_state
 from treadle.jobs.presence import worker_lives
 from treadle.jobs.runs import RunFolder
 from treadle.recipes.opened import network_of, open_model, unit_of, use_of
+from treadle.recipes.runs import outcome_of
 from treadle.recipes.settings import settings_of_model
 from treadle.recipes.standing import accounts
 from treadle.training.checkpoints import roles
@@ -83,6 +84,11 @@ def _prepared(
         return None, str(error)
 
 
+def checkpoint_rows(workspace: WorkspaceFolder, name: str) -> list[dict[str, Any]]:
+    """The kept checkpoints of a model as reports tell of them, oldest first."""
+    return _checkpoints(open_model(workspace, name).checkpoints.all())
+
+
 def _checkpoints(checkpoints: list[Checkpoint]) -> list[dict[str, Any]]:
     named = roles(checkpoints)
     return [
@@ -113,16 +119,9 @@ def _runs(workspace: WorkspaceFolder, card: ModelCard) -> list[dict[str, Any]]:
             continue
         if spec["payload"].get("model") != card.id:
             continue
-        outcome = result["outcome"] if result else _unfinished(run)
+        outcome = result["outcome"] if result else outcome_of(run)
         found.append({"id": run.id, "kind": spec["kind"], "outcome": outcome})
     return found
-
-
-def _unfinished(run: RunFolder) -> str:
-    """What a run without a result is; `lost` until its job is taken up again."""
-    if run.process_lives():
-        return "running"
-    return "lost" if run.fence() else "waiting"
 
 
 def _settings(settings: Settings) -> dict[str, dict[str, Any]]:

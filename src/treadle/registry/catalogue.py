@@ -31,6 +31,10 @@ class Catalogue:
         """All known names, sorted; imports nothing."""
         return sorted({*self._built_in, *_plugins(self.kind)})
 
+    def built_in(self) -> list[str]:
+        """Names that are known without plugins, sorted."""
+        return sorted(self._built_in)
+
     def __contains__(self, name: str) -> bool:
         return name in self._built_in or name in _plugins(self.kind)
 
