@@ -47,6 +47,8 @@ class JobSummary:
     waits_for: str | None = None
     held: bool = False
     """Whether it waits until somebody releases it."""
+    lane: str = "heavy"
+    """`heavy` jobs run one at a time for each queue, `light` ones beside them; places count within a lane."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -432,4 +434,5 @@ def _summary(job: Job, names: dict[str, str], waits: str | None = None) -> JobSu
         run=job.run,
         waits_for=None if waits is None else waits.replace(job.queue, names.get(job.queue, job.queue)),
         held=job.held,
+        lane=job.lane,
     )

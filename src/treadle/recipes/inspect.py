@@ -43,8 +43,8 @@ def inspect(
 ) -> dict[str, Any]:
     """Read `text` after the boundary that a document begins with; the fields of the operation's report.
 
-    With `layer` (1 = the first) the shares of its heads are part of it. Computed in fp32, so that a figure does not hang
-    on how weights are packed for sampling.
+    With `layer` (1 = the first) the shares of its heads are part of it. Computed in fp32, so that a figure does not
+    hang on how weights are packed for sampling.
     """
     for picture in (plot, attention):
         if picture is not None:

@@ -1,0 +1,83 @@
+"""The pages that let models write: the playground, the chat, and the look inside."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter, Request, Response
+
+from treadle.base.errors import TreadleError
+from treadle.web.door import door
+from treadle.web.forms import fields_of
+from treadle.web.page import chosen_model, page
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from treadle.web.door import Door
+
+router = APIRouter()
+_OFTEN = ("temperature", "tokens", "top_k", "top_p", "min_p")
+"""Settings that stand open on the page; the others are one click away."""
+_NO_WRITERS = frozenset({"image_classifier"})
+
+
+@router.get("/generate")
+def generate(request: Request, prompt: str = "", seed: str = "") -> Response:
+    """The playground: one prompt and seed, one model or two settings beside each other."""
+    return _page(request, "generate.html", prompt=prompt, seed=seed)
+
+
+@router.get("/generate/chat")
+def chat(request: Request) -> Response:
+    """A text written in turns."""
+    return _page(request, "generate_chat.html")
+
+
+@router.get("/generate/inspect")
+def inspect(request: Request, text: str = "") -> Response:
+    """How well a model expects each token of a text, and what its heads attend to."""
+    return _page(request, "generate_inspect.html", text=text)
+
+
+def _page(request: Request, template: str, **context: Any) -> Response:  # noqa: ANN401 - what the template shows
+    ask = door(request)
+    models = ask.call("list")["models"]
+    writers = [model["name"] for model in models if model["steps"] and model["family"] not in _NO_WRITERS]
+    chosen, _ = chosen_model(request, [model["name"] for model in models])
+    writer = chosen if chosen in writers else (writers[0] if writers else None)
+    names = list(_names())
+    return page(
+        request,
+        template,
+        models=models,
+        writers=writers,
+        writer=writer,
+        about=None if writer is None else _about(ask, writer),
+        often=fields_of("sample", only=_OFTEN),
+        seldom=fields_of("sample", only=[name for name in names if name not in (*_OFTEN, "seed")]),
+        **context,
+    )
+
+
+def _about(ask: Door, model: str) -> dict[str, Any]:
+    """The checkpoints of a model, the newest first, and its own settings; its page says why if it cannot be read."""
+    try:
+        shown = ask.call("show", model=model)
+    except TreadleError:
+        return {"name": model, "steps": [], "settings": {}}
+    steps = sorted((row["step"] for row in shown["checkpoints"]), reverse=True)
+    return {"name": model, "steps": steps, "settings": _own(shown["settings"])}
+
+
+def _own(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The model's own settings of generation, which stand where nothing is given."""
+    return {
+        key.removeprefix("generation."): row["value"] for key, row in settings.items() if key.startswith("generation.")
+    }
+
+
+def _names() -> Iterable[str]:
+    from treadle.generation.config import GenerationSettings
+
+    return GenerationSettings.model_fields
