@@ -100,8 +100,13 @@ class NativeEngine:
         check_rows(rows, self._engine.held(rows.slots), self.slots, self.context, self.vocabulary)
         return self._engine.step(rows.tokens, rows.slots, rows.positions, rows.wanted)
 
-    def begin(self, slot: int, draft: Draft) -> None:
-        """Put a text into a slot that has none; what the slot holds of its beginning is not computed again."""
+    def states(self, rows: Rows) -> NDArray[np.float32]:
+        """Feed rows; returns the last layer's states, after its norm, of the wanted ones, (W, D)."""
+        check_rows(rows, self._engine.held(rows.slots), self.slots, self.context, self.vocabulary)
+        return self._engine.states(rows.tokens, rows.slots, rows.positions, rows.wanted)
+
+    def begin(self, slot: int, draft: Draft) -> int:
+        """Put a text into a slot that has none; returns how many of its tokens are held already, and not read again."""
         settings = draft.settings
         text = engine_binding.Text(
             prompt=draft.prompt,
@@ -119,10 +124,10 @@ class NativeEngine:
             log_probabilities=draft.log_probabilities,
             alternatives=min(draft.alternatives, self.vocabulary),
         )
-        self._engine.begin(slot, text)
+        return self._engine.begin(slot, text)
 
     def write(self, seconds: float) -> list[Written]:
-        """Write all texts until one ends or the time is over, at least one token each."""
+        """Write all texts until one ends or the time is over, at least one step."""
         bursts = self._engine.write(seconds)
         if any(burst.ending is Ending.NOT_A_NUMBER for burst in bursts):
             from treadle.generation.sampling import DIVERGED

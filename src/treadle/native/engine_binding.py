@@ -155,10 +155,12 @@ _SIGNATURES: Signatures = {
     "engine_create": (c_int32, [POINTER(PackedShape), POINTER(_Plan), c_void_p, c_int64, POINTER(c_void_p)]),
     "engine_destroy": (None, [c_void_p]),
     "engine_step": (c_int32, [c_void_p, POINTER(_Rows), c_void_p]),
+    "engine_states": (c_int32, [c_void_p, POINTER(_Rows), c_void_p]),
     "engine_held": (c_int64, [c_void_p, c_int32]),
     "engine_use_threads": (c_int32, [c_void_p, c_int32]),
     "engine_begin": (c_int32, [c_void_p, c_int32, POINTER(_Text)]),
     "engine_forget": (c_int32, [c_void_p, c_int32]),
+    "engine_read": (c_int64, [c_void_p, c_int32]),
     "engine_alternatives": (c_int32, [c_void_p, c_int32, c_void_p, c_void_p]),
     "engine_write": (c_int32, [c_void_p, c_double, c_int32, POINTER(_Burst), POINTER(c_int32), c_void_p, c_void_p]),
 }
@@ -226,7 +228,7 @@ class Engine:
         self._pointer = c_void_p()
         self._library = _core()
         self._block = block
-        self._vocabulary = shape.vocabulary
+        self._vocabulary, self._width = shape.vocabulary, shape.width
         self._bursts = (_Burst * plan.slots)()
         self._tokens = (c_int32 * (plan.slots * BURST_TOKENS))()
         self._logs = (c_double * (plan.slots * BURST_TOKENS))()
@@ -253,21 +255,35 @@ class Engine:
         wanted: NDArray[np.int32],
     ) -> NDArray[np.float32]:
         """Feed rows; returns the logits after the wanted ones, (W, V)."""
+        return self._fed("engine_step", self._vocabulary, (tokens, slots, positions, wanted))
+
+    def states(
+        self,
+        tokens: NDArray[np.int32],
+        slots: NDArray[np.int32],
+        positions: NDArray[np.int32],
+        wanted: NDArray[np.int32],
+    ) -> NDArray[np.float32]:
+        """Feed rows; returns what the last norm makes of the wanted ones, (W, D)."""
+        return self._fed("engine_states", self._width, (tokens, slots, positions, wanted))
+
+    def _fed(self, call: str, width: int, given: tuple[NDArray[np.int32], ...]) -> NDArray[np.float32]:
         import numpy as np
 
-        logits = np.empty((wanted.size, self._vocabulary), np.float32)
-        arrays = [np.ascontiguousarray(array, np.int32) for array in (tokens, slots, positions, wanted)]
+        tokens, *_, wanted = given
+        found = np.empty((wanted.size, width), np.float32)
+        arrays = [np.ascontiguousarray(array, np.int32) for array in given]
         pointers = [array.ctypes.data for array in arrays]
         rows = _Rows(*pointers[:3], tokens.size, pointers[3], wanted.size)
-        self._library.call("engine_step", self._handle, byref(rows), logits.ctypes.data)
-        return logits
+        self._library.call(call, self._handle, byref(rows), found.ctypes.data)
+        return found
 
     def held(self, slots: NDArray[np.int32]) -> dict[int, int]:
         """Number of tokens that each of these slots holds."""
         return {slot: self._library.value("engine_held", self._handle, slot) for slot in set(slots.tolist())}
 
-    def begin(self, slot: int, text: Text) -> None:
-        """Put a text into a slot; what the slot holds of its beginning is not computed again."""
+    def begin(self, slot: int, text: Text) -> int:
+        """Put a text into a slot; returns how many tokens some slot holds of its window, which are not read again."""
         prompt = (c_int32 * len(text.prompt))(*text.prompt)
         ids, values = (c_int32 * len(text.bias))(*text.bias), (c_double * len(text.bias))(*text.bias.values())
         packed = _Text(
@@ -280,13 +296,14 @@ class Engine:
             **{name: getattr(text, name) for name in _PLAIN_FIELDS},
         )
         self._library.call("engine_begin", self._handle, slot, byref(packed))
+        return int(self._library.value("engine_read", self._handle, slot))
 
     def forget(self, slot: int) -> None:
         """Write no more of the slot's text."""
         self._library.call("engine_forget", self._handle, slot)
 
     def write(self, seconds: float) -> list[Burst]:
-        """Write all texts until one ends or the time is over, at least one token each; one burst for each text."""
+        """Write all texts until one ends or the time is over, at least one step; one burst for each text."""
         count = c_int32()
         places = addressof(self._tokens), addressof(self._logs)
         self._library.call("engine_write", self._handle, seconds, BURST_TOKENS, self._bursts, byref(count), *places)

@@ -84,7 +84,8 @@ void Engine::step(const StepRows& rows) {
         part.count = std::min(kStepRows, rows.count - start);
         int32_t of_part[kStepRows];
         part.wanted_count = 0;
-        part.logits = rows.logits + static_cast<int64_t>(wanted) * shape_.vocabulary;
+        if (rows.states) part.states = rows.states + static_cast<int64_t>(wanted) * shape_.width;
+        else part.logits = rows.logits + static_cast<int64_t>(wanted) * shape_.vocabulary;
         while (wanted < rows.wanted_count && rows.wanted[wanted] < start + part.count) {
             of_part[part.wanted_count++] = rows.wanted[wanted++] - start;
         }
@@ -227,7 +228,11 @@ void Engine::score(const StepRows& rows, int member) {
         one.input = {scratch.input.values + operand_bytes(plan_.format, start), scratch.input.scales + start / kHalfGroup,
                      scratch.input.sums + start / kHalfGroup, width};
         normed(x_ + static_cast<int64_t>(rows.wanted[i]) * width, 1, weights_.gain, weights_.bias, one);
+        if (rows.states && member == 0) {
+            std::copy(one.normed, one.normed + shape_.width, rows.states + static_cast<int64_t>(i) * shape_.width);
+        }
     }
+    if (rows.states) return;
     const Lanes cap = lanes(shape_.logit_soft_cap);
     const Range mine = share(weights_.head.panels, member);
     for (int panel = mine.first; panel < mine.last; panel++) {

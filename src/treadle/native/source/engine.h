@@ -28,6 +28,7 @@ struct StepRows {
     const int32_t* wanted;  // Indexes of rows, rising.
     int wanted_count;
     float* logits;          // [wanted][vocabulary]
+    float* states = nullptr;  // [wanted][width]: if given, what the last norm makes of the wanted rows, and no logits.
 };
 
 // The buffers of one thread.

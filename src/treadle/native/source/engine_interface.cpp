@@ -175,6 +175,16 @@ int32_t treadle_engine_step(TreadleEngine* engine, const TreadleEngineRows* rows
     });
 }
 
+int32_t treadle_engine_states(TreadleEngine* engine, const TreadleEngineRows* rows, float* states) {
+    return guarded([&]() -> int32_t {
+        if (!engine || !rows || !states) return fail(TREADLE_INVALID, "engine, rows and states must be given");
+        if (int32_t code = check_rows(*engine, *rows)) return code;
+        engine->writer.step({rows->tokens, rows->slots, rows->positions, rows->count, rows->wanted, rows->wanted_count,
+                             nullptr, states});
+        return TREADLE_OK;
+    });
+}
+
 int64_t treadle_engine_held(const TreadleEngine* engine, int32_t slot) {
     return engine && slot >= 0 && slot < engine->engine->plan().slots ? engine->writer.held(slot) : 0;
 }
@@ -226,6 +236,12 @@ int32_t treadle_engine_forget(TreadleEngine* engine, int32_t slot) {
     if (int32_t code = check_range(range)) return code;
     engine->writer.forget(slot);
     return TREADLE_OK;
+}
+
+int64_t treadle_engine_read(const TreadleEngine* engine, int32_t slot) {
+    if (!engine || slot < 0 || slot >= engine->engine->plan().slots) return 0;
+    const treadle::Text* text = engine->writer.text(slot);
+    return text ? text->fed - text->window : 0;
 }
 
 int32_t treadle_engine_write(TreadleEngine* engine, double seconds, int32_t most, TreadleBurst* bursts,

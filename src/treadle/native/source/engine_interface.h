@@ -74,6 +74,8 @@ TREADLE_EXPORT int32_t treadle_engine_create(const TreadleShape*, const TreadleE
 TREADLE_EXPORT void treadle_engine_destroy(TreadleEngine*);
 /* `logits` has room for wanted_count x vocabulary values. */
 TREADLE_EXPORT int32_t treadle_engine_step(TreadleEngine*, const TreadleEngineRows*, float* logits);
+/* The same, with what the last norm makes of the wanted rows instead of logits: wanted_count x width values. */
+TREADLE_EXPORT int32_t treadle_engine_states(TreadleEngine*, const TreadleEngineRows*, float* states);
 /* Tokens that a slot holds; 0 for one that does not exist. */
 TREADLE_EXPORT int64_t treadle_engine_held(const TreadleEngine*, int32_t slot);
 /* 0, as at the beginning: as many as measurement says are worth it. */
@@ -82,9 +84,12 @@ TREADLE_EXPORT int32_t treadle_engine_use_threads(TreadleEngine*, int32_t thread
 /* Texts written below the caller. A slot with a text must not be fed by `step` until it is forgotten. */
 TREADLE_EXPORT int32_t treadle_engine_begin(TreadleEngine*, int32_t slot, const TreadleText*);
 TREADLE_EXPORT int32_t treadle_engine_forget(TreadleEngine*, int32_t slot);
-/* Writes until a text ends, each has `most` new tokens, or `seconds` have passed, but at least one token each. `bursts`
-   has room for one of each slot and `tokens` for `most` of each slot: those of burst i follow those of burst i - 1. `logs`
-   is like `tokens`; alternatives are asked for afterwards. */
+/* Tokens of the window of a slot's text that were read; right after `begin`, those that the cache held. */
+TREADLE_EXPORT int64_t treadle_engine_read(const TreadleEngine*, int32_t slot);
+/* Writes until a text ends, `most` steps are taken, or `seconds` have passed, but at least one step. A step writes a
+   token of each text whose prompt is read, and reads on in the prompts of the others. `bursts` has room for one of each
+   slot and `tokens` for `most` of each slot: those of burst i follow those of burst i - 1. `logs` is like `tokens`;
+   alternatives are asked for afterwards. */
 TREADLE_EXPORT int32_t treadle_engine_write(TreadleEngine*, double seconds, int32_t most, TreadleBurst* bursts,
                                             int32_t* burst_count, int32_t* tokens, double* logs);
 /* Of the slot's last burst: `ids` and `logs` have room for its tokens times its alternatives. */

@@ -54,31 +54,51 @@ void Writer::enter_window(int slot, Text& text) {
     text.fed = std::min<int64_t>(text.window + count, static_cast<int64_t>(text.ids.size()) - 1);
 }
 
-void Writer::gather(int slot, Text& text) {
-    const auto length = static_cast<int64_t>(text.ids.size());
-    const int64_t window = window_start(length, engine_.shape().context);
-    if (window != text.window) {
-        text.window = window;
-        enter_window(slot, text);
+// Every text gets some rows, so that a long prompt takes no token from others and nobody waits for ever; what is left
+// of a step goes to those that need the fewest, whose first token comes soonest.
+void Writer::share_rows() {
+    int64_t left = kStepRows;
+    for (const auto& [unread, slot] : unread_) left -= std::min<int64_t>(unread, kTogether);
+    std::sort(unread_.begin(), unread_.end());
+    for (auto& [rows, slot] : unread_) {
+        const int64_t least = std::min<int64_t>(rows, kTogether);
+        const int64_t more = std::clamp<int64_t>(rows - least, 0, std::max<int64_t>(left, 0));
+        left -= more;
+        rows = least + more;
     }
-    for (; text.fed < length; text.fed++) {
-        tokens_.push_back(text.ids[static_cast<size_t>(text.fed)]);
-        slots_.push_back(slot);
-        positions_.push_back(static_cast<int32_t>(text.fed - window));
-    }
-    wanted_.push_back(static_cast<int32_t>(tokens_.size()) - 1);
 }
 
-// One token of each text; false when there is nothing to write any more or a text has ended.
+void Writer::gather(int slot, Text& text, int64_t rows) {
+    const auto length = static_cast<int64_t>(text.ids.size());
+    for (; rows > 0; rows--, text.fed++) {
+        tokens_.push_back(text.ids[static_cast<size_t>(text.fed)]);
+        slots_.push_back(slot);
+        positions_.push_back(static_cast<int32_t>(text.fed - text.window));
+    }
+    if (text.fed == length) wanted_.push_back(static_cast<int32_t>(tokens_.size()) - 1);
+}
+
+// One step of all texts; false when there is nothing to write any more or a text has ended.
 bool Writer::advance() {
     tokens_.clear();
     slots_.clear();
     positions_.clear();
     wanted_.clear();
+    unread_.clear();
     for (size_t slot = 0; slot < texts_.size(); slot++) {
-        if (texts_[slot] && texts_[slot]->ending == Ending::kNone) gather(static_cast<int>(slot), *texts_[slot]);
+        if (!texts_[slot] || texts_[slot]->ending != Ending::kNone) continue;
+        Text& text = *texts_[slot];
+        const auto length = static_cast<int64_t>(text.ids.size());
+        const int64_t window = window_start(length, engine_.shape().context);
+        if (window != text.window) {
+            text.window = window;
+            enter_window(static_cast<int>(slot), text);
+        }
+        unread_.emplace_back(length - text.fed, static_cast<int>(slot));
     }
-    if (wanted_.empty()) return false;
+    if (unread_.empty()) return false;
+    share_rows();
+    for (const auto& [rows, slot] : unread_) gather(slot, *texts_[static_cast<size_t>(slot)], rows);
     const auto vocabulary = static_cast<size_t>(engine_.shape().vocabulary);
     logits_.resize(wanted_.size() * vocabulary);
     step({tokens_.data(), slots_.data(), positions_.data(), static_cast<int>(tokens_.size()), wanted_.data(),

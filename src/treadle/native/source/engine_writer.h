@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "engine.h"
@@ -42,7 +43,8 @@ class Writer {
     void begin(int slot, Text text);
     void forget(int slot) { texts_[static_cast<size_t>(slot)].reset(); }
 
-    // Writes until a text ends, each has `most` new tokens, or `seconds` have passed, but at least one token each.
+    // Writes until a text ends, `most` steps are taken, or `seconds` have passed, but at least one step. A step writes one
+    // token of each text whose prompt is read, and reads on in the prompts of the others.
     void write(double seconds, int64_t most);
 
     // The text of a slot, or null.
@@ -52,13 +54,15 @@ class Writer {
     }
 
   private:
-    void gather(int slot, Text& text);
+    void share_rows();
+    void gather(int slot, Text& text, int64_t rows);
     void enter_window(int slot, Text& text);
     bool advance();
 
     Engine& engine_;
     std::vector<std::optional<Text>> texts_;
     std::vector<std::vector<int32_t>> held_;  // Tokens in each slot's cache, by position.
+    std::vector<std::pair<int64_t, int>> unread_;  // Of each text that goes on: rows until its next token, and its slot.
     std::vector<int32_t> tokens_, slots_, positions_, wanted_;
     std::vector<float> logits_;
 };
