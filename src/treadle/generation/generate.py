@@ -112,7 +112,7 @@ def generate(
             f"The {tokenizer.kind} tokenizer has {tokenizer.vocabulary_size:,} ids and the model "
             f"{engine.vocabulary:,}: they do not belong together. Use the tokenizer that was saved with the weights."
         )
-    texts = deque(_Text(engine, tokenizer, index, request) for index, request in enumerate(requests))
+    texts = deque(Writing(engine, tokenizer, index, request) for index, request in enumerate(requests))
     return _run_below(engine, texts) if isinstance(engine, WritingEngine) else _run(engine, texts)
 
 
@@ -128,9 +128,9 @@ def window_start(length: int, context: int) -> int:
     return -(-max(0, length - context) // stride) * stride
 
 
-def _run(engine: Engine, waiting: deque[_Text]) -> Generator[Burst | Completion, None, None]:
+def _run(engine: Engine, waiting: deque[Writing]) -> Generator[Burst | Completion, None, None]:
     free = deque(range(engine.slots))
-    active: list[tuple[int, _Text]] = []
+    active: list[tuple[int, Writing]] = []
     while waiting or active:
         while waiting and free:
             active.append((free.popleft(), waiting.popleft()))
@@ -146,10 +146,10 @@ def _run(engine: Engine, waiting: deque[_Text]) -> Generator[Burst | Completion,
         active = going
 
 
-def _run_below(engine: WritingEngine, waiting: deque[_Text]) -> Generator[Burst | Completion, None, None]:
+def _run_below(engine: WritingEngine, waiting: deque[Writing]) -> Generator[Burst | Completion, None, None]:
     """Let the engine draw the tokens: the same ones, several at a time."""
     free = deque(range(engine.slots))
-    active: dict[int, _Text] = {}
+    active: dict[int, Writing] = {}
     try:
         while waiting or active:
             begun = bool(waiting and free)
@@ -159,7 +159,9 @@ def _run_below(engine: WritingEngine, waiting: deque[_Text]) -> Generator[Burst 
                 active[slot] = text
             for written in engine.write(0.0 if begun else _SECONDS_OF_A_BURST):
                 text = active[written.slot]
-                yield text.accept_written(written)
+                burst = text.accept_written(written)
+                if burst.ids or text.reason is not None:  # else its prompt is still being read
+                    yield burst
                 if text.reason is not None:
                     engine.forget(written.slot)
                     free.append(written.slot)
@@ -170,13 +172,14 @@ def _run_below(engine: WritingEngine, waiting: deque[_Text]) -> Generator[Burst 
             engine.forget(slot)
 
 
-class _Text:
-    """One request on its way."""
+class Writing:
+    """One request on its way. `generate` and the scheduler of the server differ only in who gets a slot when."""
 
     def __init__(self, engine: Engine, tokenizer: Tokenizer, index: int, request: GenerationRequest) -> None:
+        """Check the request and begin with its prompt; nothing of the engine but its facts is touched."""
         settings = request.settings
         _check_engine(engine, settings)
-        prompt = _prompt_ids(tokenizer, request)
+        prompt = prompt_ids(tokenizer, request.prompt, request.unknown)
         tokenizer.decode(list(request.logit_bias))  # refuses ids outside the vocabulary
         self._index = index
         self._settings = settings
@@ -198,6 +201,21 @@ class _Text:
         self._filter = StopFilter(settings.stop)
         self._text: list[str] = []
         self.reason: Reason | None = None
+
+    @property
+    def ids(self) -> Sequence[int]:
+        """The prompt's tokens and those written so far."""
+        return self._ids
+
+    @property
+    def prompt_tokens(self) -> int:
+        """How many of them are the prompt's."""
+        return self._prompt_length
+
+    @property
+    def seed(self) -> int:
+        """What its chance numbers come from."""
+        return self._seed
 
     def rows(self, slot: int) -> Iterator[tuple[int, int, int, bool]]:
         """Rows that bring the slot up to date; the last one's logits are wanted."""
@@ -288,10 +306,11 @@ def _check_engine(engine: Engine, settings: GenerationSettings) -> None:
             raise UsageError(f"The request asks for {what} {asked}, but the engine that is open has {given}.")
 
 
-def _prompt_ids(tokenizer: Tokenizer, request: GenerationRequest) -> list[int]:
-    if isinstance(request.prompt, str):
-        ids = tokenizer.encode(request.prompt, request.unknown).tolist()
+def prompt_ids(tokenizer: Tokenizer, prompt: str | Sequence[int], unknown: Unknown) -> list[int]:
+    """The tokens that a prompt is continued from: at least the boundary, where documents begin."""
+    if isinstance(prompt, str):
+        ids = tokenizer.encode(prompt, unknown).tolist()
     else:
-        ids = [int(token) for token in request.prompt]
+        ids = [int(token) for token in prompt]
         tokenizer.decode(ids)  # refuses ids outside the vocabulary
     return ids or [tokenizer.boundary]

@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 class EngineServer:
     """Answers requests, each in a thread of its own."""
 
-    def __init__(self, workspace: WorkspaceFolder, idle_seconds: float) -> None:
-        """Serve `workspace`; `run` returns after `idle_seconds` without a request."""
+    def __init__(self, workspace: WorkspaceFolder, idle_seconds: float, engines: Any = None) -> None:  # noqa: ANN401 - of a room above
+        """Serve `workspace`; `run` returns after `idle_seconds` without a request. `engines` lends what writes."""
         self._workspace = workspace
         self._idle_seconds = idle_seconds
-        self._engines = load("treadle.recipes.resident:ResidentEngines")()
+        self._engines = load("treadle.recipes.resident:ResidentEngines")() if engines is None else engines
         self._busy = 0
         self._last = time.monotonic()
         self._retired = False
@@ -53,6 +53,10 @@ class EngineServer:
                     self._busy += 1
                 threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
         self._engines.close()
+
+    def stop(self) -> None:
+        """Take no more; `run` returns when what is under way has ended."""
+        self._retired = True
 
     def _serve(self, connection: socket.socket) -> None:
         try:

@@ -97,6 +97,16 @@ def stream(workspace: WorkspaceFolder, kind: str, payload: Mapping[str, Any]) ->
         time.sleep(0.05)  # it was just leaving; the next one comes
 
 
+def retire(workspace: WorkspaceFolder) -> None:
+    """Ask the process that answers here, if there is one, to end after what it is doing."""
+    with contextlib.suppress(OSError, ResourceError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(1.0)
+        with short_name(worker_folder(workspace)) as short:
+            connection.connect(f"{short}/{_SOCKET}")
+        connection.sendall(json.dumps({"kind": "", "payload": {}, "version": ""}).encode() + b"\n")
+        connection.recv(1)
+
+
 def stream_or(
     workspace: WorkspaceFolder, kind: str, payload: Mapping[str, Any], here: Callable[[], Iterator[Event]]
 ) -> Generator[Event, None, None]:

@@ -108,15 +108,17 @@ def _packed_place(checkpoint: Checkpoint) -> PackedPlace:
     return PackedPlace(checkpoint.path / MODEL_FILE, document["files"][MODEL_FILE]["sha256"], network)
 
 
-def result(done: Completion, request: GenerationRequest, opened: OpenedSampling) -> dict[str, Any]:
+def result(
+    done: Completion, request: GenerationRequest, checkpoint: Checkpoint, tokenizer: Tokenizer
+) -> dict[str, Any]:
     """What a sample records of itself: enough to make it again."""
     facts = {
-        **record(done, opened.checkpoint, request.settings),
+        **record(done, checkpoint, request.settings),
         "prompt": request.prompt,
         "logit_bias": {str(id_): value for id_, value in request.logit_bias.items()},
     }
     if request.log_probabilities:
-        facts["logprobs"] = list(_log_probabilities(done, opened.tokenizer))
+        facts["logprobs"] = list(_log_probabilities(done, tokenizer))
     return facts
 
 

@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from treadle.generation.generate import generate
 from treadle.recipes.opened_engine import open_checkpoint
 from treadle.telemetry.hardware import memory
 from treadle.training.checkpoints import MODEL_FILE
@@ -14,8 +15,11 @@ from treadle.training.checkpoints import MODEL_FILE
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from treadle.data.tokenizers.tokenizer import Tokenizer
     from treadle.generation.config import GenerationSettings
     from treadle.generation.engine import Engine
+    from treadle.generation.generate import Burst, Completion, GenerationRequest
+    from treadle.recipes.opened_engine import FoundSampling
     from treadle.training.checkpoints import Checkpoint
 
 _SHARE = 0.25
@@ -62,6 +66,17 @@ class ResidentEngines:
             found.engine.close()
             raise
         self._keep(found)
+
+    @contextlib.contextmanager
+    def writing(
+        self, found: FoundSampling, tokenizer: Tokenizer, request: GenerationRequest
+    ) -> Iterator[Iterator[Burst | Completion]]:
+        """The events of one text, which was checked; whoever leaves early stops it."""
+        with (
+            self.lent(found.checkpoint, found.settings) as engine,
+            contextlib.closing(generate(engine, tokenizer, [request])) as events,
+        ):
+            yield events
 
     def _keep(self, idle: _Idle) -> None:
         with self._lock:

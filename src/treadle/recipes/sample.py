@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from typing import TYPE_CHECKING
 
-from treadle.generation.generate import Burst, GenerationRequest, generate
+from treadle.data.tokenizers.tokenizer import tokenizer_from_description
+from treadle.generation.generate import Burst, GenerationRequest
 from treadle.generation.token_bias import parse_bias
-from treadle.recipes.opened_engine import find_sampling, open_checkpoint, result
+from treadle.recipes.opened_engine import find_sampling, result
+from treadle.recipes.resident import ResidentEngines
 from treadle.telemetry.events import Event
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from treadle.operations.generation import SamplePayload
-    from treadle.recipes.resident import ResidentEngines
     from treadle.store.workspace import WorkspaceFolder
 
 
@@ -27,26 +27,21 @@ def stream(
     With `engines` the engine is one of those that stay open.
     """
     found = find_sampling(workspace, payload.model, payload.checkpoint, payload.overrides)
-    with (
-        engines.lent(found.checkpoint, found.settings)
-        if engines is not None
-        else contextlib.closing(open_checkpoint(found.checkpoint, found.settings))
-    ) as engine:
-        opened = found.opened(engine)
-        request = GenerationRequest(
-            payload.prompt,
-            opened.settings,
-            payload.unknown,
-            parse_bias(payload.logit_bias, opened.tokenizer),
-            log_probabilities=payload.logprobs is not None,
-            alternatives=payload.logprobs or 0,
-        )
-        # Closed before the engine is, also when the reader goes away in the middle of a text.
-        with contextlib.closing(generate(engine, opened.tokenizer, [request])) as events:
-            if payload.prompt:
-                yield Event("text", time.time(), {"text": payload.prompt})
-            for event in events:
-                if isinstance(event, Burst):
-                    yield Event("text", time.time(), {"text": event.text})
-                else:
-                    yield Event("result", time.time(), result(event, request, opened))
+    tokenizer = tokenizer_from_description(found.checkpoint.record.tokenizer)
+    request = GenerationRequest(
+        payload.prompt,
+        found.settings,
+        payload.unknown,
+        parse_bias(payload.logit_bias, tokenizer),
+        log_probabilities=payload.logprobs is not None,
+        alternatives=payload.logprobs or 0,
+    )
+    kept = ResidentEngines(budget_bytes=0) if engines is None else engines
+    with kept.writing(found, tokenizer, request) as events:
+        if payload.prompt:
+            yield Event("text", time.time(), {"text": payload.prompt})
+        for event in events:
+            if isinstance(event, Burst):
+                yield Event("text", time.time(), {"text": event.text})
+            else:
+                yield Event("result", time.time(), result(event, request, found.checkpoint, tokenizer))

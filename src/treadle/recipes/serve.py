@@ -1,0 +1,158 @@
+"""Serving: models of a workspace over HTTP, as OpenAI's clients expect them, and to `sample` and `chat` beside it."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import uvicorn
+
+from treadle.base.errors import NotReadyError, ResourceError, UsageError
+from treadle.generation.serving.app import create_app
+from treadle.recipes.serve_keys import key_owner
+from treadle.recipes.serve_models import ServedModels
+from treadle.recipes.serve_opening import Choice
+from treadle.recipes.serve_sampling import SamplingDoor
+from treadle.telemetry.hardware import memory
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from treadle.operations.serving import ServePayload
+    from treadle.store.workspace import WorkspaceFolder
+
+_SHARE: Final = 0.25
+"""Share of the machine's memory that open models may take unless told otherwise."""
+_GRACE_SECONDS: Final = 5
+_IDLE_SECONDS: Final = 30
+_SWITCH_SECONDS: Final = 0.0005
+"""How long a thread may keep the interpreter from another: the engine's thread must not wait for the loop's."""
+
+
+def serve(workspace: WorkspaceFolder, payload: ServePayload) -> dict[str, Any]:
+    """Serve until a signal ends it; returns what was served."""
+    who = key_owner(workspace, payload.host)
+    models = ServedModels(workspace, _choice(payload))
+    names = models.names()
+    if not names:
+        raise NotReadyError("No model here can write yet. Make one and train it: treadle new NAME, treadle train NAME")
+    began = time.monotonic()
+    with _listening(payload.host, payload.port) as listener:
+        try:
+            models.release(models.open(names[0]))  # what is wrong with it is said now, and not to the first client
+            models.watch()
+            address = _address(payload.host, listener.getsockname()[1])
+            _say(address, models, needs_key=who is not None)
+            before = sys.getswitchinterval()
+            sys.setswitchinterval(_SWITCH_SECONDS)
+            try:
+                with SamplingDoor(workspace, models):
+                    _run(uvicorn.Server(_settings(models, who)), listener)
+            finally:
+                sys.setswitchinterval(before)
+        finally:
+            models.close()
+    figures = models.figures()
+    return {
+        "address": address,
+        "models": names,
+        "texts": sum(sum(one.endings.values()) for one in figures.values()),
+        "tokens": sum(one.written_tokens for one in figures.values()),
+        "seconds": round(time.monotonic() - began, 1),
+    }
+
+
+def _choice(payload: ServePayload) -> Choice:
+    budget = memory()[0] * _SHARE if payload.memory is None else payload.memory * 1e9
+    return Choice(
+        names=tuple(dict.fromkeys(payload.names)),
+        checkpoint=payload.checkpoint,
+        overrides=payload.overrides,
+        slots=payload.slots,
+        context=payload.context,
+        waiting=payload.waiting,
+        memory_bytes=int(budget),
+        templates=_templates(payload.template, payload.names),
+    )
+
+
+def _templates(given: Sequence[str], names: Sequence[str]) -> dict[str, Path]:
+    found = {}
+    for one in given:
+        name, sign, path = one.partition("=")
+        if not sign or not Path(path).expanduser().is_file():
+            raise UsageError(f"`{one}` is no chat template: give NAME=FILE with a file that is there.")
+        if names and name not in names:
+            raise UsageError(f"`{name}` has a template but is not served; served are {', '.join(names)}.")
+        found[name] = Path(path).expanduser().absolute()
+    return found
+
+
+def _settings(models: ServedModels, who: Any) -> uvicorn.Config:  # noqa: ANN401 - a function or None
+    return uvicorn.Config(
+        create_app(models, who),
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        server_header=False,
+        proxy_headers=False,
+        backlog=4096,
+        timeout_keep_alive=_IDLE_SECONDS,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+
+
+def _run(server: uvicorn.Server, listener: socket.socket) -> None:
+    """Serve until Ctrl-C or SIGTERM; streams then have some seconds to end."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it again when it has shut down in order
+    try:
+        server.run(sockets=[listener])
+    except KeyboardInterrupt:
+        pass  # the same for Ctrl-C
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket that listens already: whoever reads the address may connect at once."""
+    try:
+        family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise UsageError(f"{host} is no address of this machine ({error.strerror}).") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(place)
+        listener.listen(4096)
+    except OSError as error:
+        listener.close()
+        raise ResourceError(
+            f"Port {port} of {host} cannot be used: {error.strerror}. Choose another with --port, or 0 for any."
+        ) from error
+    return listener
+
+
+def _address(host: str, port: int) -> str:
+    shown = "127.0.0.1" if host in {"0.0.0.0", "localhost"} else f"[{host}]" if ":" in host else host  # noqa: S104
+    return f"http://{shown}:{port}/v1"
+
+
+def _say(address: str, models: ServedModels, *, needs_key: bool) -> None:
+    state = models.state()
+    names = models.names()
+    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    first = state["models"][0]
+    budget, taken = state["memory_budget_bytes"] / 1e9, first["bytes"] / 1e9
+    sys.stderr.write(
+        f"Serving {shown} at {address} (Ctrl-C ends it)\n"
+        f"Models may take {budget:.2f} GB of memory; {first['id']}, step {first['step']:,}, takes {taken:.3f}.\n"
+        f"{'Requests need a key.' if needs_key else 'Programs of this machine need no key.'}\n"
+    )
+    sys.stderr.flush()
