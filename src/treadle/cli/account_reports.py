@@ -1,10 +1,11 @@
-"""How answers about users, keys and the server of the pages read in a terminal."""
+"""How answers about users, keys and the servers of pages and models read in a terminal."""
 
 from __future__ import annotations
 
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
+from treadle.base import units
 from treadle.cli.layout import fact
 
 if TYPE_CHECKING:
@@ -44,8 +45,14 @@ def _ui(report: Report, _: Mapping[str, Any]) -> list[str]:
     return [f"Closed {report['address']}. Jobs go on: treadle jobs list"]
 
 
+def _serve(report: Report, _: Mapping[str, Any]) -> list[str]:
+    texts = units.counted(report["texts"], "text")
+    return [f"Served {texts} ({report['tokens']:,} tokens) in {units.duration(report['seconds'])}."]
+
+
 ACCOUNT_VIEWS: dict[str, Callable[[Report, Mapping[str, Any]], list[str]]] = {
     "ui": _ui,
+    "serve": _serve,
     "user.add": _user,
     "user.list": _users,
     "user.remove": _user,
