@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, Request, Response
 
-from treadle.base.errors import NotFoundError
+from treadle.base.errors import NotFoundError, TreadleError
 from treadle.web.door import door
 from treadle.web.markdown import rendered
 from treadle.web.page import page
@@ -90,7 +90,7 @@ def log(request: Request) -> Response:
     if found is None:
         return page(request, "flow_none.html")
     entries = [{**one, "text": rendered(one["text"], found["path"] or "")} for one in found["log"][:_SHOWN_ENTRIES]]
-    return page(request, "flow_log.html", entries=entries, reviews=ask.call("flow.review")["horizons"])
+    return page(request, "flow_log.html", entries=entries, reviews=_reviews(ask))
 
 
 @router.get("/flow/read")
@@ -107,6 +107,15 @@ def read(request: Request, path: str | None = None) -> Response:
         files=found["files"],
         text=rendered(found["text"], found["path"] or ""),
     )
+
+
+def _reviews(ask: Door) -> list[dict[str, Any]]:
+    """Which reviews are due, for who may open one: the same operation tells and opens them."""
+    try:
+        found: list[dict[str, Any]] = ask.call("flow.review")["horizons"]
+    except TreadleError:
+        return []
+    return found
 
 
 def _notes(ask: Door, operation: str) -> dict[str, Any] | None:

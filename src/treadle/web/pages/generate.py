@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 router = APIRouter()
 _OFTEN = ("temperature", "tokens", "top_k", "top_p", "min_p")
 """Settings that stand open on the page; the others are one click away."""
+_SHOWN_SAMPLES = 12
+_START = 90
 _NO_WRITERS = frozenset({"image_classifier"})
 
 
 @router.get("/generate")
-def generate(request: Request, prompt: str = "", seed: str = "") -> Response:
+def generate(request: Request, prompt: str = "", seed: str = "", step: str = "") -> Response:
     """The playground: one prompt and seed, one model or two settings beside each other."""
-    return _page(request, "generate.html", prompt=prompt, seed=seed)
+    return _page(request, "generate.html", with_samples=True, prompt=prompt, seed=seed, step=step)
 
 
 @router.get("/generate/chat")
@@ -40,12 +42,19 @@ def inspect(request: Request, text: str = "") -> Response:
     return _page(request, "generate_inspect.html", text=text)
 
 
-def _page(request: Request, template: str, **context: Any) -> Response:  # noqa: ANN401 - what the template shows
+def _page(
+    request: Request,
+    template: str,
+    *,
+    with_samples: bool = False,
+    **context: Any,  # noqa: ANN401 - what the template shows
+) -> Response:
     ask = door(request)
     models = ask.call("list")["models"]
     writers = [model["name"] for model in models if model["steps"] and model["family"] not in _NO_WRITERS]
     chosen, _ = chosen_model(request, [model["name"] for model in models])
     writer = chosen if chosen in writers else (writers[0] if writers else None)
+    about = {"name": "", "steps": [], "settings": {}} if writer is None else _about(ask, writer)
     names = list(_names())
     return page(
         request,
@@ -53,9 +62,10 @@ def _page(request: Request, template: str, **context: Any) -> Response:  # noqa:
         models=models,
         writers=writers,
         writer=writer,
-        about=None if writer is None else _about(ask, writer),
-        often=fields_of("sample", only=_OFTEN),
-        seldom=fields_of("sample", only=[name for name in names if name not in (*_OFTEN, "seed")]),
+        about=about,
+        samples=_samples(ask, writer) if with_samples and writer is not None else [],
+        often=fields_of("sample", about["settings"], only=_OFTEN),
+        seldom=fields_of("sample", about["settings"], only=[name for name in names if name not in (*_OFTEN, "seed")]),
         **context,
     )
 
@@ -68,6 +78,23 @@ def _about(ask: Door, model: str) -> dict[str, Any]:
         return {"name": model, "steps": [], "settings": {}}
     steps = sorted((row["step"] for row in shown["checkpoints"]), reverse=True)
     return {"name": model, "steps": steps, "settings": _own(shown["settings"])}
+
+
+def _samples(ask: Door, model: str) -> list[dict[str, Any]]:
+    """What the newest training let the model write, the last first."""
+    runs = ask.call("runs.list", model=model, kind="train", count=1)["runs"]
+    found = ask.call("runs.show", run=runs[0]["id"])["samples"] if runs else []
+    return [
+        {
+            "step": one["step"],
+            "text": one["text"],
+            "start": " ".join(one["text"].split())[:_START],
+            "prompt": one.get("prompt", ""),
+            "seed": one.get("seed", ""),
+        }
+        for one in found[-_SHOWN_SAMPLES:][::-1]
+        if "text" in one
+    ]
 
 
 def _own(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -78,9 +78,7 @@ def _queues(jobs: Sequence[Mapping[str, Any]], paused: Sequence[str]) -> list[di
             "id": queue,
             "name": names[queue],
             "paused": not {names[queue], queue}.isdisjoint(paused),
-            "lines": [
-                line for lane in ("heavy", "light") if (line := [job for job in rows if _stands_in(job, lane)])
-            ],
+            "lines": [line for lane in ("heavy", "light") if (line := [job for job in rows if _stands_in(job, lane)])],
             "aside": [job for job in rows if job["state"] == "blocked"],
         }
         for queue, rows in lists.items()
