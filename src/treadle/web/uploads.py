@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from treadle.base.files import disk_errors
@@ -97,12 +97,15 @@ async def _receive(request: Request, data: Path, facts: dict[str, Any]) -> None:
     left = facts["size"] - facts["offset"]
     with disk_errors(data), data.open("ab") as file:
         waiting = bytearray()
-        async for piece in request.stream():
-            left -= len(piece)
-            if left < 0:
-                raise RefusedError(413, f"More than the {facts['size']:,} bytes that were announced.", "Usage")
-            waiting += piece
-            if len(waiting) >= _PIECE:
-                await run_in_threadpool(file.write, bytes(waiting))
-                waiting.clear()
-        await run_in_threadpool(file.write, bytes(waiting))
+        try:
+            async for piece in request.stream():
+                left -= len(piece)
+                if left < 0:
+                    raise RefusedError(413, f"More than the {facts['size']:,} bytes that were announced.", "Usage")
+                waiting += piece
+                if len(waiting) >= _PIECE:
+                    await run_in_threadpool(file.write, bytes(waiting))
+                    waiting.clear()
+        except ClientDisconnect:
+            pass  # what has arrived is kept; there is nobody to answer
+        file.write(waiting)
