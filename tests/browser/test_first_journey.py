@@ -1,4 +1,4 @@
-"""The first hour in a browser: an empty workspace, three clicks, live text; a reload and a second browser see the same."""
+"""The first hour in a browser: from an empty workspace to live text; a reload and a second browser see the same."""
 
 import re
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from treadle.store.workspace import WorkspaceFolder
 
 _POLL_SECONDS = 0.02
-_LINGER_SECONDS = 5.0
+LINGER_SECONDS: Final = 5.0
 """How long the reader goes on without watchers; a reload of a page does not stop it."""
 HISTORY_BYTES: Final = 64 * 1024
 """How much of the log of a run that is active a watcher without a cursor gets first."""
@@ -72,13 +72,15 @@ class Watcher:
 class Hub:
     """Passes on what happens in one workspace."""
 
-    def __init__(self, workspace: WorkspaceFolder) -> None:
+    def __init__(self, workspace: WorkspaceFolder, linger_seconds: float = LINGER_SECONDS) -> None:
         """Read nothing yet."""
         self._workspace = workspace
+        self._linger = linger_seconds
         self._lock = threading.Lock()
         self._watchers: list[Watcher] = []
         self._position: Position | None = None  # of the thread; None while there is none
         self._jobs: dict[str, Job] = {}
+        self._ended: dict[str, Job | None] = {}  # jobs whose runs came and went between two looks
         self._names: dict[str, str] = {}
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -138,7 +140,7 @@ class Hub:
                     self._step(ledger, changed=changed)
                     if self._watchers:
                         idle_since = time.monotonic()
-                    elif time.monotonic() - idle_since > _LINGER_SECONDS:
+                    elif time.monotonic() - idle_since > self._linger:
                         self._position, self._thread = None, None
                         return
                 changed = ledger.wait(_POLL_SECONDS)
@@ -154,25 +156,27 @@ class Hub:
         while events := ledger.events(position.seq, count=_PAGE):
             self._look(ledger)
             for event in events:
-                self._pass_on(position, event)
+                self._pass_on(ledger, position, event)
         for run in set(position.runs) - set(self._jobs):
+            self._pass_on_run(position, run)
             del position.runs[run]
+        self._ended.clear()
 
     def _look(self, ledger: Ledger) -> None:
         """See which jobs are active, and which name each model has."""
         self._jobs = {job.run: job for job in ledger.jobs(states=ACTIVE) if job.run is not None}
-        self._names = {f"model:{card.id}": card.name for card in ModelCards(self._workspace).all()}
+        self._names = _names(self._workspace)
 
     def _pass_on_run(self, position: Position, run: str) -> None:
-        job = self._jobs.get(run)
+        job = self._jobs.get(run) or self._ended.get(run)
         while True:
             before = list(position.runs[run])
-            for type_, moment, data in new_of_run(self._workspace, run, position.runs[run]):
-                self._give(position, _of_run(run, job, self._names, (type_, moment, data)))
+            for found in new_of_run(self._workspace, run, position.runs[run]):
+                self._give(position, _of_run(run, job, self._names, found))
             if position.runs[run] == before:
                 return
 
-    def _pass_on(self, position: Position, event: LedgerEvent) -> None:
+    def _pass_on(self, ledger: Ledger, position: Position, event: LedgerEvent) -> None:
         position.seq = event.seq
         for run in self._jobs:
             if run not in position.runs:
@@ -181,6 +185,10 @@ class Hub:
         for run in ended:  # what it wrote last comes before the word that it has ended
             self._pass_on_run(position, run)
         self._give(position, _of_ledger(event, self._names))
+        run = event.data.get("run") if event.type == "run" else None
+        if isinstance(run, str) and run not in position.runs:  # begun and ended since the last look
+            self._ended[run] = ledger.job_of_run(run)
+            position.runs[run] = [0, 0]
 
     def _give(self, position: Position, fields: dict[str, Any]) -> None:
         message = sse(fields, str(position))
@@ -190,29 +198,45 @@ class Hub:
     def _missed(self, begin: Position | None, here: Position) -> Iterator[bytes]:
         """What happened between a cursor and `here`, from the files; without a cursor the end of what runs now."""
         with Ledger.open(self._workspace) as ledger:
-            names = {f"model:{card.id}": card.name for card in ModelCards(self._workspace).all()}
-            active = {job.run: job for job in ledger.jobs(states=ACTIVE) if job.run is not None}
-            fresh = begin is None
-            start = begin or _history_of(here)
-            yield sse({"type": "hello", "time": time.time(), "data": {"history": fresh}}, str(start))
-            for run in {**start.runs, **here.runs}:
-                places = start.runs.setdefault(run, [0, 0])
-                ends = here.runs.get(run) or sizes(self._workspace, run)
-                for number, name in enumerate(LOGS):
-                    while places[number] < ends[number]:
-                        lines, after = read_lines(self._workspace.runs / run / name, places[number], ends[number])
-                        if after == places[number]:
-                            break
-                        places[number] = after
-                        for found in parsed(name, lines):
-                            yield sse(_of_run(run, active.get(run), names, found), str(start))
-            while start.seq < here.seq:
-                events = [event for event in ledger.events(start.seq, count=_PAGE) if event.seq <= here.seq]
+            names = _names(self._workspace)
+            place = begin or _history_of(here)
+            yield sse({"type": "hello", "time": time.time(), "data": {"history": begin is None}}, str(place))
+            for run in list(place.runs):
+                yield from self._rest_of_run(ledger, names, run, (place, here))
+            while place.seq < here.seq:
+                events = [event for event in ledger.events(place.seq, count=_PAGE) if event.seq <= here.seq]
                 if not events:
                     break
                 for event in events:
-                    start.seq = event.seq
-                    yield sse(_of_ledger(event, names), str(start))
+                    place.seq = event.seq
+                    yield sse(_of_ledger(event, names), str(place))
+                    run = event.data.get("run") if event.type == "run" else None
+                    if isinstance(run, str) and run not in place.runs:
+                        yield from self._rest_of_run(ledger, names, run, (place, here))
+            for run in [run for run in here.runs if run not in place.runs]:
+                yield from self._rest_of_run(ledger, names, run, (place, here))
+
+    def _rest_of_run(
+        self, ledger: Ledger, names: dict[str, str], run: str, between: tuple[Position, Position]
+    ) -> Iterator[bytes]:
+        """What stands in the logs of a run between two positions; the first one moves on."""
+        place, here = between
+        ends = here.runs.get(run) or sizes(self._workspace, run)
+        places = place.runs.setdefault(run, [0, 0])
+        job = ledger.job_of_run(run)
+        for number, name in enumerate(LOGS):
+            while places[number] < ends[number]:
+                lines, after = read_lines(self._workspace.runs / run / name, places[number], ends[number])
+                if after == places[number]:
+                    break
+                places[number] = after
+                for found in parsed(name, lines):
+                    yield sse(_of_run(run, job, names, found), str(place))
+
+
+def _names(workspace: WorkspaceFolder) -> dict[str, str]:
+    """The names of the models by their queues."""
+    return {f"model:{card.id}": card.name for card in ModelCards(workspace).all()}
 
 
 def _history_of(here: Position) -> Position:

@@ -34,7 +34,7 @@ class Brake:
 
     def check(self, *who: str) -> None:
         """Refuse with 429 while one of `who` must wait."""
-        wait = max(self._wrong.get(one, (0, 0.0))[1] for one in who) - time.monotonic()
+        wait = max(self._remembered(one)[1] for one in who) - time.monotonic()
         if wait > 0:
             raise RefusedError(429, f"Too many wrong passwords. Try again in {wait:.0f} s.", "TooMany")
 
@@ -43,27 +43,30 @@ class Brake:
         if len(self._wrong) > _MOST_REMEMBERED:
             self._wrong.clear()
         for one in who:
-            times = self._wrong.get(one, (0, 0.0))[0] + 1
+            times = self._remembered(one)[0] + 1
             beyond = times - FREE_ATTEMPTS
             wait = 0.0 if beyond < 0 else min(2.0**beyond, _LONGEST_WAIT)
             self._wrong[one] = (times, time.monotonic() + wait)
 
-    def right(self, *who: str) -> None:
+    def right(self, who: str) -> None:
         """Forget the wrong ones."""
-        for one in who:
-            self._wrong.pop(one, None)
+        self._wrong.pop(who, None)
+
+    def _remembered(self, who: str) -> tuple[int, float]:
+        times, until = self._wrong.get(who, (0, 0.0))
+        return (0, 0.0) if time.monotonic() > until + _LONGEST_WAIT else (times, until)
 
 
 class Sessions:
     """The log-ins of one workspace; only hashes of their ids are kept."""
 
-    def __init__(self, accounts: AccountsFile) -> None:
+    def __init__(self, accounts: AccountsFile, brake: Brake | None = None) -> None:
         """Keep sessions beside the accounts."""
         self._accounts = accounts
         self._path = accounts.path.parent / "sessions.json"
         self._lock = threading.Lock()
         self._hashing = threading.Semaphore(2)  # each hash takes 64 MB
-        self._brake = Brake()
+        self._brake = brake or Brake()
         self._nobody = ""
         self._known: dict[str, dict[str, Any]] | None = None
 
@@ -81,7 +84,7 @@ class Sessions:
         if user is None or not right:
             raise RefusedError(401, "This name and password do not belong together. Try again.", "LogIn")
         with self._lock:
-            self._brake.right(*who)
+            self._brake.right(who[0])  # not the address: an own account must not free guesses at others
             identity = secrets.token_urlsafe(32)
             known = self._read()
             now = time.time()
