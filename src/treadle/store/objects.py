@@ -75,7 +75,7 @@ class ObjectStore:
         """Where an object lies, or would lie."""
         if len(object_id) != 64 or not set(object_id) <= set("0123456789abcdef"):
             raise DataError(f"{object_id!r} is not the id of an object (64 hexadecimal digits).")
-        return self.folder / object_id[:2] / object_id[2:4] / object_id
+        return self.folder / f"{object_id[:2]}/{object_id[2:4]}/{object_id}"
 
     def __contains__(self, object_id: str) -> bool:
         return self.path(object_id).is_file()
