@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from treadle.base.errors import UsageError
+from treadle.data.kept_split import keep_split, with_kept_split
 from treadle.data.loader import TokenLoader
 from treadle.data.prepared import Prepared
 from treadle.data.tokenizers.choice import AUTO, parse_choice
@@ -25,7 +26,9 @@ def prepare_tokens(dataset: Dataset, folder: Path, settings: DataSettings, seed:
     tokenizer = _tokenizer(dataset, folder / "tokenizer.json", settings, fix=fix)
     if tokenizer is None:
         return None
-    streams = open_streams(dataset, tokenizer, settings)
+    if fix:
+        keep_split(folder, settings.sequence_length)
+    streams = open_streams(dataset, tokenizer, with_kept_split(folder, settings))
     loader = TokenLoader(streams, settings.sequence_length, seed)
     return Prepared(loader, tokenizer.vocabulary_size, settings.sequence_length, tokenizer.describe())
 

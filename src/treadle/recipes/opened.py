@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from treadle.base.errors import NotReadyError, WeightsError
+from treadle.data.kept_split import keep_split
 from treadle.data.prepared import KINDS_OF_DATA
 from treadle.data.tokenizers.tokenizer import save_tokenizer, tokenizer_from_description
 from treadle.data.versions import DatasetVersions
@@ -65,10 +66,16 @@ class OpenedModel:
         return found
 
     def _tokenizer_of_weights(self) -> Any:  # noqa: ANN401 - the tokenizer's own JSON
-        """What the newest checkpoint was trained with, None before the first; puts its file back if it is gone."""
+        """What the newest checkpoint was trained with, None before the first; puts its file back if it is gone.
+
+        So with the split of the data, of which models from before it was kept have no file.
+        """
         newest = next(reversed(self.checkpoints.all()), None)
         if newest is None or newest.record.tokenizer is None:
             return None
+        length = (newest.record.settings or {}).get("data", {}).get("sequence_length")
+        if length is not None:
+            keep_split(self.folder / "tokenizer", length)
         file = self.folder / "tokenizer" / "tokenizer.json"
         if not file.is_file():
             choice = (newest.record.settings or {}).get("data", {}).get("tokenizer", "")

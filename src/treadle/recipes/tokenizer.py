@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from treadle.base.errors import NotFoundError, NotReadyError, UsageError
 from treadle.data.document import Document, Refusal
+from treadle.data.kept_split import with_kept_split
 from treadle.data.readers.walk import read_paths
 from treadle.data.splits import sides
 from treadle.data.tokenizers.bytes import BytesTokenizer
@@ -195,7 +196,7 @@ def _texts(
                     found.setdefault(item.id, _Text(item.id, item.source, item.size, item))
             continue
         model = open_model(workspace, source)
-        settings = settings_of_model(workspace, model.card).data
+        settings = with_kept_split(model.folder / "tokenizer", settings_of_model(workspace, model.card).data)
         for document in model.dataset().documents():
             text = _Text(document.id, document.source, document.size, document, held_out, settings)
             found.setdefault(document.id, text)
