@@ -198,17 +198,18 @@ class DatasetVersions:
             for name in ("versions", FOLDER):
                 remove_leftovers(self.folder / name)
             parent = self.latest()
-            known = {}
-            if parent:
-                known = {entry.id: entry.source for entry in (*parent.entries(), *parent.aside())}
+            known, held = _held_by(parent)
             refusals: list[Refusal] = []
             added = write_shards(self.objects, _accepted(iter(items), known, refusals), refusals)
             if not added and not refusals:
                 raise DataError("Nothing was given to add. Name at least one file or folder.")
             settled = Settled((*(parent.manifest.shards if parent else ()), *added), None)
-            if settle is not None:
+            if settle is None:
+                held += [entry.id for shard in added for entry in read_entries(self.objects, shard)]
+            else:
                 settled = settle(settled.shards, refusals)
-            manifest = self._manifest(parent, settled, len(added), refusals)
+                held = [entry.id for shard in settled.shards for entry in read_entries(self.objects, shard)]
+            manifest = self._manifest(parent, settled, len(added), refusals, content_id(held, self.preparation))
             if approve is not None:
                 approve(Dataset(manifest, self.objects, self.folder))
             self._write(manifest)
@@ -262,13 +263,14 @@ class DatasetVersions:
     def _path(self, number: int) -> Path:
         return self.folder / "versions" / f"{number:06d}.json"
 
-    def _manifest(self, parent: Dataset | None, settled: Settled, added: int, refusals: list[Refusal]) -> Manifest:
+    def _manifest(
+        self, parent: Dataset | None, settled: Settled, added: int, refusals: list[Refusal], identity: str
+    ) -> Manifest:
         shards = settled.shards
         listed = self.objects.put(canonical_json([asdict(refusal) for refusal in refusals])) if refusals else None
-        ids = (entry.id for shard in shards for entry in read_entries(self.objects, shard))
         return Manifest(
             version=parent.number + 1 if parent else 1,
-            id=content_id(ids, self.preparation),
+            id=identity,
             parent=parent.number if parent else None,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             preparation=self.preparation,
@@ -285,6 +287,18 @@ class DatasetVersions:
 def content_id(document_ids: Iterable[str], preparation: Mapping[str, str] = PREPARATION) -> str:
     """The id of a dataset that holds exactly these documents, prepared in this way."""
     return hash_json({"documents": sorted(document_ids), "preparation": dict(preparation)})
+
+
+def _held_by(parent: Dataset | None) -> tuple[dict[str, str], list[str]]:
+    """Where each text came from that a version keeps, also those put aside, by id; and the ids of what it holds."""
+    known: dict[str, str] = {}
+    held: list[str] = []
+    for entry in parent.entries() if parent else ():
+        known[entry.id] = entry.source
+        held.append(entry.id)
+    for entry in parent.aside() if parent else ():
+        known[entry.id] = entry.source
+    return known, held
 
 
 def _accepted(
