@@ -7,8 +7,8 @@ MinHash of five-word runs. Treadle also normalises, tells the language, verifies
 (with `--tokenise` it encodes, too); datatrove takes four stages and writes what is left. What counts is megabytes of
 text per CPU second of all processes; memory is the greatest sum of the resident memory of all processes.
 
-The text is made: words drawn with Zipf's frequencies from a vocabulary of 60,000, so that documents are distinct but
-for a stated share that copies an earlier one with three words of a hundred changed.
+The text is made by a model of real text (`--texts`; Shakespeare, if none is given): which word follows which, each
+tenth word anew. So documents are distinct, but for three in a hundred that copy another with one word in 130 changed.
 """
 
 from __future__ import annotations
@@ -24,12 +24,23 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+SHAKESPEARE = Path(__file__).resolve().parents[1] / "src" / "treadle" / "data" / "bundled" / "shakespeare.txt"
 SHARD = 32 << 20
 COPIES = 0.03
-_STOP = ["the", "of", "and", "to", "that", "have", "with", "be", "in", "a", "is", "it", "for", "on", "as", "was"]
+ANEW = 0.1
+BLOCK = 2048
+"""Documents that are made at a time."""
+SHORTEST, LONGEST = 300, 2500
+"""Words of a document."""
 
 TREADLE = """
 import sys
@@ -51,14 +62,11 @@ report = run(RunContext(workspace, folder, EventLog(folder.events)), payload)
 tokens = None
 if tokenise:
     from treadle.data.config import DataSettings
-    from treadle.data.tokenizers.learning import sampled
-    from treadle.data.tokenizers.tokenizer import train_tokenizer
+    from treadle.data.tokenizers.learning import tokenizer_for
     from treadle.data.tokens import open_streams
     dataset = find_version(workspace, "made")[1]
-    parts = ((one.id, one.pieces()) for one in dataset.documents())
-    tokenizer = train_tokenizer("bpe:8192", sampled(parts, dataset.manifest.bytes, 16 << 20))
-    streams = open_streams(dataset, tokenizer, DataSettings())
-    tokens = streams.targets
+    tokenizer, choice = tokenizer_for(dataset, DataSettings())  # as a first training does
+    tokens = open_streams(dataset, tokenizer, DataSettings()).targets
 import json
 print(json.dumps({"kept": report["documents"], "clusters": report["clusters"], "tokens": tokens}))
 """
@@ -103,33 +111,59 @@ if __name__ == "__main__":
 """
 
 
-def make(folder: Path, megabytes: int, seed: int = 7) -> int:
+class Words:
+    """A model of real text: which word follows which, and how often."""
+
+    def __init__(self, texts: Sequence[Path]) -> None:
+        """Learn it from files of text."""
+        every = np.array(
+            [word for path in texts for word in path.read_text(encoding="utf-8", errors="replace").split()]
+        )
+        known, self._numbers = np.unique(every, return_inverse=True)
+        self.words: list[str] = known.tolist()
+        self._places = np.argsort(self._numbers[:-1], kind="stable")  # of each word, one after the other
+        self._count = np.bincount(self._numbers[:-1], minlength=len(known))
+        self._first = np.cumsum(self._count) - self._count
+
+    def texts(self, count: int, length: int, chance: np.random.Generator) -> NDArray[np.int64]:
+        """Word numbers of `count` texts, (count, length): chains in which one step in ten begins anew."""
+        found = np.empty((count, length), np.int64)
+        found[:, 0] = chance.choice(self._numbers, count)
+        for place in range(1, length):
+            last = found[:, place - 1]
+            anew = (chance.random(count) < ANEW) | (self._count[last] == 0)
+            pick = self._first[last] + (chance.random(count) * self._count[last]).astype(np.int64)
+            next_places = self._places[np.minimum(pick, len(self._places) - 1)] + 1
+            found[:, place] = np.where(anew, chance.choice(self._numbers, count), self._numbers[next_places])
+        return found
+
+
+def make(folder: Path, megabytes: int, words: Words, seed: int = 7) -> int:
     """Write JSON Lines of made documents; gives the bytes of their text."""
     chance = np.random.default_rng(seed)
-    letters = np.array(list("etaoinshrdlucmfwypvbgk"))
-    words = _STOP + ["".join(chance.choice(letters, 2 + length % 9)) for length in range(60_000)]
-    weights = 1 / np.arange(2, len(words) + 2)
-    chances = np.cumsum(weights / weights.sum())
     folder.mkdir(parents=True)
     total, number = 0, 0
     file = (folder / "00000.jsonl").open("w")
-    earlier: list[list[str]] = []
     while total < megabytes * 1_000_000:
-        if earlier and chance.random() < COPIES:
-            text = list(earlier[chance.integers(len(earlier))])
-            for place in chance.integers(0, len(text), max(1, len(text) * 3 // 400)):
-                text[place] = "changed"
-        else:
-            text = [words[place] for place in np.searchsorted(chances, chance.random(int(chance.integers(300, 2500))))]
-            earlier = [*earlier[-200:], text]
-        lines = [" ".join(text[start : start + 18]).capitalize() + "." for start in range(0, len(text), 18)]
-        document = "\n".join(lines)
-        total += len(document)
-        file.write(json.dumps({"text": document, "id": number}) + "\n")
-        number += 1
-        if file.tell() > SHARD:
-            file.close()
-            file = (folder / f"{number:05d}.jsonl").open("w")
+        earlier: list[list[str]] = []
+        for row in words.texts(BLOCK, LONGEST, chance):
+            if earlier and chance.random() < COPIES:
+                text = list(earlier[chance.integers(len(earlier))])
+                for place in chance.integers(0, len(text), max(1, len(text) * 3 // 400)):
+                    text[place] = "changed"
+            else:
+                text = [words.words[place] for place in row[: chance.integers(SHORTEST, LONGEST)].tolist()]
+                earlier.append(text)
+            lines = [" ".join(text[start : start + 18]).capitalize() + "." for start in range(0, len(text), 18)]
+            document = "\n".join(lines)
+            total += len(document.encode())
+            file.write(json.dumps({"text": document, "id": number}) + "\n")
+            number += 1
+            if file.tell() > SHARD:
+                file.close()
+                file = (folder / f"{number:06d}.jsonl").open("w")
+            if total >= megabytes * 1_000_000:
+                break
     file.close()
     return total
 
@@ -187,14 +221,18 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--datatrove", help="interpreter of an environment that has datatrove")
     parser.add_argument("--tokenise", action="store_true")
+    parser.add_argument("--texts", type=Path, nargs="+", default=[SHAKESPEARE], help="files of text to learn from")
+    parser.add_argument("--folder", type=Path, help="where there is room; a temporary folder is made in it")
+    parser.add_argument("--only-datatrove", action="store_true")
     parser.add_argument("--results", type=Path)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="ingest-") as temporary:
+    with tempfile.TemporaryDirectory(prefix="ingest-", dir=given.folder) as temporary:
         folder = Path(temporary)
-        size = make(folder / "made", given.megabytes)
+        size = make(folder / "made", given.megabytes, Words(given.texts))
         rows = {}
         command = [sys.executable, "-c", TREADLE, str(folder / "lab"), str(folder / "made"), str(given.processes)]
-        rows["treadle"] = measured([*command, "1" if given.tokenise else "0"], folder)
+        if not given.only_datatrove:
+            rows["treadle"] = measured([*command, "1" if given.tokenise else "0"], folder)
         if given.datatrove:
             script = folder / "peer.py"
             script.write_text(DATATROVE)

@@ -40,6 +40,8 @@ class Site:
     """How often a page still says 429 before it answers."""
     retry_after: str | None = "0"
     delay: float = 0.0
+    slow: dict[str, float] = field(default_factory=dict)
+    """How much longer single pages take, in seconds."""
     validators: bool = True
     log: list[Request] = field(default_factory=list)
     at_once: int = 0
@@ -95,7 +97,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             site.at_once += 1
             site.most_at_once = max(site.most_at_once, site.at_once)
         try:
-            time.sleep(site.delay)
+            time.sleep(site.delay + site.slow.get(self.path, 0.0))
             self._answer(site)
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
