@@ -17,7 +17,7 @@ from treadle.store.objects import ObjectStore
 from treadle.store.references import referenced_objects
 from treadle.store.workspace import WorkspaceFolder
 
-KILLS = 8
+KILLS = 10
 
 
 def crawl_here(root, number):
