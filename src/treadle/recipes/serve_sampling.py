@@ -86,6 +86,12 @@ class SamplingDoor:
         self._server = EngineServer(workspace, math.inf, ServedEngines(models))
         self._thread = threading.Thread(target=self._answer, name="treadle-sampling", daemon=True)
         self._over = threading.Event()
+        self._open = threading.Event()
+
+    @property
+    def open(self) -> bool:
+        """Whether commands find the server by now."""
+        return self._open.is_set()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -102,6 +108,7 @@ class SamplingDoor:
             with contextlib.suppress(OSError), held_alone(self._workspace, LOCK) as alone:
                 if alone:
                     with bound(self._workspace) as listener:
+                        self._open.set()
                         self._server.run(listener)
                     return
             retire(self._workspace)
