@@ -3,6 +3,7 @@
     python llama_peer.py measure FOLDER FORMAT SECONDS     speeds, greedy tokens and memory as JSON
     python llama_peer.py cold FOLDER FORMAT                the first token, then the end
     python llama_peer.py logits FOLDER FORMAT IDS.npy OUT.npy
+    python llama_peer.py greedy FOLDER FORMAT              64 tokens after each prompt of `prompts.json`
 
 `FOLDER` holds `model.safetensors` and `shape.json`; the GGUF file is written there once, since llama.cpp's own
 converter refuses tokenizers that it does not know. Only `llama_decode` is timed: filling its
@@ -144,11 +145,11 @@ def SILENT(*_: object) -> None:  # noqa: N802 - a constant in all but form
     """Swallow what llama.cpp says."""
 
 
-def greedy(model: Model, count: int) -> list[int]:
+def greedy(model: Model, count: int, prompt: tuple[int, ...] = (1, 2, 3)) -> list[int]:
     ids: list[int] = []
-    model.feed([[1, 2, 3]], 0)
-    row = 2
-    for position in range(3, 3 + count):
+    model.feed([list(prompt)], 0)
+    row = len(prompt) - 1
+    for position in range(len(prompt), len(prompt) + count):
         ids.append(int(model.logits(row).argmax()))
         model.feed([[ids[-1]]], position)
         row = 0
@@ -206,6 +207,10 @@ def main(what: str, folder: Path, format_: str, *more: str) -> None:
         model = Model(write_gguf(folder, format_), shape["context"], 1)
         model.feed([[1, 2, 3]], 0)
         print(int(model.logits(2).argmax()), flush=True)
+    elif what == "greedy":
+        model = Model(write_gguf(folder, format_), shape["context"], 1)
+        prompts = json.loads((folder / "prompts.json").read_text())
+        print(json.dumps([{"ids": greedy(model, 64, tuple(prompt))} for prompt in prompts]))
     else:
         model, found = Model(write_gguf(folder, format_), shape["context"], 1), []
         for window in np.load(more[0]):
