@@ -372,9 +372,10 @@ def run_child(what: str, peer: str, size: str, folder: str, *, seconds: float) -
     facts["greedy"] = greedy(steps, 64)
     for batch in batches:
         facts["decode"][str(batch)] = decode(steps, batch, seconds)
+        if batch == 1:
+            facts["rss_mb"] = peak_memory()  # of one text, for all peers
     prompt = [[(7 * i) % SIZES[size].vocabulary for i in range(CONTEXT - 1)]]
     facts["prefill"] = round((CONTEXT - 1) / fast_fifth(timed(lambda: steps.feed(prompt, 0), seconds)), 1)
-    facts["rss_mb"] = peak_memory()
     if peer.startswith("native"):
         packed = next(
             path for path in Path(folder).glob("packed-*.bin") if path.stem.endswith(NAMES[peer.split(":")[1]])

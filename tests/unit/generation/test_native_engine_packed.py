@@ -140,6 +140,7 @@ def test_a_file_that_is_cut_or_lies_is_made_again(place: Place, damage: Callable
     whole = place.file().read_bytes()
     assert damage(whole) != whole
     place.file().write_bytes(damage(whole))
+    assert open_packed(place.place()) is None
     np.testing.assert_array_equal(place.open().step(ROWS), expected)
     assert place.reads == 2
     assert place.file().read_bytes() == whole
