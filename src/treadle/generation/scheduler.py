@@ -5,9 +5,9 @@ free; what is written is told, from the engine's thread, to the `tell` that came
 of the engine the thread looks at what was asked for meanwhile: a text that nobody waits for any more loses its slot
 there, so at the latest after one burst (a few hundredths of a second, or one step of a large model).
 
-**Fairness.** Of those who wait the next slot goes to the client with the fewest texts in slots, then to the request
-with the fewest, then to who came first: a client that asks for a hundred texts does not make the others wait for all of
-them. The engine reads long prompts in pieces between the tokens of other texts.
+**Fairness.** Of those who wait the next slot goes to the client with the fewest texts in slots, of equals to who got a
+slot longest ago, then to the request with the fewest, then to who came first: a client that asks for a hundred texts
+does not make the others wait for all of them. Long prompts are read in pieces between the tokens of other texts.
 
 **The same text for everybody.** A text's tokens depend on weights, prompt, settings and seed alone (`generate.py`): not
 on its neighbours, its slot, or what the slot had read before.
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 _SHORTEST_BURST: Final = 0.005
 _LONGEST_BURST: Final = 0.03
+_MOST_TURNS: Final = 1000
 _WORTH_WAITING: Final = 32
 """Tokens: a text waits for another that reads the same beginning now, if so many need not be read twice."""
 
@@ -126,6 +127,8 @@ class Scheduler:
         self._waiting: list[Ticket] = []
         self._active: dict[int, Ticket] = {}  # by slot; only the thread changes it
         self._readings: deque[Reading] = deque()
+        self._turn = 0
+        self._turns: dict[str, int] = {}  # by client, when it last got a slot
         self._closing = False
         self._speed = 0.0  # tokens of all texts per second, lately
         self._thread = threading.Thread(target=self._run, name="treadle-engine", daemon=True)
@@ -247,16 +250,29 @@ class Scheduler:
         while self._waiting and len(self._active) < self._most_active:
             clients = Counter(ticket.client for ticket in self._active.values())
             requests = Counter(id(ticket.request) for ticket in self._active.values())
-            fair = sorted(self._waiting, key=lambda one: (clients[one.client], requests[id(one.request)]))
+            turns = self._turns
+            fair = sorted(
+                self._waiting,
+                key=lambda one: (clients[one.client], turns.get(one.client, 0), requests[id(one.request)]),
+            )
             ticket = next((one for one in fair if not self._better_later(one)), None)
             if ticket is None:
                 break
             self._waiting.remove(ticket)
+            self._give_turn(ticket.client)
             free = (slot for slot in range(self._places) if slot not in self._active)
             slot = self._held.choose(free, ticket.window)
             self._active[slot] = ticket
             chosen.append((slot, ticket))
         return chosen
+
+    def _give_turn(self, client: str) -> None:
+        """Note that a client got a slot; those who want nothing any more are forgotten now and then."""
+        self._turn += 1
+        if len(self._turns) >= _MOST_TURNS:
+            known = {ticket.client for ticket in (*self._waiting, *self._active.values())}
+            self._turns = {name: turn for name, turn in self._turns.items() if name in known}
+        self._turns[client] = self._turn
 
     def _better_later(self, ticket: Ticket) -> bool:
         """Whether a text in a slot reads the same beginning just now, which will only have to be copied then."""

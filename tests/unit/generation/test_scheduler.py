@@ -43,9 +43,10 @@ def native(slots: int, precision: str = "int8") -> NativeEngine:
     return NativeEngine(model(), precision, slots, threads=1)
 
 
-def request(prompt: str, tokens: int = 20, seed: int = 3, **changes: Any) -> GenerationRequest:
+def request(prompt: str, tokens: int = 20, seed: int = 3, *, endless: bool = True, **changes: Any) -> GenerationRequest:
     settings = GenerationSettings(tokens=tokens, seed=seed, **changes)
-    return GenerationRequest(prompt, settings, log_probabilities=True, alternatives=2)
+    bias = {TOKENIZER.boundary: -80.0} if endless else {}
+    return GenerationRequest(prompt, settings, logit_bias=bias, log_probabilities=True, alternatives=2)
 
 
 class Listener:
@@ -121,8 +122,12 @@ def test_a_text_is_bit_for_bit_the_same_alone_and_among_seven_others(
     assert among.slid > 0, "it outgrew its window on the way"
 
 
-def test_an_engine_that_only_steps_serves_too(scheduled: Callable[..., Scheduler], scripted: Callable[..., Any]) -> None:
-    done = asked(scheduled(scripted(b"hello world", slots=2)), [request("hello", tokens=50) for _ in range(5)])
+def test_an_engine_that_only_steps_serves_too(
+    scheduled: Callable[..., Scheduler], scripted: Callable[..., Any]
+) -> None:
+    done = asked(
+        scheduled(scripted(b"hello world", slots=2)), [request("hello", tokens=50, endless=False) for _ in range(5)]
+    )
     assert {one.completion.text for one in done} == {"o world"}, "it counts places, not letters"
     assert {one.completion.reason for one in done} == {"boundary"}
 
