@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from treadle.base import units
 from treadle.cli.layout import bars, fact
 from treadle.cli.places import near
+from treadle.cli.sharing_reports import answers_beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,6 +36,7 @@ def _compare(report: Report, arguments: Mapping[str, Any]) -> list[str]:
     ):
         lines.append(_row(label, *("-" if one[key] is None else show(one[key]) for one in (first, second))))
     lines += _measured(report)
+    lines += answers_beside(report["tasks"]) if report["tasks"] else []
     if report["differing"]:
         lines.append("settings that differ")
         lines += [_row(row["key"], *("none" if one is None else str(one) for one in row["values"]))

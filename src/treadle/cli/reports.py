@@ -23,7 +23,7 @@ from treadle.cli.places import near, place_flag
 from treadle.cli.prompt_reports import PROMPT_VIEWS
 from treadle.cli.queue_reports import QUEUE_VIEWS, other
 from treadle.cli.run_reports import RUN_VIEWS
-from treadle.cli.sharing_reports import SHARING_VIEWS
+from treadle.cli.sharing_reports import SHARING_VIEWS, answers
 from treadle.cli.system_reports import SYSTEM_VIEWS
 from treadle.cli.tokenizer_reports import TOKENIZER_VIEWS
 from treadle.cli.video_reports import VIDEO_VIEWS
@@ -172,12 +172,16 @@ def _demo(report: Report, _: Mapping[str, Any]) -> list[str]:
 
 
 def _evaluate(report: Report, arguments: Mapping[str, Any]) -> list[str]:
+    if report.get("tasks"):
+        return answers(report["tasks"])
     unit = report.get("unit", "tokens")
     lines = [
         f"{report['model']} · checkpoint at step {report['step']:,} · {report['targets']:,} held-out {unit}",
         fact("loss", f"{report['loss']:.4f} nats/{unit[:-1]}"),
         fact("perplexity", f"{report['perplexity']:.3f}"),
     ]
+    if report.get("precision") is not None:
+        lines.append(fact("precision", f"{report['precision']}, {report['cost']:+.4f} nats/{unit[:-1]} beside fp32"))
     if report.get("accuracy") is not None:
         lines += classes(report)
     if report.get("plot"):

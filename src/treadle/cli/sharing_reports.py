@@ -40,6 +40,41 @@ def _import(report: Report, _: Mapping[str, Any]) -> list[str]:
     return [*lines, f"Next: {report['next_step']}"]
 
 
+def answers(figures: Report) -> list[str]:
+    """What a model got right of a list of questions."""
+    computed = f"{figures['engine']} {figures['precision']}"
+    lines = [f"{figures['model']} · checkpoint at step {figures['step']:,} · {computed}"]
+    lines += _figures("all", figures)
+    for group, row in figures["groups"].items():
+        lines += _figures(group, row)
+    for reason, number in figures["skipped"].items():
+        lines.append(fact("left out", f"{units.counted(number, 'question')}: {reason}"))
+    return lines
+
+
+def _figures(label: str, row: Report) -> list[str]:
+    if not row["answered"]:
+        return [fact(label, "no question could be read")]
+    error = "" if row["standard_error"] is None else f" ± {row['standard_error']:.1%}"
+    said = f"{row['accuracy']:.1%}{error} right, {row['accuracy_normalised']:.1%} by length, chance {row['chance']:.1%}"
+    return [fact(label, f"{said} ({row['answered']:,})")]
+
+
+def answers_beside(tasks: Report) -> list[str]:
+    """Two models on the same questions."""
+    beside, names = tasks["beside"], [figures["model"] for figures in tasks["models"]]
+    lines = ["questions"]
+    for name, figures in zip(names, tasks["models"], strict=True):
+        lines += _figures(name, figures)
+    one, other = (
+        f"only {name} {beside[key]:,}" for name, key in zip(names, ("only_first", "only_second"), strict=True)
+    )
+    lines.append(
+        fact("", f"of {beside['questions']:,}: both {beside['both']:,}, neither {beside['neither']:,}, {one}, {other}")
+    )
+    return [*lines, fact("", f"as uneven by chance alone: {beside['chance']:.2f}")]
+
+
 SHARING_VIEWS: dict[str, Callable[[Report, Mapping[str, Any]], list[str]]] = {
     "export": _export,
     "import": _import,

@@ -24,12 +24,18 @@ class ComparisonReport:
     curves: dict[str, list[dict[str, Any]]]
     """By model: `step`, `loss`, `held_out_loss`."""
     plot: str | None
+    tasks: dict[str, Any] | None = None
+    """With --tasks: the figures of each in `models`, and in `beside` who was right where."""
 
 
 @operation(
     "light",
     effect="reads",
-    examples=("treadle compare bard poet", "treadle compare bard poet --plot curves.png --json"),
+    examples=(
+        "treadle compare bard poet",
+        "treadle compare bard poet --plot curves.png --json",
+        "treadle compare bard poet --tasks questions.jsonl",
+    ),
 )
 def compare(
     workspace: WorkspaceFolder,
@@ -39,6 +45,7 @@ def compare(
     checkpoint: Annotated[str | int, "checkpoint of each: best, latest, or a step number"] = "best",
     examples: Annotated[int, "windows of each held-out part to measure on; 0 = all"] = 256,
     plot: Annotated[Path | None, "draw both curves of loss by step to this file (.png, .svg, .pdf)"] = None,
+    tasks: Annotated[Path | None, "have both answer the multiple-choice questions of this file (JSON lines)"] = None,
 ) -> ComparisonReport:
     """Compare two models: settings that differ, losses, and each one measured on what the other never saw.
 
@@ -47,4 +54,5 @@ def compare(
     out the same parts.
     """
     found = load("treadle.recipes.compare:compare")(workspace, (first, second), str(checkpoint), examples, plot)
-    return ComparisonReport(**found)
+    answers = load("treadle.recipes.compare:answers")(workspace, (first, second), str(checkpoint), tasks)
+    return ComparisonReport(**found, tasks=answers)

@@ -43,6 +43,10 @@ class EvaluatePayload:
     """Absolute path of the picture to draw of a classifier's answers."""
     arrivals: bool = False
     """Whether to measure, beside all of it, what arrived with each feed by itself."""
+    precision: str | None = None
+    """In which arithmetic of the engine that samples; None = as the model is trained."""
+    tasks: str | None = None
+    """Absolute path of a file of questions to answer, instead of measuring on held-out data."""
 
 
 @operation(
@@ -100,6 +104,8 @@ def flush(workspace: WorkspaceFolder, model: Annotated[str, "name of the model"]
         "treadle evaluate bard --checkpoint latest --json",
         "treadle evaluate diary --arrivals",
         "treadle evaluate digits --plot confusion.png",
+        "treadle evaluate bard --precision int8",
+        "treadle evaluate bard --tasks questions.jsonl --json",
     ),
 )
 def evaluate(
@@ -110,16 +116,26 @@ def evaluate(
     checkpoint: Annotated[str | int, "checkpoint: best, latest, or a step number"] = "best",
     plot: Annotated[Path | None, "draw which classes were taken for which, to this file (classifiers only)"] = None,
     arrivals: Annotated[bool, "measure what arrived with each feed by itself, too (models of text)"] = False,
+    precision: Annotated[
+        Literal["fp32", "bf16", "int8", "int4"] | None, "measure as sampling computes in this precision (gpt only)"
+    ] = None,
+    tasks: Annotated[Path | None, "answer the multiple-choice questions of this file instead (JSON lines)"] = None,
 ) -> JobRequest:
     """Measure a model on all of its held-out data: loss in nats per token, perplexity, bits per byte.
 
-    Of a classifier: loss in nats per picture, accuracy, and how each class fares.
+    Of a classifier: loss in nats per picture, accuracy, and how each class fares. With --tasks: how often the right one
+    of several given answers is the likeliest, plain and with scores divided by length.
     """
+    if tasks is not None and (plot is not None or arrivals):
+        raise UsageError("--tasks measures questions only; leave out --plot and --arrivals.")
+    if precision is not None and (plot is not None or arrivals):
+        raise UsageError("--precision measures the whole held-out text; leave out --plot and --arrivals.")
     card = ModelCards(workspace).get(model)
     announce(workspace, "evaluate")
     settings = load("treadle.recipes.settings:settings_of_run")(workspace, card, overrides, None)
     picture = None if plot is None else str(plot.expanduser().absolute())
-    payload = EvaluatePayload(card.id, str(checkpoint), settings, picture, arrivals)
+    questions = None if tasks is None else str(tasks.expanduser().absolute())
+    payload = EvaluatePayload(card.id, str(checkpoint), settings, picture, arrivals, precision, questions)
     return model_job(workspace, "evaluate", asdict(payload), lane="light")
 
 

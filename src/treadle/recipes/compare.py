@@ -60,6 +60,18 @@ def compare(
     }
 
 
+def answers(
+    workspace: WorkspaceFolder, names: tuple[str, str], which: str, questions: Path | None
+) -> dict[str, Any] | None:
+    """How both answer a file of questions, and who was right where; None without a file."""
+    if questions is None:
+        return None
+    from treadle.recipes.tasks import answer_all, beside
+
+    first, second = (answer_all(workspace, name, which, questions) for name in names)
+    return {"models": [first[0], second[0]], "beside": beside(first[1], second[1])}
+
+
 def _side(workspace: WorkspaceFolder, name: str, which: str) -> _Side:
     model = open_model(workspace, name)
     checkpoint = model.checkpoints.find(which) if model.checkpoints.all() else None

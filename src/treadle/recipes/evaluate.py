@@ -15,6 +15,7 @@ from treadle.models.catalog import FAMILIES
 from treadle.recipes.answers import answers
 from treadle.recipes.opened import network_of, open_model, unit_of, writes_text
 from treadle.recipes.pictures import check_target, draw_confusion
+from treadle.registry.catalogue import load
 from treadle.training.evaluation import evaluate
 from treadle.training.learners import open_learner
 
@@ -23,11 +24,15 @@ if TYPE_CHECKING:
     from treadle.data.versions import Dataset
     from treadle.jobs.context import RunContext
     from treadle.operations.training import EvaluatePayload
+    from treadle.recipes.opened import OpenedModel
+    from treadle.training.checkpoints import Checkpoint
     from treadle.training.learner import Learner
 
 
 def run(context: RunContext, payload: EvaluatePayload) -> dict[str, Any]:
     """Measure a checkpoint; its shape and tokenizer are its own, the data are the newest."""
+    if payload.tasks is not None:
+        return _tasks(context, payload, Path(payload.tasks))
     model = open_model(context.workspace, payload.model)
     checkpoint = model.checkpoints.find(payload.checkpoint)
     record = checkpoint.record
@@ -40,6 +45,10 @@ def run(context: RunContext, payload: EvaluatePayload) -> dict[str, Any]:
         if writes_text(settings):
             raise UsageError("Only a classifier's answers make this picture; see `treadle show NAME --plot FILE`.")
         check_target(picture)
+    if payload.precision is not None:
+        context.emit("evaluating", step=checkpoint.step)
+        found_there = load("treadle.recipes.evaluate_precision:measure")(checkpoint, prepared.loader, payload.precision)
+        return _about(model, checkpoint, settings) | found_there | {"plot": None, "parts": None}
     network = network_of(settings, prepared)
     checkpoint.require_family(network.family.name)
     shapes = FAMILIES.get(record.family).weight_shapes(settings.family, record.vocabulary, record.context)
@@ -61,20 +70,38 @@ def run(context: RunContext, payload: EvaluatePayload) -> dict[str, Any]:
         title = f"{model.card.name}, step {checkpoint.step:,}: {classified['accuracy']:.2%} right"
         draw_confusion(classified["confusion"], classified["classes"], title, picture)
     return {
+        **_about(model, checkpoint, settings),
+        "loss": found.loss,
+        "perplexity": found.perplexity,
+        "bits_per_byte": found.bits_per_byte,
+        "targets": found.targets,
+        **classified,
+        "plot": payload.plot,
+        "parts": parts,
+    }
+
+
+def _about(model: OpenedModel, checkpoint: Checkpoint, settings: Settings) -> dict[str, Any]:
+    return {
         "model": model.card.name,
         "unit": unit_of(settings),
         "step": checkpoint.step,
         "checkpoint": str(checkpoint.path),
         "dataset": model.dataset().id,
-        "loss": found.loss,
-        "perplexity": found.perplexity,
-        "bits_per_byte": found.bits_per_byte,
-        "targets": found.targets,
         "sequence_length": settings.data.sequence_length,
-        **classified,
-        "plot": payload.plot,
-        "parts": parts,
     }
+
+
+def _tasks(context: RunContext, payload: EvaluatePayload, path: Path) -> dict[str, Any]:
+    """Answer a file of questions; no data are needed for that."""
+    drawing = payload.settings["generation"]
+    asked = payload.precision or drawing["precision"]
+    overrides = [f"generation.precision={asked}", f"generation.int4_margin={drawing['int4_margin']}"]
+    context.emit("evaluating", step=0)
+    figures, _ = load("treadle.recipes.tasks:answer_all")(
+        context.workspace, payload.model, payload.checkpoint, path, overrides
+    )
+    return {"tasks": figures, "plot": None, "parts": None, **figures}
 
 
 def _parts(dataset: Dataset, loader: Loader, learner: Learner, settings: Settings) -> list[dict[str, Any]]:

@@ -38,7 +38,9 @@ def definition_of(tokenizer: Tokenizer) -> dict[str, Any]:
         made = _without_pairs(vocabulary, tokenizer.boundary)
         return {**made, "pre_tokenizer": dict(_BYTE_LEVEL), "decoder": dict(_BYTE_LEVEL)}
     if isinstance(tokenizer, CharTokenizer):
-        return _without_pairs({one: id_ for id_, one in enumerate(tokenizer.characters, 1)}, tokenizer.boundary)
+        # The boundary stands in the table, too: an added token that does not would get the next free id.
+        known = {one: id_ for id_, one in enumerate(tokenizer.characters, 1)}
+        return _without_pairs({BOUNDARY_TOKEN: tokenizer.boundary, **known}, tokenizer.boundary)
     if isinstance(tokenizer, UnigramTokenizer):
         return _unigram(tokenizer)
     raise UsageError(f"A {tokenizer.kind} tokenizer cannot be written as a tokenizer.json.")

@@ -29,8 +29,9 @@ def read_torch(path: Path) -> dict[str, Any]:
             f"{path} holds more than weights and plain values, so reading it could run code. It is refused; save "
             "the weights alone, or as safetensors."
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise DataError(f"{path} cannot be read by torch: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # a damaged file makes it raise anything
+        said = str(error).partition("\n")[0] or type(error).__name__
+        raise DataError(f"{path} cannot be read by torch: {said}") from error
     if not isinstance(found, dict):
         raise DataError(f"{path} holds a {type(found).__name__}, not a checkpoint.")
     return found
@@ -49,8 +50,8 @@ def read_plain_pickle(path: Path) -> Any:  # noqa: ANN401 - plain values
     with path.open("rb") as file:
         try:
             return _Plain(file).load()
-        except (pickle.UnpicklingError, EOFError, ValueError, IndexError, AttributeError, TypeError) as error:
-            raise DataError(f"{path} cannot be read: {error}.") from error
+        except Exception as error:  # a damaged file makes it raise anything
+            raise DataError(f"{path} cannot be read: {error or type(error).__name__}.") from error
 
 
 class _Plain(pickle.Unpickler):
