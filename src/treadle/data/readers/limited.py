@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 START_SECONDS = 120
 """Longest time until a new process says its first word."""
 _END_SECONDS = 5
+_MOST_PATIENCE = 1.0
 _CHUNK = 1 << 16
 
 
@@ -73,16 +74,24 @@ class LimitedProcess:
                 self._process.stdin.flush()
 
     def line(self, seconds: float) -> bytes | None:
-        """One line of its output, b"" if it has ended, None if it says nothing for so long."""
+        """One line of its output, b"" if it has ended, None if it says nothing for so long.
+
+        Time in which both stood still (a stopped terminal, a frozen container) does not count.
+        """
         output = self._process.stdout
         if output is None:
             return b""
-        deadline = time.monotonic() + seconds
+        left = seconds
         while (end := self._unread.find(b"\n", self._seen)) < 0:
             self._seen = len(self._unread)
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([output], [], [], left)[0]:
+            if left <= 0:
                 return None
+            part = min(left, _MOST_PATIENCE)
+            began = time.monotonic()
+            ready = select.select([output], [], [], part)[0]
+            left -= min(time.monotonic() - began, part)
+            if not ready:
+                continue
             data = os.read(output.fileno(), _CHUNK)
             if not data:
                 return b""
