@@ -6,7 +6,7 @@ import difflib
 import types
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 from treadle.config.spec import Spec
 from treadle.registry.catalogue import load
@@ -31,6 +31,21 @@ EXPERIMENT = "experiment"
 """Group of the shipped run files; one is chosen like a preset, on the command line or in a call."""
 
 
+Kind = Literal["integer", "number", "choice", "checkbox", "text"]
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """What may be given for a setting, as a form needs to know it."""
+
+    kind: Kind = "text"
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    optional: bool = False
+    """Whether `none` is a value."""
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """One key that exists: a leaf, or a mapping of further keys."""
@@ -38,6 +53,8 @@ class Known:
     key: str
     description: str
     is_leaf: bool
+    value: Value | None = None
+    """What a leaf may be."""
 
 
 def families() -> Catalogue:
@@ -67,7 +84,8 @@ def _of_class(cls: type[Spec], prefix: str) -> Iterator[Known]:
     for name, field in cls.model_fields.items():
         key = f"{prefix}.{name}"
         below = list(dict.fromkeys(_specs(field.annotation)))
-        yield Known(key, _description(field, prefix, name), is_leaf=not below)
+        value = None if below else value_of(field.annotation, field.metadata)
+        yield Known(key, _description(field, prefix, name), is_leaf=not below, value=value)
         seen: dict[str, Known] = {}
         for variant in below:
             for known in _of_class(variant, key):
@@ -78,6 +96,26 @@ def _of_class(cls: type[Spec], prefix: str) -> Iterator[Known]:
 def _description(field: FieldInfo, prefix: str, name: str) -> str:
     kind = f"which kind of {prefix.rpartition('.')[2]}" if name == "name" else ""
     return field.description or kind
+
+
+def value_of(annotation: Any, metadata: Iterable[Any] = ()) -> Value:  # noqa: ANN401 - any annotation
+    """What a field of this type takes; a type of several kinds is a text, which the settings' grammar reads."""
+    bounds = {name: getattr(one, name) for one in metadata for name in ("ge", "gt", "le", "lt") if hasattr(one, name)}
+    optional = False
+    if get_origin(annotation) in {Union, types.UnionType}:
+        inner = [one for one in get_args(annotation) if one is not type(None)]
+        optional = len(inner) < len(get_args(annotation))
+        if len(inner) > 1:
+            return Value(optional=optional)
+        annotation = inner[0]
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) is Literal:
+        return Value("choice", tuple(str(choice) for choice in get_args(annotation)), optional=optional)
+    kinds: dict[Any, Kind] = {int: "integer", float: "number", bool: "checkbox"}
+    kind: Kind = kinds.get(annotation, "text")
+    low, high = bounds.get("ge", bounds.get("gt")), bounds.get("le", bounds.get("lt"))
+    return Value(kind, (), low, high, optional)
 
 
 def _specs(annotation: Any) -> Iterator[type[Spec]]:  # noqa: ANN401 - any annotation

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from treadle.base.errors import SettingsError
 from treadle.config.compose import examine
-from treadle.config.schema import GROUPS, SECTIONS, known_keys, suggestion
+from treadle.config.schema import GROUPS, SECTIONS, Value, known_keys, suggestion
 from treadle.config.tree import Origin, entry, leaves, plain
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ class Row:
     value: Any
     origin: Origin
     description: str
+    takes: Value = field(default_factory=Value)
+    """What may be given for it; a preset is a text."""
 
 
 def rows(settings: Settings, key: str | None = None) -> list[Row]:
@@ -41,8 +43,9 @@ def rows(settings: Settings, key: str | None = None) -> list[Row]:
         if group in settings.choices
     ]
     for dotted, leaf in leaves(entry(settings.values(), Origin(""))):
-        described = known[dotted].description if dotted in known else ""
-        found.append(Row(dotted, plain(leaf), settings.origins[dotted], described))
+        about = known.get(dotted)
+        described, takes = ("", None) if about is None else (about.description, about.value)
+        found.append(Row(dotted, plain(leaf), settings.origins[dotted], described, takes or Value()))
     if key is None:
         return found
     wanted = [row for row in found if row.key == key or row.key.startswith(f"{key}.")]

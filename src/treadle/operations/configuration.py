@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +21,8 @@ class Setting:
     origin: str
     """The file and line, or the flag, that set it."""
     description: str
+    takes: dict[str, Any] = field(default_factory=dict)
+    """What may be given for it: `kind`, `choices`, `minimum`, `maximum`, `optional`."""
 
 
 @dataclass(frozen=True, slots=True)

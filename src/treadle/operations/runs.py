@@ -102,8 +102,8 @@ class MetricReport:
     by: str
     metric: list[str]
     curves: list[dict[str, Any]]
-    """Each with `run`, `model`, `metric`, `width` (steps of a bucket), `x`, `mean`, and `min` and `max`, which are
-    empty where each bucket is one step."""
+    """Each with `run`, `model`, `metric`, `width` (steps of a bucket), `x`, `mean`; `min` and `max`, which are empty
+    where each bucket is one step; and `steps`, which is empty where `x` are steps."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,7 @@ def _read(curve: Curve, metrics: Sequence[str], stretch: Stretch) -> list[dict[s
                 "width": buckets.width,
                 "last_step": buckets.steps[-1] if buckets.steps else None,
                 "x": [x[place] for place in kept],
+                "steps": [] if moment is None else [buckets.steps[place] for place in kept],
                 "mean": [values["mean"][place] for place in kept],
                 "min": [values["min"][place] for place in kept] if buckets.width > 1 else [],
                 "max": [values["max"][place] for place in kept] if buckets.width > 1 else [],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,10 +96,16 @@ def rows(
     run_file: Path | None,
     only: str | None,
 ) -> list[dict[str, Any]]:
-    """Every setting with `key`, `value`, `origin`, `description`; with `only`, that one or the section of that name."""
+    """Every setting with `key`, `value`, `origin`, `description`, `takes`; with `only`, that one or its section."""
     settings = compose(_sources(workspace, card, overrides, run_file))
     return [
-        {"key": row.key, "value": row.value, "origin": str(row.origin), "description": row.description}
+        {
+            "key": row.key,
+            "value": row.value,
+            "origin": str(row.origin),
+            "description": row.description,
+            "takes": asdict(row.takes),
+        }
         for row in show.rows(settings, only)
     ]
 

@@ -22,8 +22,8 @@ class Progress(Callback):
     """Emits events: training_started, progress, evaluation, checkpoint, recovery, training_stopped.
 
     `progress` comes at most every `interval` seconds and carries epoch, step, total_steps (None while unknown),
-    fraction, loss (smoothed, nats per target), held_out_loss, bits_per_byte, targets_per_second, eta_seconds and
-    memory_bytes; figures that are not known yet are None.
+    fraction, loss (smoothed, nats per target), held_out_loss, bits_per_byte, learning_rate,
+    targets_per_second, eta_seconds and memory_bytes; figures that are not known yet are None.
     """
 
     def __init__(self, emit: Callable[..., Any], interval: float = 0.25) -> None:
@@ -69,6 +69,7 @@ class Progress(Callback):
             loss=training.smoothed_loss,
             held_out_loss=None if evaluation is None else evaluation.loss,
             bits_per_byte=None if evaluation is None else evaluation.bits_per_byte,
+            learning_rate=training.rate_scale * training.settings.optimizer.learning_rate,
             targets_per_second=self._speed(),
             eta_seconds=self._remaining(training, now),
             memory_bytes=resident_memory(),

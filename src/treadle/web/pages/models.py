@@ -1,0 +1,78 @@
+"""The page of the models: cards, and of one model all that is known of it and can be done to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter, Request, Response
+
+from treadle.web.door import door, offered
+from treadle.web.page import page
+from treadle.web.setting_fields import setting_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from treadle.web.door import Door
+
+router = APIRouter()
+_SHARING = ("export", "import")
+
+
+@router.get("/models")
+def models(request: Request, model: str | None = None) -> Response:
+    """All models as cards; with `?model=NAME` that one in full."""
+    ask = door(request)
+    if model is not None:
+        return page(request, "model.html", **_one(ask, model))
+    listed = ask.call("list")
+    jobs = ask.call("jobs.list", state="open", count=200)["jobs"]
+    return page(
+        request,
+        "models.html",
+        cards=[{**one, "jobs": _counts(jobs, one["name"])} for one in listed["models"]],
+        damaged=listed["damaged"],
+        of_experiments=listed["of_experiments"],
+        sharing=_sharing(),
+    )
+
+
+def _one(ask: Door, name: str) -> dict[str, Any]:
+    shown = ask.call("show", model=name)
+    rows = ask.call("config.show", model=name)["settings"]
+    has_weights = bool(shown["checkpoints"])
+    refused = shown["documents"]["refused"]
+    return {
+        "shown": shown,
+        "rows": rows,
+        "sections": setting_fields(rows, shown["limits"], has_weights=has_weights),
+        "limits": _grouped(shown["limits"]),
+        "has_weights": has_weights,
+        "refused": sorted(refused.items()),
+        "best": next((row for row in shown["checkpoints"] if "best" in row["roles"]), None),
+        "jobs": ask.call("jobs.list", model=name, state="open")["jobs"],
+        "runs": ask.call("runs.list", model=name, count=12)["runs"],
+        "classifies": shown["unit"] == "pictures" and has_weights,
+        "sharing": _sharing(),
+    }
+
+
+def _counts(jobs: list[dict[str, Any]], name: str) -> dict[str, int]:
+    own = [job for job in jobs if job["model"] == name]
+    running = sum(job["state"] in {"running", "stopping"} for job in own)
+    return {"running": running, "waiting": len(own) - running}
+
+
+def _grouped(limits: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Limits with the same words, together."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for limit in limits:
+        words = (str(limit["possible"]), str(limit["because"]))
+        row = found.setdefault(words, {"possible": words[0], "because": words[1], "settings": []})
+        row["settings"].append({"key": limit["key"], "value": "none" if limit["value"] is None else limit["value"]})
+    return list(found.values())
+
+
+def _sharing() -> set[str]:
+    """Which of the operations that move models in and out are there."""
+    return {name for name in _SHARING if name in offered()}

@@ -1,0 +1,72 @@
+// The page of the machine: its history goes on, the disk can be cleaned up, accounts are kept.
+
+import { bytes, busy, call, confirm, el, listen, toast } from "../treadle.js";
+import { callingButtons, renew } from "./parts.js";
+import { Plot, colour, onTheme } from "./plot.js";
+
+const box = document.getElementById("history");
+const plot = new Plot(box.querySelector(".plot"));
+let history = JSON.parse(document.getElementById("history-data").textContent);
+
+function draw() {
+  const { time, processor, memory_used: used, memory_total: total } = history;
+  box.querySelector(".plot").hidden = !time.length;
+  box.querySelector("[data-no-history]").hidden = time.length > 0;
+  if (!time.length) return;
+  const lines = [
+    { name: "Processor", y: processor.map((share) => share * 100) },
+    { name: "Memory", y: used.map((size, at) => size / total[at] * 100) },
+  ].map((line, at) => ({ ...line, x: time, paint: colour(at), points: time.length < 3 }));
+  plot.draw(lines, { time: true, min: 0, max: 100, format: (value) => `${value} %` });
+  box.querySelector(".legend").replaceChildren(...lines.map((line) => {
+    const mark = el("i", { "aria-hidden": "true" });
+    mark.style.backgroundColor = line.paint;
+    return el("li", {}, mark, `${line.name} ${Math.round(line.y.at(-1))} %`);
+  }));
+}
+
+draw();
+onTheme(draw);
+setInterval(async () => {
+  if (document.hidden) return;
+  try {
+    history = await call("system.history", { minutes: Number(box.dataset.minutes) });
+    draw();
+    renew("machine");
+  } catch { /* the server is away for a moment */ }
+}, Number(box.dataset.interval) * 1000);
+
+listen("job.*", () => renew("workers"));
+callingButtons((_, button) => button.closest("#accounts") ? renew("accounts") : renew("workers"));
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-clean]");
+  if (!button) return;
+  await busy(button, async () => {
+    const what = button.dataset.clean;
+    const ask = (dry) => what === "objects" ? call("data.gc", { dry_run: dry }) : call("system.clean", { what, dry_run: dry, days: what === "packed" ? 0 : 7 });
+    try {
+      const would = await ask(true);
+      const count = would.entries?.length ?? would.objects;
+      if (!count) { toast(what === "objects" ? "Every stored text is still in use." : would.said); return; }
+      const erased = what === "runs" ? "They go to the trash." : "They are erased for good.";
+      if (!(await confirm(`${count} ${count === 1 ? "thing" : "things"}, ${bytes(would.bytes)}. ${erased}`, "Clean up"))) return;
+      const done = await ask(false);
+      toast(done.said ?? `${bytes(done.bytes)} freed.`);
+      await renew("disk");
+    } catch (error) { toast(error.message, "bad"); }
+  });
+});
+
+document.addEventListener("change", async (event) => {
+  const name = event.target.dataset?.levelOf;
+  if (!name) return;
+  try { toast((await call("user.level", { name, level: event.target.value })).said ?? "Done."); } catch (error) { toast(error.message, "bad"); await renew("accounts"); }
+});
+
+for (const [form, place, word] of [["user-form", "user-secret", "password"], ["key-form", "key-secret", "token"]]) {
+  document.getElementById(form)?.addEventListener("treadle:done", ({ detail }) => {
+    const secret = detail.password ?? detail.token;
+    document.getElementById(place).replaceChildren(...(secret ? [`The ${word}, shown this once: `, el("code", {}, secret)] : []));
+  });
+}
