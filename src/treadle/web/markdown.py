@@ -37,6 +37,8 @@ def _parser() -> MarkdownIt:
     made.validateLink = _harmless  # type: ignore[method-assign]  # how the library is told which links it may make
     made.add_render_rule("link_open", _link)
     made.add_render_rule("image", _picture)
+    for name in ("th_open", "td_open"):
+        made.add_render_rule(name, _cell)
     return made
 
 
@@ -58,6 +60,16 @@ def _link(
         path, hash_, anchor = unquote(address).partition("#")
         meant = posixpath.normpath(posixpath.join(posixpath.dirname(place.get("file", "")), path))
         token.attrSet("href", f"{NOTES}{quote(meant)}{hash_}{quote(anchor)}")
+    return renderer.renderToken(tokens, index, options, place)
+
+
+def _cell(
+    renderer: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, place: MutableMapping[str, Any]
+) -> str:
+    """The pages allow no styles inside elements: what is aligned to the right gets the class for numbers."""
+    token = tokens[index]
+    if token.attrs.pop("style", "") == "text-align:right":
+        token.attrSet("class", "num")
     return renderer.renderToken(tokens, index, options, place)
 
 

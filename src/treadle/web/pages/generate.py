@@ -82,8 +82,8 @@ def _about(ask: Door, model: str) -> dict[str, Any]:
 
 def _samples(ask: Door, model: str) -> list[dict[str, Any]]:
     """What the newest training let the model write, the last first."""
-    runs = ask.call("runs.list", model=model, kind="train", count=1)["runs"]
-    found = ask.call("runs.show", run=runs[0]["id"])["samples"] if runs else []
+    runs = [run["id"] for run in ask.call("runs.list", model=model, kind="train", count=20)["runs"] if run["step"]]
+    found = ask.call("runs.show", run=runs[0])["samples"] if runs else []
     return [
         {
             "step": one["step"],

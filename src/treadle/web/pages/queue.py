@@ -62,7 +62,13 @@ def _row(job: Mapping[str, Any]) -> dict[str, Any]:
     """A job with what the page says of it in place of names of states."""
     name = job["model"] or job["queue"].partition(":")[2]
     state = "held" if job["held"] else job["state"]
-    return {**job, "owner": name, "owner_kind": job["queue"].partition(":")[0], "shown": state}
+    return {**job, "owner": name, "shown": state, "waits_for": _reason(job["waits_for"] or "")}
+
+
+def _reason(waits: str) -> str:
+    """Why a job waits, without the command that a button stands for, and without the number that stands beside it."""
+    said = waits.partition("; `treadle ")[0]
+    return said.partition("of its queue")[2].lstrip(", ") if said.startswith("number ") else said
 
 
 def _queues(jobs: Sequence[Mapping[str, Any]], paused: Sequence[str]) -> list[dict[str, Any]]:
@@ -94,7 +100,7 @@ def _stands_in(job: Mapping[str, Any], lane: str) -> bool:
 
 def _asked(payload: Mapping[str, Any]) -> dict[str, Any]:
     """What was asked, without the snapshot of settings, which stands by itself."""
-    kept = {key: value for key, value in payload.items() if key not in {"settings", "unit", "amount"}}
+    kept = {key: value for key, value in payload.items() if key not in {"settings", "unit", "amount", "model"}}
     return {key.replace("_", " "): _said(value) for key, value in kept.items() if value not in (None, [], {}, "")}
 
 

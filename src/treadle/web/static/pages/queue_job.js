@@ -17,6 +17,7 @@ async function readOn() {
     const answer = await call("jobs.log", { job, begin: end });
     end = answer.end;
     if (answer.text) {
+      document.getElementById("log").hidden = false;
       document.getElementById("log-empty")?.remove();
       log.append(answer.text);
       if (follow.checked) log.scrollTop = log.scrollHeight;
