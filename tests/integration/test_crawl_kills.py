@@ -9,7 +9,10 @@ import time
 from pathlib import Path
 
 from treadle import Workspace
+from treadle.data.config import DataSettings
 from treadle.data.crawl.frontier import Frontier
+from treadle.data.tokenizers.bytes import BytesTokenizer
+from treadle.data.tokens import open_streams
 from treadle.data.versions import DatasetVersions
 from treadle.store.crawls import CrawlCard, CrawlCards
 from treadle.store.models import ModelCards
@@ -104,9 +107,10 @@ def test_every_page_is_in_the_data_once_whatever_was_killed_when(quick_folder, m
 
 
 def test_a_page_is_the_same_document_whether_it_was_crawled_or_dropped_as_a_file(quick_folder, manual):
-    workspace, versions = opened(quick_folder, manual, max_pages=12)
+    workspace, versions = opened(quick_folder, manual, max_pages=12, chrome="keep")
     finished(start(workspace.root, 0))
-    crawled = {entry.source.rpartition("/")[2]: entry for entry in versions.latest().entries()}
+    by_crawl = versions.latest()
+    crawled = {entry.source.rpartition("/")[2]: entry for entry in by_crawl.entries()}
     lab = Workspace(workspace.root)
     lab.new("dropped", size="nano", tokenizer="char")
     folder = quick_folder / "pages"
@@ -116,15 +120,16 @@ def test_a_page_is_the_same_document_whether_it_was_crawled_or_dropped_as_a_file
     fed = lab.feed("dropped", [folder])
     assert fed["accepted"] == len(crawled) == 12
     identity = ModelCards(workspace).get("dropped").id
-    other = DatasetVersions(workspace.datasets / identity, ObjectStore(workspace.objects)).latest()
-    same = 0
-    for entry in other.entries():
+    of_model = DatasetVersions(workspace.datasets / identity, ObjectStore(workspace.objects))
+    by_file = of_model.latest()
+    for entry in by_file.entries():
         twin = crawled[entry.source.rpartition("/")[2]]
-        if "chrome" not in twin.metadata:
-            assert (entry.id, entry.size) == (twin.id, twin.size)
-            assert {**entry.metadata, "crawl": "site"} == twin.metadata
-            same += 1
-    assert same >= 6
+        assert (entry.id, entry.size) == (twin.id, twin.size)
+        assert {**entry.metadata, "crawl": "site"} == twin.metadata
+    assert by_file.id == by_crawl.id
+    assert of_model.ledger() == versions.ledger()
+    one, other = (open_streams(data, BytesTokenizer(), DataSettings()) for data in (by_file, by_crawl))
+    assert (one.targets, one.held_out.targets) == (other.targets, other.held_out.targets)
     with Frontier(workspace.root / "crawls" / "site", read_only=True) as frontier:
         bodies = {row["body"] for row in frontier.export()}
     assert len(bodies) == 12
