@@ -119,6 +119,6 @@ def _report(entry: Operation, answer: Any) -> Any:  # noqa: ANN401 - each operat
     from pydantic import TypeAdapter
 
     returned = typing.get_type_hints(entry.function)["return"]
-    kinds = [kind for kind in typing.get_args(returned) or (returned,) if dataclasses.is_dataclass(kind)]
+    kinds: list[Any] = list(typing.get_args(returned) or (returned,))
     fitting = [kind for kind in kinds if {field.name for field in dataclasses.fields(kind)} == set(answer)]
     return TypeAdapter((fitting or kinds)[0]).validate_python(answer)

@@ -14,7 +14,7 @@ from treadle.web.answers import JsonAnswer, RefusedError, error_facts, to_json
 from treadle.web.door import door, level_for, offered
 from treadle.web.openapi import arguments_schema, description
 from treadle.web.requests import json_body
-from treadle.web.sessions import COOKIE, LASTS_SECONDS
+from treadle.web.sessions import COOKIE, LASTS_SECONDS, LOG_IN_FIRST
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -99,7 +99,7 @@ def session(request: Request) -> Response:
     """Who asks, what they may, and the token that pages send with changes."""
     identity = door(request).identity
     if identity.name == "nobody":
-        raise RefusedError(401, "Nobody is logged in.", "Unauthorized")
+        raise RefusedError(401, LOG_IN_FIRST, "Unauthorized")
     told = {"name": identity.name, "level": identity.level, "csrf": identity.csrf, "accounts": not identity.local}
     return JsonAnswer(told)
 

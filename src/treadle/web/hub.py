@@ -185,10 +185,10 @@ class Hub:
         for run in ended:  # what it wrote last comes before the word that it has ended
             self._pass_on_run(position, run)
         self._give(position, _of_ledger(event, self._names))
-        run = event.data.get("run") if event.type == "run" else None
-        if isinstance(run, str) and run not in position.runs:  # begun and ended since the last look
-            self._ended[run] = ledger.job_of_run(run)
-            position.runs[run] = [0, 0]
+        new = _run_of(event)
+        if new is not None and new not in position.runs:  # begun and ended since the last look
+            self._ended[new] = ledger.job_of_run(new)
+            position.runs[new] = [0, 0]
 
     def _give(self, position: Position, fields: dict[str, Any]) -> None:
         message = sse(fields, str(position))
@@ -210,9 +210,9 @@ class Hub:
                 for event in events:
                     place.seq = event.seq
                     yield sse(_of_ledger(event, names), str(place))
-                    run = event.data.get("run") if event.type == "run" else None
-                    if isinstance(run, str) and run not in place.runs:
-                        yield from self._rest_of_run(ledger, names, run, (place, here))
+                    new = _run_of(event)
+                    if new is not None and new not in place.runs:
+                        yield from self._rest_of_run(ledger, names, new, (place, here))
             for run in [run for run in here.runs if run not in place.runs]:
                 yield from self._rest_of_run(ledger, names, run, (place, here))
 
@@ -232,6 +232,11 @@ class Hub:
                 places[number] = after
                 for found in parsed(name, lines):
                     yield sse(_of_run(run, job, names, found), str(place))
+
+
+def _run_of(event: LedgerEvent) -> str | None:
+    """The run that a job was given by this event."""
+    return str(event.data["run"]) if event.type == "run" else None
 
 
 def _names(workspace: WorkspaceFolder) -> dict[str, str]:

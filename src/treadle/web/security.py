@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse
 
 from treadle.web.answers import RefusedError, error_answer
 from treadle.web.door import Identity
-from treadle.web.sessions import COOKIE, csrf_of
+from treadle.web.sessions import COOKIE, LOG_IN_FIRST, csrf_of
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -145,9 +145,7 @@ class Guard:
             return found
         if request.url.path.startswith(_OPEN):
             return Identity("nobody", "viewer", local=False)
-        raise RefusedError(
-            401, "Log in first; programs send `Authorization: Bearer TOKEN` (treadle key add NAME).", "Unauthorized"
-        )
+        raise RefusedError(401, LOG_IN_FIRST, "Unauthorized")
 
     def _check_origin(self, request: Request, identity: Identity) -> None:
         """A browser's request that changes something must come from a page of ours and carry its token."""

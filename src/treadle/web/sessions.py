@@ -17,6 +17,7 @@ from treadle.web.door import Identity
 if TYPE_CHECKING:
     from treadle.store.accounts import AccountsFile
 
+LOG_IN_FIRST: Final = "Log in first; programs send `Authorization: Bearer TOKEN` (treadle key add NAME)."
 COOKIE: Final = "treadle_session"
 LASTS_SECONDS: Final = 14 * 86_400
 FREE_ATTEMPTS: Final = 5
