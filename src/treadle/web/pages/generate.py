@@ -54,7 +54,7 @@ def _page(
     writers = [model["name"] for model in models if model["steps"] and model["family"] not in _NO_WRITERS]
     chosen, _ = chosen_model(request, [model["name"] for model in models])
     writer = chosen if chosen in writers else (writers[0] if writers else None)
-    about = {"name": "", "steps": [], "settings": {}} if writer is None else _about(ask, writer)
+    about: dict[str, Any] = {"name": "", "steps": [], "settings": {}} if writer is None else _about(ask, writer)
     names = list(_names())
     return page(
         request,

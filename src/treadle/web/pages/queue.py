@@ -95,7 +95,7 @@ def _queues(jobs: Sequence[Mapping[str, Any]], paused: Sequence[str]) -> list[di
 
 
 def _stands_in(job: Mapping[str, Any], lane: str) -> bool:
-    return job["state"] == "ready" and job["lane"] == lane
+    return (job["state"], job["lane"]) == ("ready", lane)
 
 
 def _asked(payload: Mapping[str, Any]) -> dict[str, Any]:
