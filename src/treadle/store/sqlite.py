@@ -132,7 +132,11 @@ class SqliteDatabase(Database):
     def _connect(self, how: str) -> None:
         """Open the file, and make or check what is in it; on an error nothing stays open."""
         self._connection = sqlite3.connect(
-            address(self.path, how), uri=True, timeout=BUSY_SECONDS, isolation_level=None
+            address(self.path, how),
+            uri=True,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,  # one thread at a time uses it; a server's pool hands it from one to the next
         )
         try:
             self._connection.row_factory = as_dict
