@@ -5,8 +5,9 @@
 
 `--size` takes random weights of a size of `generation.py`, `--model` those of a trained model. Every engine continues
 the same prompts by 64 tokens, always with the likeliest. Engines that are not installed are left out. The command fails
-if one differs, and tells by how much the two likeliest tokens were apart where it did: sums in another order move
-logits by about a hundred thousandth.
+if the reference or transformers differ, and tells by how much the two likeliest tokens were apart where they did: sums
+in another order move logits by about a hundred thousandth. llama.cpp, of which parts compute in half precision even
+when weights, keys and values are fp32, moves them by a hundredth with random weights; it is shown and not counted.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def main() -> None:
     if chosen.out:
         facts = {"command": " ".join(sys.argv), "date": time.strftime("%Y-%m-%d"), "model": what, "equal": counts}
         chosen.out.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    if any(number < TOKENS for numbers in counts.values() for number in numbers):
+    if any(number < TOKENS for engine, numbers in counts.items() if engine != "llama" for number in numbers):
         sys.exit(f"Engines that compute in fp32 chose different tokens; margins: {margins(answers)}")
 
 

@@ -102,7 +102,8 @@ def theirs(name: str) -> str:
 class Model:
     """A model in llama.cpp, with room for some texts."""
 
-    def __init__(self, path: Path, context: int, texts: int) -> None:
+    def __init__(self, path: Path, context: int, texts: int, *, exact: bool = False) -> None:
+        """Keys and values are kept in half precision, its default, unless it should be `exact`."""
         import llama_cpp
 
         self.library = llama_cpp
@@ -112,6 +113,8 @@ class Model:
         settings = llama_cpp.llama_context_default_params()
         settings.n_ctx, settings.n_batch, settings.n_ubatch = context * texts, ROWS, ROWS
         settings.n_seq_max, settings.n_threads, settings.n_threads_batch = texts, 2, 2
+        if exact:
+            settings.type_k = settings.type_v = llama_cpp.GGML_TYPE_F32
         self.state = llama_cpp.llama_init_from_model(self.model, settings)
         self.batch = llama_cpp.llama_batch_init(ROWS, 0, 1)
         self.vocabulary = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(self.model))
@@ -208,7 +211,7 @@ def main(what: str, folder: Path, format_: str, *more: str) -> None:
         model.feed([[1, 2, 3]], 0)
         print(int(model.logits(2).argmax()), flush=True)
     elif what == "greedy":
-        model = Model(write_gguf(folder, format_), shape["context"], 1)
+        model = Model(write_gguf(folder, format_), shape["context"], 1, exact=True)
         prompts = json.loads((folder / "prompts.json").read_text())
         print(json.dumps([{"ids": greedy(model, 64, tuple(prompt))} for prompt in prompts]))
     else:
