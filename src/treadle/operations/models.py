@@ -29,6 +29,8 @@ class ModelSummary:
     """Held-out loss of the best checkpoint, in nats per token."""
     best_step: int | None
     """Step of that checkpoint."""
+    epochs: float = 0.0
+    """Passes over the data behind the newest checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ KINDS: Final = {
     "runs": ("requests, logs and curves of runs", "treadle system clean runs"),
     "ledger": ("queues, and what they are rebuilt from", None),
     "notes": ("notes", None),
+    "workers": ("history of the machine, and what workers printed", None),
     "uploads": ("files that came in through the web UI", "treadle system clean uploads"),
     "trash": ("what was deleted", "treadle system clean trash"),
     "leftovers": ("temporary files of processes that were killed", "treadle system clean leftovers"),
@@ -47,6 +48,7 @@ _FOLDERS: Final = {
     "ledger": "ledger",
     "flow": "notes",
     "uploads": "uploads",
+    ".worker": "workers",
     "trash": "trash",
 }
 _YOUNG_SECONDS: Final = 3600.0

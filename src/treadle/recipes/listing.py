@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 
 def newest_facts(folder: Path) -> dict[str, Any]:
-    """Steps and best held-out loss for the list of models, from the checkpoints' documents alone; imports no numpy."""
-    facts: dict[str, Any] = {"steps": 0, "held_out": None, "best_step": None}
+    """Steps, epochs and best held-out loss for the list of models, from the checkpoints' documents alone."""
+    facts: dict[str, Any] = {"steps": 0, "epochs": 0.0, "held_out": None, "best_step": None}
     newest = -1
     for path in folder.glob("checkpoints/step-*/checkpoint.json"):
         try:
@@ -20,6 +20,7 @@ def newest_facts(folder: Path) -> dict[str, Any]:
             continue  # `show` names damaged checkpoints; the list goes on
         if document["sequence"] > newest:
             newest, facts["steps"] = document["sequence"], document["step"]
+            facts["epochs"] = round(float(document["data"]["epochs"]), 6)
         loss = document["metrics"].get("held_out_loss")
         if loss is not None and (facts["held_out"] is None or loss < facts["held_out"]):
             facts["held_out"], facts["best_step"] = loss, document["step"]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request, Response
 
+from treadle.config.compose import CONF
+from treadle.config.presets import options
 from treadle.web.door import door, offered
+from treadle.web.forms import fields_of
 from treadle.web.page import page
 from treadle.web.setting_fields import setting_fields
 
@@ -14,9 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from treadle.web.door import Door
+    from treadle.web.forms import Field
 
 router = APIRouter()
 _SHARING = ("export", "import")
+_SIZES = ("nano", "tiny", "small", "medium", "base")
+"""From the smallest up; sizes of plugins stand behind them."""
 
 
 @router.get("/models")
@@ -34,6 +41,7 @@ def models(request: Request, model: str | None = None) -> Response:
         damaged=listed["damaged"],
         of_experiments=listed["of_experiments"],
         sharing=_sharing(),
+        new_fields=_new_fields(),
     )
 
 
@@ -55,6 +63,20 @@ def _one(ask: Door, name: str) -> dict[str, Any]:
         "classifies": shown["unit"] == "pictures" and has_weights,
         "sharing": _sharing(),
     }
+
+
+def _new_fields() -> list[Field]:
+    """The fields for a new model; its size and family are chosen among those that there are."""
+    known = {"size": sorted(options(CONF, "size"), key=_by_size), "family": options(CONF, "family")}
+    fields = fields_of("new", only=("name", "size", "family", "tokenizer", "standing", "overrides"))
+    return [
+        replace(field, kind="choice", choices=tuple(known[field.name])) if field.name in known else field
+        for field in fields
+    ]
+
+
+def _by_size(name: str) -> tuple[int, str]:
+    return (_SIZES.index(name) if name in _SIZES else len(_SIZES)), name
 
 
 def _counts(jobs: list[dict[str, Any]], name: str) -> dict[str, int]:

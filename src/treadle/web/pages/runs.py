@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -27,7 +27,7 @@ def runs(
 ) -> Response:
     """Runs, newest first, as the filters in the address say."""
     ask = door(request)
-    asked = {
+    asked: dict[str, Any] = {
         "model": of or None,
         "kind": kind or None,
         "outcome": outcome if outcome in OUTCOMES else "all",
@@ -35,7 +35,8 @@ def runs(
         "at": int(at) if at.isdecimal() else None,
         "count": count,
     }
-    problem, found = "", {"runs": [], "total": 0}
+    problem = ""
+    found: dict[str, Any] = {"runs": [], "total": 0}
     try:
         found = ask.call("runs.list", **asked)
     except TreadleError as error:  # a filter that names nothing: the page stays, and says so

@@ -4,8 +4,9 @@ import { el, number } from "../treadle.js";
 
 const COLUMN = { dataset: 0, run: 1, checkpoint: 2, model: 3 };
 const WIDE = 190, HIGH = 46, GAP_X = 70, GAP_Y = 14;
-const data = document.getElementById("graph-data");
+const title = (node) => node.kind === "dataset" ? `data, ${node.label}` : node.kind === "model" ? `model ${node.label}` : node.kind === "run" ? `training, ${node.label}` : `checkpoint, ${node.label}`;
 
+const data = document.getElementById("graph-data");
 if (data) draw(JSON.parse(data.textContent), document.getElementById("graph"));
 
 function draw({ nodes, edges }, box) {
@@ -33,8 +34,6 @@ function draw({ nodes, edges }, box) {
     cell.replaceChildren(node.kind === "run" ? el("a", { href: `/runs/${node.id}` }, title(node)) : title(node), " ", el("span", { class: "muted" }, `of ${node.model}`));
   }
 }
-
-const title = (node) => node.kind === "dataset" ? `data, ${node.label}` : node.kind === "model" ? `model ${node.label}` : node.kind === "run" ? `training, ${node.label}` : `checkpoint, ${node.label}`;
 
 function note(node) {
   const { facts } = node;

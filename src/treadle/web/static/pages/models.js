@@ -40,6 +40,16 @@ for (const one of document.querySelectorAll("form[data-go]")) {
     });
   });
 }
+document.getElementById("import-form")?.addEventListener("treadle:done", (event) => location.assign(`/models?model=${encodeURIComponent(event.detail.name ?? event.detail.model)}`));
+document.getElementById("import-file")?.addEventListener("change", async (event) => {
+  const { files, nextElementSibling: bar } = event.target, importing = document.getElementById("import-form");
+  if (!files[0]) return;
+  bar.hidden = false;
+  try {
+    importing.elements.path.value = await upload(files[0], { progress: (share) => { bar.value = share; } });
+  } catch (error) { problem(importing, error.message); }
+  bar.hidden = true;
+});
 document.getElementById("export-form")?.addEventListener("treadle:done", (event) => toast(said(event.detail)));
 
 // drawing: white on black, with a brush as thick as the strokes that such models learn from

@@ -14,6 +14,7 @@ export function colour(number) {
 /** Call `draw` again when the theme of the page changes. */
 export const onTheme = (draw) => dark.addEventListener("change", draw);
 
+const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
 const translucent = (paint, share) => `color-mix(in srgb, ${paint} ${share}%, transparent)`;
 
 /** Draws lines into a box and redraws them in place. */
@@ -27,7 +28,7 @@ export class Plot {
     new ResizeObserver(() => this.chart?.setSize(this.size())).observe(box);
   }
 
-  size() { return { width: Math.max(200, this.box.clientWidth), height: innerWidth < 760 ? 240 : 300 }; }
+  size() { return { width: Math.max(200, this.box.clientWidth), height: innerWidth < 760 ? 230 : 280 }; }
 
   /** Lines: `x`, `y`, optionally `low` and `high` (a band), `paint`, `points` (dots only), `digits`. */
   draw(lines, { time = false, log = false, min = null, max = null, format = null } = {}) {
@@ -60,7 +61,7 @@ export class Plot {
       series, bands,
       legend: { show: false },
       scales: { x: { time }, y: { distr: log ? 3 : 1, range: min === null ? undefined : [min, max] } },
-      axes: [axis, { ...axis, size: 62, values: format ? (_, ticks) => ticks.map((one) => one === null ? "" : format(one)) : undefined }],
+      axes: [{ ...axis, size: 30, values: time ? (_, ticks) => ticks.map(clock) : undefined }, { ...axis, size: 62, values: format ? (_, ticks) => ticks.map((one) => one === null ? "" : format(one)) : undefined }],
       cursor: { y: false, drag: { x: Boolean(this.onSelect), y: false, setScale: false }, points: { show: lines.length < 12, size: 7 }, bind: { dblclick: () => () => { this.onSelect?.(null); return null; } } },
       hooks: {
         setSelect: [(chart) => {
