@@ -50,6 +50,12 @@ def served(folder, *arguments):
 
 
 @pytest.fixture(scope="session")
+def serve_workspace():
+    """What serves a workspace for as long as a context lasts: `with serve_workspace(folder) as address`."""
+    return served
+
+
+@pytest.fixture(scope="session")
 def lab(tmp_path_factory):
     """A workspace with the model `bard`, trained for sixty steps; changes of one test are seen by the others."""
     import treadle

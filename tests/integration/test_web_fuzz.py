@@ -1,6 +1,7 @@
 """Whatever fits or breaks the API's own description: no request makes the server fail. Each run asks the same."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -38,11 +39,14 @@ EACH = int(os.environ.get("TREADLE_FUZZ_EACH", "4"))
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
     workspace = treadle.Workspace.create(tmp_path_factory.mktemp("fuzz") / "lab")
+    before = Path.cwd()
+    os.chdir(workspace.root)  # as the server does
     workspace.new("bard", size="nano", tokenizer="char")
     workspace.jobs_pause("bard")
     app = create_app(workspace._folder, Place(port=80))
     with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
         yield client
+    os.chdir(before)
 
 
 @pytest.fixture(scope="module")

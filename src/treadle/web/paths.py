@@ -20,7 +20,8 @@ _NOT_PATHS = ("dataset:",)
 def given_paths(workspace: WorkspaceFolder, level: str, entry: Operation, arguments: dict[str, Any]) -> dict[str, Any]:
     """Replace paths by what they mean here; refuse those that the level does not reach.
 
-    An admin may name any path of the machine, an operator those inside the workspace, a viewer none.
+    An admin may name any path of the machine, an operator those inside the workspace, a viewer none. Where the server
+    was started does not matter: what is not absolute lies in the workspace.
     """
     found = dict(arguments)
     for name, value in arguments.items():
@@ -37,11 +38,23 @@ def _meant(workspace: WorkspaceFolder, level: str, entry: Operation, path: Path)
         raise RefusedError(422, "`-` means standard input, which a server has none of. Upload the text.", "Usage")
     if text.startswith(UPLOAD):
         return uploaded(workspace, text.removeprefix(UPLOAD))
-    if text.startswith(_NOT_PATHS) or level == "admin":
+    if text.startswith(_NOT_PATHS):
         return path
+    if level == "admin":
+        return workspace.root / _at_home(path)
     inside = (workspace.root / path).resolve()
     near = inside.is_relative_to(workspace.root.resolve())
-    if level == "viewer" or not near or path.expanduser() != path:
+    if level == "viewer" or not near or text.startswith("~"):
         allowed = "uploads" if level == "viewer" else "uploads and paths inside the workspace"
         raise RefusedError(403, f"`{entry.name}` may not use {text}: {level}s name {allowed} only.", "Forbidden")
     return inside
+
+
+def _at_home(path: Path) -> Path:
+    """A path with `~` spelled out."""
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise RefusedError(
+            422, f"{path}: there is no such user on this machine. Name a whole path.", "Usage"
+        ) from error
