@@ -1,6 +1,7 @@
 """Reads GGUF files with llama.cpp, for tests: run by a Python that has `llama-cpp-python`, not Treadle.
 
-    python read_with_llama.py REQUEST.json     {"FILE.gguf": {"text": ..., "tokens": N}, ...} -> the answers as JSON
+    python read_with_llama.py REQUEST.json
+    {"FILE.gguf": {"text": ..., "tokens": N, "context": N}, ...} -> the answers as JSON
 
 Each answer has the ids of the text, N ids written greedily after it, and the text of all of these, with keys and values
 of attention in f32.
@@ -15,9 +16,9 @@ from pathlib import Path
 import llama_cpp
 
 
-def answer(path, text, tokens):
+def answer(path, text, tokens, context):
     model = llama_cpp.Llama(
-        path, n_ctx=32, n_threads=1, verbose=False, type_k=0, type_v=0, logits_all=False, flash_attn=False
+        path, n_ctx=context, n_threads=1, verbose=False, type_k=0, type_v=0, logits_all=False, flash_attn=False
     )
     ids = model.tokenize(text.encode(), add_bos=False, special=False)
     model.eval(ids)

@@ -123,7 +123,8 @@ def _run_of(checkpoint: Checkpoint) -> str | None:
 
 
 def _model_facts(model: OpenedModel) -> dict[str, Any]:
-    return {"id": model.card.id, "name": model.card.name, "copied_from": model.card.copied_from}
+    card = model.card
+    return {"id": card.id, "name": card.name, "copied_from": card.copied_from, "imported_from": card.imported_from}
 
 
 def _checkpoint_facts(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -141,7 +141,7 @@ def shape_of(facts: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) ->
         found = facts.get(f"{kind}.{key}", default)
         if found is None:
             raise DataError(f"it does not say {kind}.{key}")
-        return found
+        return float(f"{found:.7g}") if isinstance(found, float) else found  # 1e-6 has become 9.99999997e-07
 
     if "rope_freqs.weight" in shapes or facts.get(f"{kind}.rope.scaling.type", "none") != "none":
         raise DataError("its rotary positions are scaled, which is not computed here")
