@@ -53,7 +53,7 @@ def test_the_official_client_is_served_while_the_model_trains_and_gets_what_it_h
         assert before.choices[0].text == same["text"]
         job = trained.json("train", "bard", "--steps", "30", "training.checkpoint_every=8", "--detach")["job"]
         steps = {before.system_fingerprint}
-        while trained.json("jobs", "show", job)["state"] not in {"done", "failed"}:
+        while trained.json("jobs", "show", job)["job"]["state"] not in {"done", "failed"}:
             pieces = list(client(address).completions.create(**asked, stream=True))
             assert pieces[-1].choices[0].finish_reason in {"length", "stop"}
             steps.add(pieces[-1].system_fingerprint)

@@ -199,16 +199,20 @@ class Scheduler:
 
     def close(self, *, drain: bool = False) -> None:
         """Take no more; with `drain` what was submitted is still written, in the background, else it ends here."""
+        cut: list[Ticket] = []
         with self._change:
             self._closing = True
             if not drain:
-                for ticket in (*self._waiting, *self._active.values()):
+                cut = [one for one in (*self._waiting, *self._active.values()) if not one.cancelled]
+                for ticket in cut:
                     ticket.cancelled = True
                 self._waiting.clear()
                 for reading in self._readings:
                     reading.result.cancel()
                 self._readings.clear()
             self._change.notify()
+        for ticket in cut:
+            ticket.tell(BusyError("The server is ending. Ask again when it is back.", 1))
         if not drain:
             self._thread.join()
 
@@ -310,6 +314,7 @@ class Scheduler:
         for slot, burst in self._written():
             ticket = self._active[slot]
             tokens += len(burst.ids)
+            self.figures.written_tokens += len(burst.ids)
             ticket.begun = ticket.begun or bool(burst.ids) or ticket.writing.reason is not None
             if ticket.cancelled:
                 continue
@@ -317,11 +322,10 @@ class Scheduler:
                 ticket.tell(burst)
             reason = ticket.writing.reason
             if reason is not None:
-                slid = window_start(len(ticket.writing.ids), self.engine.context)
-                ticket.tell(Finished(ticket.writing.completion(self.engine, reason), ticket.cached, slid))
                 with self._change:
                     self._leave(slot, reason)
-        self.figures.written_tokens += tokens
+                slid = window_start(len(ticket.writing.ids), self.engine.context)
+                ticket.tell(Finished(ticket.writing.completion(self.engine, reason), ticket.cached, slid))
         took = time.monotonic() - start
         self._speed += (tokens / max(took, 1e-6) - self._speed) * min(1.0, took)
 

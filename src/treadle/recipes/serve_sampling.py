@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from treadle.store.workspace import WorkspaceFolder
 
 _TRY_SECONDS: Final = 0.3
+_GRACE_SECONDS: Final = 2.0
+"""How long texts that `sample` waits for may still be written when the server ends."""
 
 
 class ServedEngines(ResidentEngines):
@@ -100,7 +102,7 @@ class SamplingDoor:
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._server.stop()
-        self._thread.join(timeout=10)
+        self._thread.join(timeout=_GRACE_SECONDS)
 
     def _answer(self) -> None:
         """Ask an engine process that lives to leave, and take its place when it has."""

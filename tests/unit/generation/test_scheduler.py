@@ -272,6 +272,18 @@ def test_draining_writes_what_was_asked_for_and_takes_no_more(scheduled: Callabl
         scheduler.embed([1, 2])
 
 
+def test_closing_tells_those_who_still_wait(scheduled: Callable[..., Scheduler]) -> None:
+    scheduler = scheduled(native(2), active=1)
+    listeners = [Listener(), Listener()]
+    for listener in listeners:
+        scheduler.submit([request("a", tokens=60_000)], [listener])
+    listeners[0].burst()
+    scheduler.close()
+    for listener in listeners:
+        with pytest.raises(BusyError, match="ending"):
+            listener.end()
+
+
 def test_an_embedding_is_the_same_in_company_and_of_length_one(scheduled: Callable[..., Scheduler]) -> None:
     scheduler = scheduled(native(4), active=2)
     ids = TOKENIZER.encode(LONG[:130]).tolist()

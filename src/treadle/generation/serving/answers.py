@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from treadle.data.tokenizers.tokenizer import Tokenizer
     from treadle.generation.generate import Alternatives
     from treadle.generation.scheduler import Finished
     from treadle.generation.serving.served import ServedModel
@@ -72,6 +71,9 @@ class Answer:
             "model": model.name,
             "system_fingerprint": model.fingerprint,
         }
+        self._words: dict[
+            int, tuple[str, list[int]]
+        ] = {}  # tokens as they are told: the same ones come again and again
         self._note = model.chat.note if kind == "chat" else None
 
     def whole(self, choices: Sequence[Choice]) -> bytes:
@@ -108,11 +110,22 @@ class Answer:
             said = {"role": "assistant", "content": text} if first or whole else {"content": text}
             shown["message" if whole else "delta"] = {**said, "refusal": None} if whole else said
             if self._logs:
-                shown["logprobs"] = {"content": list(_logs(self._tokenizer, parts)), "refusal": None}
+                shown["logprobs"] = {"content": list(self._told_logs(parts)), "refusal": None}
         return shown
 
+    def _told_logs(self, parts: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+        likely = parts["likely"] or [()] * len(parts["ids"])
+        for id_, log, others in zip(parts["ids"], parts["logs"], likely, strict=True):
+            yield {**self._log(id_, log), "top_logprobs": [self._log(other, one) for other, one in others]}
+
+    def _log(self, id_: int, log: float) -> dict[str, Any]:
+        if id_ not in self._words:
+            self._words[id_] = self._tokenizer.decode([id_]), list(self._tokenizer.token_bytes(id_))
+        token, its_bytes = self._words[id_]
+        return {"token": token, "logprob": log, "bytes": its_bytes, "id": id_}
+
     def _legacy_logs(self, choice: Choice, parts: Mapping[str, Any]) -> dict[str, Any]:
-        logs = list(_logs(self._tokenizer, parts))
+        logs = list(self._told_logs(parts))
         offsets = []
         for one in logs:
             offsets.append(choice.offset)
@@ -123,16 +136,6 @@ class Answer:
             "top_logprobs": [{top["token"]: top["logprob"] for top in one["top_logprobs"]} for one in logs],
             "text_offset": offsets,
         }
-
-
-def _logs(tokenizer: Tokenizer, parts: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
-    likely = parts["likely"] or [()] * len(parts["ids"])
-    for id_, log, others in zip(parts["ids"], parts["logs"], likely, strict=True):
-        yield {**_log(tokenizer, id_, log), "top_logprobs": [_log(tokenizer, other, one) for other, one in others]}
-
-
-def _log(tokenizer: Tokenizer, id_: int, log: float) -> dict[str, Any]:
-    return {"token": tokenizer.decode([id_]), "logprob": log, "bytes": list(tokenizer.token_bytes(id_)), "id": id_}
 
 
 def usage(choices: Sequence[Choice]) -> dict[str, Any]:

@@ -155,7 +155,7 @@ class Service:
             self._postman = Postman(asyncio.get_running_loop())
         try:
             requests, choices = await asyncio.to_thread(asked, model) if large else asked(model)
-            inbox = Inbox()
+            inbox = Inbox(self._postman)
             tells = [self._postman.to(inbox, index) for index in range(len(requests))]
             submit = partial(model.scheduler.submit, requests, tells, request.state.client)
             tickets = await asyncio.to_thread(submit) if large else submit()
@@ -164,6 +164,7 @@ class Service:
             raise
 
         def leave() -> None:
+            inbox.close()
             model.scheduler.cancel(
                 [ticket for ticket, choice in zip(tickets, choices, strict=True) if choice.finished is None]
             )
@@ -193,7 +194,8 @@ class Service:
 
     async def _held(self, name: str) -> ServedModel:
         """Hold a model, which the caller has to release."""
-        return self._models.ready(name) or await asyncio.to_thread(self._models.open, name)
+        found = self._models.ready(name)
+        return await asyncio.to_thread(self._models.open, name) if found is None else found
 
 
 def _requests(
@@ -204,7 +206,7 @@ def _requests(
     logs: int | None,
 ) -> list[GenerationRequest]:
     """`n` requests for each prompt; the texts of one prompt have seeds that follow each other."""
-    settings, bias, found = body.settings(model.settings, tokens), body.bias(), []
+    settings, bias, found = body.settings(model.settings, tokens, logs), body.bias(), []
     for prompt in prompts:
         ids = prompt_ids(model.tokenizer, prompt, body.unknown)
         _check_length(len(ids), model.context, truncate=body.truncate)

@@ -1,9 +1,14 @@
-"""From engines' threads to the event loop: what was written reaches whoever waits for it, and cannot pile up."""
+"""From engines' threads to the event loop: what was written reaches whoever waits for it, and cannot pile up.
+
+Two things can be slower than an engine. The loop: then engines wait a little, for nobody would get the tokens sooner.
+A client that does not read: then nobody waits for it, and beyond `MOST_UNSENT` tokens it gets an error in their place.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
@@ -11,12 +16,15 @@ from treadle.base.errors import TreadleError
 from treadle.generation.generate import Burst
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from treadle.generation.scheduler import Told
 
 MOST_UNSENT: Final = 32_768
 """Tokens, with their alternatives, that may wait for a client that reads slowly."""
+_MOST_BEHIND: Final = 4096
+"""Tokens that may wait for the loop before engines do."""
+_BREATH: Final = 0.002
 
 
 class TooSlowError(TreadleError):
@@ -26,26 +34,54 @@ class TooSlowError(TreadleError):
 class Inbox:
     """What one request has been told and not yet sent. It belongs to the event loop."""
 
-    def __init__(self) -> None:
-        self._items: list[tuple[int, Told]] = []
+    def __init__(self, postman: Postman) -> None:
+        """Wait for what `postman` brings."""
+        self._postman = postman
+        self._items: deque[tuple[int, Told]] = deque()
         self._filled = asyncio.Event()
         self._unsent = 0
+        self._blocked = False
 
     def put(self, choice: int, told: Told) -> None:
         """Add what the text `choice` was told; what is too much becomes an error in its place."""
-        if isinstance(told, Burst):
-            self._unsent += sum(1 + len(one) for one in told.alternatives) if told.alternatives else len(told.ids)
-            if self._unsent > MOST_UNSENT:
-                told = TooSlowError(f"More than {MOST_UNSENT:,} tokens were written that you have not read.")
+        self._count(_weight(told))
+        if isinstance(told, Burst) and self._unsent > MOST_UNSENT:
+            told = TooSlowError(f"More than {MOST_UNSENT:,} tokens were written that you have not read.")
         self._items.append((choice, told))
         self._filled.set()
 
-    async def take(self) -> list[tuple[int, Told]]:
-        """Everything that came since the last call, at least one thing."""
-        await self._filled.wait()
-        self._filled.clear()
-        items, self._items, self._unsent = self._items, [], 0
-        return items
+    async def take(self, most: int) -> list[tuple[int, Told]]:
+        """What came first of what is there, at least one thing, and not much more than `most` tokens."""
+        while not self._items:
+            self._filled.clear()
+            await self._filled.wait()
+        taken, weight = [self._items.popleft()], 0
+        while self._items and weight < most:
+            weight += _weight(taken[-1][1])
+            taken.append(self._items.popleft())
+        self._count(-sum(_weight(told) for _, told in taken))
+        return taken
+
+    @contextlib.contextmanager
+    def blocked(self) -> Iterator[None]:
+        """While the client is being waited for, nobody else is to wait for it."""
+        self._postman.behind -= self._unsent
+        self._blocked = True
+        try:
+            yield
+        finally:
+            self._blocked = False
+            self._postman.behind += self._unsent
+
+    def close(self) -> None:
+        """Nobody takes anything any more."""
+        self._count(-self._unsent)
+        self._items.clear()
+
+    def _count(self, weight: int) -> None:
+        self._unsent += weight
+        if not self._blocked:
+            self._postman.behind += weight
 
 
 class Postman:
@@ -56,6 +92,8 @@ class Postman:
         self._loop = loop
         self._bag: deque[tuple[Inbox, int, Told]] = deque()
         self._on_its_way = False
+        self.behind = 0
+        """Tokens that the loop could send and has not sent yet."""
 
     def to(self, inbox: Inbox, choice: int) -> Callable[[Told], None]:
         """What a scheduler may call for one text of a request."""
@@ -66,6 +104,8 @@ class Postman:
                 self._on_its_way = True
                 with contextlib.suppress(RuntimeError):  # the loop has ended, and with it all who wait
                     self._loop.call_soon_threadsafe(self._empty)
+            if self.behind > _MOST_BEHIND:
+                time.sleep(_BREATH)
 
         return tell
 
@@ -74,3 +114,10 @@ class Postman:
         while self._bag:
             inbox, choice, told = self._bag.popleft()
             inbox.put(choice, told)
+
+
+def _weight(told: Told) -> int:
+    """Tokens, each with its alternatives."""
+    if not isinstance(told, Burst):
+        return 0
+    return len(told.ids) + sum(map(len, told.alternatives))

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from treadle.generation.serving.inbox import Inbox
     from treadle.generation.serving.metrics import Metrics
 
+_MOST_AT_ONCE: Final = 512
+"""Tokens of one chunk, about: making one takes the loop a few milliseconds at most."""
 _JSON: Final = (b"content-type", b"application/json")
 _EVENTS: Final = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
 
@@ -82,7 +84,8 @@ class Reply:
     async def _send_whole(self, send: Send) -> None:
         while any(choice.finished is None for choice in self._asked.choices):
             await self._changed()
-        await _send_all(send, 200, [_JSON], self._answer.whole(self._asked.choices))
+        body = await asyncio.to_thread(self._answer.whole, self._asked.choices)
+        await _send_all(send, 200, [_JSON], body)
 
     async def _send_stream(self, send: Send) -> None:
         going = True
@@ -92,16 +95,18 @@ class Reply:
             body = b"".join(self._answer.chunk(choice) for choice in changed if choice.worth_telling)
             if not going:
                 body += self._answer.last(self._asked.choices)
-            if not self._started:
-                await send({"type": "http.response.start", "status": 200, "headers": _EVENTS})
-                self._started = True
-            if body:
-                await send({"type": "http.response.body", "body": body, "more_body": going})
+            with self._asked.inbox.blocked():
+                if not self._started:
+                    await send({"type": "http.response.start", "status": 200, "headers": _EVENTS})
+                    self._started = True
+                if body:
+                    await send({"type": "http.response.body", "body": body, "more_body": going})
+            await asyncio.sleep(0)  # others' turn, however much there is to send here
 
     async def _changed(self) -> list[Choice]:
         """Wait for news and enter them; returns the choices that have some. Raises what went wrong."""
         changed: dict[int, Choice] = {}
-        for index, told in await self._asked.inbox.take():
+        for index, told in await self._asked.inbox.take(_MOST_AT_ONCE):
             choice = changed[index] = self._asked.choices[index]
             _enter(choice, told)
         if self._first:

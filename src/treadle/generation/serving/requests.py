@@ -23,6 +23,8 @@ MOST_CHOICES: Final = 64
 """Most texts of one request: prompts times `n`."""
 MOST_LIKELY: Final = 20
 """Most alternatives told beside each token."""
+_MOST_LOGS: Final = 2**18
+"""Most log-probabilities of one text, with those of alternatives."""
 _MOST_STOPS: Final = 16
 _MOST_MESSAGES: Final = 10_000
 _MOST_PROBLEM: Final = 200
@@ -109,8 +111,17 @@ class _Generating(_Harmless):
             found[int(key)] = value
         return found
 
-    def settings(self, base: GenerationSettings, tokens: int | None) -> GenerationSettings:
-        """The model's settings with what the request changes; the server has chosen engine and precision."""
+    def settings(self, base: GenerationSettings, tokens: int | None, logs: int | None) -> GenerationSettings:
+        """The model's settings with what the request changes; the server has chosen engine and precision.
+
+        Raises `BadRequestError` for more log-probabilities than one answer may have.
+        """
+        if logs is not None and (tokens or base.tokens) * (1 + logs) > _MOST_LOGS:
+            raise BadRequestError(
+                f"{tokens or base.tokens:,} tokens with {logs} alternatives each are more than {_MOST_LOGS:,} "
+                "log-probabilities. Ask for fewer.",
+                "logprobs",
+            )
         given: dict[str, Any] = {
             name: value
             for name in ("temperature", "top_p", "top_k", "min_p", *_PENALTIES, "seed")
