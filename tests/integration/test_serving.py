@@ -432,19 +432,23 @@ def test_newer_weights_are_taken_up_and_running_streams_end_on_theirs(lab, anoth
     until(lambda: server.ask(**asked)[0] == 404)
 
 
-def test_a_models_own_template_makes_its_chats(lab, another, tmp_path):
-    template = tmp_path / "chat.jinja"
+def test_a_models_own_template_makes_its_chats(lab, another):
+    template = lab.root / "models" / "k" / "chat_template.jinja"
     template.write_text(
         "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
         "{{ m.content }} sat{% endfor %}"
     )
-    server = another(templates={"m": template})
-    asked = {"max_tokens": 5, "seed": 3}
-    status, answer = server.ask("chat/completions", messages=[{"role": "user", "content": "the cat"}], **asked)
+    server = another()
+    asked = {"model": "k", "max_tokens": 5, "seed": 3}
+    _, answer = server.ask("chat/completions", messages=[{"role": "user", "content": "the cat"}], **asked)
     assert answer["choices"][0]["message"]["content"] == server.text(prompt="the cat sat", **asked)
     assert "note" not in answer
-    status, answer = server.ask("chat/completions", messages=[{"role": "system", "content": "x"}])
+    status, answer = server.ask("chat/completions", messages=[{"role": "system", "content": "x"}], **asked)
     assert (status, "no system" in answer["error"]["message"]) == (400, True)
+    template.write_text("{% for")
+    until(lambda: server.models._open["k"].seen == server.models._seen("k"))
+    assert server.ask("chat/completions", messages=[{"role": "user", "content": "a"}], **asked)[0] == 200, "as before"
+    template.unlink()
 
 
 def test_keys_are_asked_for_and_pages_of_other_sites_are_not_answered(lab, another, server, monkeypatch):

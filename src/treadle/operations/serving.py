@@ -31,8 +31,6 @@ class ServePayload:
     memory: float | None
     """Gigabytes."""
     waiting: int
-    template: tuple[str, ...]
-    """`NAME=FILE`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +70,6 @@ def serve(
     checkpoint: Annotated[str | int, "checkpoint to serve: best, latest or a step; a newer one is taken up"] = "best",
     memory: Annotated[float | None, "gigabytes that open models may take; none = a quarter of the machine's"] = None,
     waiting: Annotated[int, "texts that may wait for a slot of a model; more are refused with 503"] = 1024,
-    template: Annotated[
-        list[str], "NAME=FILE: Jinja template that makes a chat's messages one text; may be repeated"
-    ] = [],  # noqa: B006 - never changed
 ) -> ServeReport:
     """Serve models over HTTP as OpenAI's clients expect them, until Ctrl-C.
 
@@ -102,7 +97,6 @@ def serve(
         overrides=overrides,
         memory=memory,
         waiting=waiting,
-        template=tuple(template),
     )
     run: Callable[[WorkspaceFolder, ServePayload], dict[str, Any]] = load("treadle.recipes.serve:serve")
     return ServeReport(**run(workspace, payload))

@@ -69,6 +69,19 @@ EXPERIMENT = Kind("treadle.recipes.experiment:run", "treadle.operations.experime
 DATA_ADD = Kind("treadle.recipes.dataset_add:run", "treadle.operations.datasets:DataAddPayload")
 CRAWL = Kind("treadle.recipes.crawl:run", "treadle.operations.crawl:CrawlPayload")
 
+VIDEO_TOOLS = (
+    "controls",
+    "interpolate",
+    "smooth",
+    "deflicker",
+    "chunk",
+    "stitch",
+    "coherence",
+    "compare",
+    "from-images",
+)
+VIDEO = Kind("treadle.recipes.video:run", "treadle.operations.video:VideoPayload")
+
 KINDS = Catalogue(
     "job kind",
     {
@@ -78,6 +91,7 @@ KINDS = Catalogue(
         "evaluate": "treadle.recipes.catalog:EVALUATE",
         "crawl": "treadle.recipes.catalog:CRAWL",
         "experiment": "treadle.recipes.catalog:EXPERIMENT",
+        **{f"video.{tool}": "treadle.recipes.catalog:VIDEO" for tool in VIDEO_TOOLS},
     },
 )
 

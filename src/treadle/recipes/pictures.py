@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-_TRAIN, _HELD_OUT, _GREY = "#4c78a8", "#e4711b", "#666666"
+BLUE, ORANGE, GREY = "#4c78a8", "#e4711b", "#666666"
 _DOTS = 144
 _COLUMNS = 76
 """Letters in a line of a text's picture."""
@@ -42,14 +42,12 @@ def draw_curves(rows: Sequence[dict[str, Any]], title: str, unit: str, path: Pat
     figure, axes = new_figure(8.0, 4.5)
     steps = [row["step"] for row in rows]
     losses = [row["loss"] for row in rows]
-    axes.plot(steps, losses, color=_TRAIN, alpha=0.25, linewidth=0.8)
-    axes.plot(steps, _smoothed(losses), color=_TRAIN, linewidth=1.6, label="trained on (smoothed)")
+    axes.plot(steps, losses, color=BLUE, alpha=0.25, linewidth=0.8)
+    axes.plot(steps, _smoothed(losses), color=BLUE, linewidth=1.6, label="trained on (smoothed)")
     measured = [row for row in rows if row.get("held_out_loss") is not None]
     if measured:
         points = [(row["step"], row["held_out_loss"]) for row in measured]
-        axes.plot(
-            *zip(*points, strict=True), color=_HELD_OUT, linewidth=1.6, marker="o", markersize=4, label="held out"
-        )
+        axes.plot(*zip(*points, strict=True), color=ORANGE, linewidth=1.6, marker="o", markersize=4, label="held out")
         best = min(measured, key=lambda row: float(row["held_out_loss"]))
         said = f"lowest held out: {best['held_out_loss']:.3f} at step {best['step']:,}"
         axes.plot([], [], " ", label=said)
@@ -71,7 +69,7 @@ def draw_confusion(table: Sequence[Sequence[int]], classes: Sequence[str], title
     figure, axes = new_figure(side, side)
     shares = [[value / max(1, sum(row)) for value in row] for row in table]
     right = LinearSegmentedColormap.from_list("right", ["#ffffff", "#b8d4ec"])
-    wrong = LinearSegmentedColormap.from_list("wrong", ["#ffffff", "#fbc9a2", _HELD_OUT])
+    wrong = LinearSegmentedColormap.from_list("wrong", ["#ffffff", "#fbc9a2", ORANGE])
     axes.imshow([[share if i == j else math.nan for j, share in enumerate(row)] for i, row in enumerate(shares)],
                 cmap=right, vmin=0, vmax=1)  # fmt: skip
     axes.imshow([[math.nan if i == j else share for j, share in enumerate(row)] for i, row in enumerate(shares)],
@@ -97,7 +95,7 @@ def draw_text(tokens: Sequence[dict[str, Any]], title: str, path: Path) -> None:
     """A text, each token on a ground the darker the more it surprised the model (nats); its rank stands below it."""
     from matplotlib.colors import LinearSegmentedColormap, Normalize
 
-    shade = LinearSegmentedColormap.from_list("surprise", ["#ffffff", "#fbc9a2", _HELD_OUT])
+    shade = LinearSegmentedColormap.from_list("surprise", ["#ffffff", "#fbc9a2", ORANGE])
     lines = _lines(tokens, _COLUMNS)
     columns = max(40, *(sum(len(shown) for shown, _ in line) for line in lines))
     figure, axes = new_figure(1.2 + 0.13 * columns, 1.2 + 0.42 * len(lines))
@@ -114,7 +112,7 @@ def draw_text(tokens: Sequence[dict[str, Any]], title: str, path: Path) -> None:
                       va="center", parse_math=False)  # fmt: skip
             if token["rank"] is not None and token["rank"] > 1 and len(str(token["rank"])) <= len(shown) + 1:
                 axes.text(place + len(shown) / 2, number + 0.80, str(token["rank"]), fontsize=5.5, ha="center",
-                          va="center", color=_GREY)  # fmt: skip
+                          va="center", color=GREY)  # fmt: skip
             place += len(shown)
     axes.set_axis_off()
     from matplotlib.cm import ScalarMappable
@@ -147,10 +145,10 @@ def draw_attention(maps: Any, tokens: Sequence[str], title: str, path: Path) -> 
                 text.set_family("monospace")
                 text.set_parse_math(False)
             if layer == 0:
-                axes.set_title(f"head {head}", fontsize=8, color=_GREY)
+                axes.set_title(f"head {head}", fontsize=8, color=GREY)
             if head == heads - 1:
                 axes.yaxis.set_label_position("right")
-                axes.set_ylabel(f"layer {layer}", fontsize=8, color=_GREY)
+                axes.set_ylabel(f"layer {layer}", fontsize=8, color=GREY)
             for spine in axes.spines.values():
                 spine.set_color("#cccccc")
     figure.suptitle(title, fontsize=11, x=0.02, ha="left")

@@ -55,14 +55,14 @@ def _add_model(workspace: WorkspaceFolder, card: ModelCard, nodes: dict[str, Nod
     nodes[card.id] = _node(card.id, "model", card.name, card, {"family": card.family, "size": card.size})
     opened = open_model(workspace, card.id)
     _add_datasets(opened, nodes)
-    for run in newest_first(workspace):
+    for run in reversed(list(newest_first(workspace))):
         asked = asked_of(run)
         if asked is None or asked.kind != "train" or asked.model != card.id:
             continue
         facts = {"outcome": outcome_of(run), "target": asked.target, "created": made_at(run.id)}
         nodes[run.id] = _node(run.id, "run", asked.target or run.id, card, facts)
         if asked.dataset is not None:
-            edges.append(_edge(f"{card.id}/{asked.dataset}", run.id, "learned from"))
+            edges.append(_edge(f"{card.id}/{asked.dataset}", run.id, "taught"))
     _add_checkpoints(opened, nodes, edges)
 
 

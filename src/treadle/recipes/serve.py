@@ -7,7 +7,6 @@ import signal
 import socket
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
@@ -21,8 +20,6 @@ from treadle.recipes.serve_sampling import SamplingDoor
 from treadle.telemetry.hardware import memory
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from treadle.operations.serving import ServePayload
     from treadle.store.workspace import WorkspaceFolder
 
@@ -77,20 +74,7 @@ def _choice(payload: ServePayload) -> Choice:
         context=payload.context,
         waiting=payload.waiting,
         memory_bytes=int(budget),
-        templates=_templates(payload.template, payload.names),
     )
-
-
-def _templates(given: Sequence[str], names: Sequence[str]) -> dict[str, Path]:
-    found = {}
-    for one in given:
-        name, sign, path = one.partition("=")
-        if not sign or not Path(path).expanduser().is_file():
-            raise UsageError(f"`{one}` is no chat template: give NAME=FILE with a file that is there.")
-        if names and name not in names:
-            raise UsageError(f"`{name}` has a template but is not served; served are {', '.join(names)}.")
-        found[name] = Path(path).expanduser().absolute()
-    return found
 
 
 def _settings(models: ServedModels, who: Any) -> uvicorn.Config:  # noqa: ANN401 - a function or None

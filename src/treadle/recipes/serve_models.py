@@ -23,7 +23,6 @@ from treadle.recipes.opened_engine import find_sampling
 from treadle.recipes.serve_opening import (
     TEMPLATE_FILE,
     chat_text,
-    closest_template,
     engine_bytes,
     open_for_serving,
 )
@@ -42,13 +41,24 @@ if TYPE_CHECKING:
 _LOOK_SECONDS: Final = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What changes when a model is trained further, set differently, or deleted: times of files, 0 without one."""
+
+    folder: str = ""
+    checkpoints: int = 0
+    card: int = 0
+    settings: int = 0
+    template: int = 0
+
+
 @dataclass(slots=True)
 class _Open:
     served: ServedModel
     found: FoundSampling
     size: int
-    seen: object
-    """What the files looked like when it was opened."""
+    seen: _Seen
+    """What the files looked like when they were last looked at."""
     holders: int = 0
     used: float = field(default_factory=time.monotonic)
 
@@ -83,7 +93,7 @@ class ServedModels:
             with contextlib.suppress(TreadleError):  # deleted, or damaged: then it is not there
                 found = self._find(name)
                 record = found.checkpoint.record
-                template = closest_template(self._choice, self._cards.folder(found.card), name)
+                template = (self._cards.folder(found.card) / TEMPLATE_FILE).is_file()
                 yield {
                     "id": name,
                     "object": "model",
@@ -201,18 +211,17 @@ class ServedModels:
         except TreadleError:
             return False
 
-    def _seen(self, name: str) -> object:
-        """What changes when a model is trained further, set differently, or deleted."""
+    def _seen(self, name: str) -> _Seen:
         try:
             folder = self._cards.folder(self._cards.get(name))
         except TreadleError:
-            return None
-        files = (folder / "checkpoints", folder / CARD_FILE, folder / TEMPLATE_FILE, self._workspace.settings_file)
-        return folder, *(path.stat().st_mtime_ns if path.exists() else 0 for path in files)
+            return _Seen()
+        files = (folder / "checkpoints", folder / CARD_FILE, self._workspace.settings_file, folder / TEMPLATE_FILE)
+        return _Seen(str(folder), *(path.stat().st_mtime_ns if path.exists() else 0 for path in files))
 
-    def _made(self, name: str, found: FoundSampling, size: int, seen: object) -> _Open:
+    def _made(self, name: str, found: FoundSampling, size: int, seen: _Seen) -> _Open:
         """Open a model's checkpoint."""
-        chat = chat_text(closest_template(self._choice, self._cards.folder(found.card), name))
+        chat = chat_text(self._cards.folder(found.card))
         figures = self._figures.setdefault(name, Figures())
         engine, tokenizer = open_for_serving(found, self._choice)
         slots, waiting = self._choice.slots, self._choice.waiting
@@ -244,21 +253,20 @@ class ServedModels:
                 seen = self._seen(name)
                 if seen == one.seen:
                     continue
-                one.seen = seen
+                before, one.seen = one.seen, seen
                 try:
-                    self._renew(name, one, seen)
+                    self._renew(name, one, again=seen.template != before.template)
                 except NotFoundError:
                     self._replace(name, one, None)
                 except (TreadleError, OSError) as error:
                     sys.stderr.write(f"{name}: goes on with step {one.served.step}. {error}\n")
 
-    def _renew(self, name: str, old: _Open, seen: object) -> None:
-        """Open what is newer; for the time of the change both are in memory, whatever the budget says."""
+    def _renew(self, name: str, old: _Open, *, again: bool) -> None:
+        """Open what is newer, or the same `again`; both are in memory meanwhile, whatever the budget says."""
         found = self._find(name)
         before = (*_identity(old.found), old.found.settings)
-        template = self._cards.folder(found.card) / TEMPLATE_FILE
-        if (*_identity(found), found.settings) != before or template.is_file():
-            self._replace(name, old, self._made(name, found, engine_bytes(found, self._choice), seen))
+        if again or (*_identity(found), found.settings) != before:
+            self._replace(name, old, self._made(name, found, engine_bytes(found, self._choice), old.seen))
 
     def _replace(self, name: str, old: _Open, new: _Open | None) -> None:
         with self._change:

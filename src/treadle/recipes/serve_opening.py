@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from treadle.base.errors import DataError, UsageError
@@ -18,7 +18,6 @@ from treadle.recipes.opened_engine import engine_model, open_checkpoint
 from treadle.training.checkpoints import MODEL_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     import numpy as np
@@ -46,8 +45,6 @@ class Choice:
     """Positions of a slot; None = as many as the model was trained with."""
     waiting: int
     memory_bytes: int
-    templates: Mapping[str, Path] = field(default_factory=dict)
-    """Files of chat templates by model."""
 
     @property
     def all_slots(self) -> int:
@@ -55,16 +52,10 @@ class Choice:
         return self.slots + max(2, self.slots // 2) + 1
 
 
-def closest_template(choice: Choice, folder: Path, name: str) -> Path | None:
-    """The chat template of a model: the one given for it, else the one in its folder, else none."""
-    given = choice.templates.get(name)
-    own = folder / TEMPLATE_FILE
-    return given or (own if own.is_file() else None)
-
-
-def chat_text(template: Path | None) -> ChatText:
-    """How a model's messages become text; raises `DataError` for a file that is no template."""
-    if template is None:
+def chat_text(folder: Path) -> ChatText:
+    """How the messages of a model, given its folder, become text; raises `DataError` for a file that is no template."""
+    template = folder / TEMPLATE_FILE
+    if not template.is_file():
         return ChatText()
     try:
         return ChatText(template.read_text(encoding="utf-8"), str(template))
