@@ -5,6 +5,7 @@ import base64
 import contextlib
 import http.client
 import json
+import socket
 import struct
 import threading
 import time
@@ -95,6 +96,8 @@ class Server:
     def streaming(self, **body):
         """An open stream after its first event; closing it is a client that goes away."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        connection.connect()
+        connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
         with contextlib.closing(connection):
             whole = {"model": "m", "prompt": "the ", "stream": True, **body}
             connection.request("POST", "/v1/completions", json.dumps(whole))
@@ -352,6 +355,15 @@ def test_a_client_that_goes_away_frees_its_slot(server):
     until(lambda: server.active() == 1)
     connection.close()
     until(lambda: server.active() == 0)
+
+
+def test_a_client_that_does_not_read_gets_an_error_instead_of_a_pile_of_tokens(server):
+    with server.streaming(prompt="the ", max_tokens=12_000, logit_bias={"0": -100}, logprobs=20) as answer:
+        until(lambda: server.active() == 0)  # although nobody has read and nobody has gone away
+        content = answer.read()
+    last = json.loads(content.rstrip().rpartition(b"data: ")[2])
+    assert "that you have not read" in last["error"]["message"]
+    assert b"[DONE]" not in content
 
 
 def test_more_than_may_wait_is_refused_with_the_time_to_come_back(another):
