@@ -110,7 +110,7 @@ def test_a_page_of_another_site_changes_nothing_and_reads_nothing(chromium, empt
                     resolve(String(inside === null || inside.body.innerHTML === '')); }};
                   document.body.append(frame); }})"""
         )
-    assert done == ["json failed", "read failed", "text opaque"]
+    assert done == ["json failed", "read failed", "text failed"]
     assert framed == "true"
     listed = context.request.post(
         f"{empty_server}/api/v1/operations/list", data="{}", headers={"content-type": "application/json"}

@@ -24,10 +24,9 @@ if TYPE_CHECKING:
     from treadle.telemetry.events import Event
 
 Level = Literal["viewer", "operator", "admin"]
-HIDDEN: Final = frozenset(
-    {"init", "mcp", "ui", "worker.run", "worker.install", "flow.guard.init", "flow.guard.run", "flow.guard.test-first"}
-)
-"""Operations that only make sense at the machine itself: they take over a terminal, or make a workspace."""
+ALSO_OFFERED: Final = frozenset({"demo", "worker.start"})
+"""Operations that assistants are not offered and people are. The others of these only make sense at the machine itself:
+they take over a terminal, serve, or make a workspace."""
 _ADMIN_NOUNS = frozenset({"user", "key"})
 _LEVEL_OF_EFFECT: dict[str, Level] = {"reads": "viewer", "changes": "operator", "removes": "admin"}
 
@@ -50,7 +49,11 @@ class Identity:
 
 def offered() -> dict[str, Operation]:
     """The operations that HTTP offers, by name."""
-    return {name: entry for name, entry in operations().items() if name not in HIDDEN}
+    return {name: entry for name, entry in operations().items() if _is_offered(entry)}
+
+
+def _is_offered(entry: Operation) -> bool:
+    return entry.for_assistants or entry.noun in _ADMIN_NOUNS or entry.name in ALSO_OFFERED
 
 
 def level_for(entry: Operation) -> Level:
