@@ -15,6 +15,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Self
 
+from treadle.base.errors import ResourceError
 from treadle.generation.generate import Burst
 from treadle.generation.scheduler import Finished
 from treadle.jobs.engine_process import EngineServer
@@ -107,11 +108,14 @@ class SamplingDoor:
     def _answer(self) -> None:
         """Ask an engine process that lives to leave, and take its place when it has."""
         while not self._over.is_set():
-            with contextlib.suppress(OSError), held_alone(self._workspace, LOCK) as alone:
-                if alone:
-                    with bound(self._workspace) as listener:
-                        self._open.set()
-                        self._server.run(listener)
-                    return
+            try:
+                with held_alone(self._workspace, LOCK) as alone:
+                    if alone:
+                        with bound(self._workspace) as listener:
+                            self._open.set()
+                            self._server.run(listener)
+                        return
+            except (OSError, ResourceError):  # a workspace that can only be read has no such process either
+                return
             retire(self._workspace)
             time.sleep(_TRY_SECONDS)
