@@ -8,6 +8,7 @@ from treadle.web.forms import Field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 SECTIONS: Final = {
     "training": "Training",
@@ -34,6 +35,11 @@ def setting_fields(
         if fields:
             found.append((title, fields))
     return found
+
+
+def near_rows(rows: Sequence[Mapping[str, Any]], root: Path) -> list[dict[str, Any]]:
+    """Settings with the files that set them told from the workspace on."""
+    return [{**row, "origin": str(row["origin"]).replace(f"{root}/", "")} for row in rows]
 
 
 def _field(row: Mapping[str, Any], fixed: str, partly: str) -> Field:

@@ -12,7 +12,7 @@ from treadle.config.presets import options
 from treadle.web.door import door, offered
 from treadle.web.forms import fields_of
 from treadle.web.page import page
-from treadle.web.setting_fields import setting_fields
+from treadle.web.setting_fields import near_rows, setting_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +47,7 @@ def models(request: Request, model: str | None = None) -> Response:
 
 def _one(ask: Door, name: str) -> dict[str, Any]:
     shown = ask.call("show", model=name)
-    rows = ask.call("config.show", model=name)["settings"]
+    rows = near_rows(ask.call("config.show", model=name)["settings"], ask.workspace.root)
     has_weights = bool(shown["checkpoints"])
     refused = shown["documents"]["refused"]
     return {

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from treadle.base.errors import TreadleError
 from treadle.web.door import door
 from treadle.web.page import page
+from treadle.web.setting_fields import near_rows
 
 router = APIRouter()
 OUTCOMES = ("all", "done", "stopped", "failed", "running", "waiting", "lost", "unknown")
@@ -72,5 +73,6 @@ def one_run(request: Request, run: str) -> Response:
             log = ask.call("jobs.log", job=job)["text"]
         except TreadleError:
             log = ""
+    found["settings"] = near_rows(found["settings"], ask.workspace.root)
     changed = [row for row in found["settings"] if row["origin"] not in {"built-in", ""}]
     return page(request, "run.html", found=found, one=found["run"], changed=changed, log=log[-20_000:])

@@ -10,7 +10,7 @@ from treadle.base.errors import TreadleError
 from treadle.web.door import door
 from treadle.web.forms import fields_of
 from treadle.web.page import chosen_model, page
-from treadle.web.setting_fields import setting_fields
+from treadle.web.setting_fields import near_rows, setting_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,7 +60,7 @@ def _sections(ask: Door, name: str, shown: Mapping[str, Any]) -> list[Any]:
         rows = ask.call("config.show", model=name)["settings"]
     except TreadleError:
         return []
-    return setting_fields(rows, shown["limits"], has_weights=bool(shown["checkpoints"]))
+    return setting_fields(near_rows(rows, ask.workspace.root), shown["limits"], has_weights=bool(shown["checkpoints"]))
 
 
 def _now(ask: Door, name: str, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -37,7 +37,7 @@ function draw({ nodes, edges }, box) {
 
 function note(node) {
   const { facts } = node;
-  if (node.kind === "dataset") return `${number(facts.documents)} documents`;
+  if (node.kind === "dataset") return `${number(facts.documents)} document${facts.documents === 1 ? "" : "s"}`;
   if (node.kind === "run") return facts.outcome;
   if (node.kind === "checkpoint") return [...facts.roles, facts.held_out === null ? null : facts.held_out.toFixed(3)].filter(Boolean).join(", ");
   return `${facts.family} ${facts.size}`;
