@@ -8,6 +8,7 @@ import pytest
 from treadle.jobs.job import NewJob
 from treadle.jobs.ledger import Ledger
 from treadle.jobs.ledger_changes import Target
+from treadle.operations.api import Workspace
 from treadle.store.workspace import WorkspaceFolder
 
 QUEUE = "model:m-work"
@@ -66,15 +67,16 @@ def test_the_queue_is_reordered_by_mouse_keys_and_buttons(open_page, server, led
 
     page.goto(f"{server}/queue/{first}")
     page.get_by_label("Attempts").fill("3")
-    page.get_by_role("button", name="Change", exact=True).click()
-    page.wait_for_load_state()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Change", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("ready")
     assert ledger.get(first).max_attempts == 3
 
 
-def test_files_arrive_and_an_interrupted_transfer_goes_on(open_page, server, tmp_path):
+def test_files_arrive_and_an_interrupted_transfer_goes_on(open_page, server, lab, tmp_path):
     from playwright.sync_api import expect
 
+    Workspace(lab).data_new("letters")
     page = open_page(f"{server}/data", expected=["ERR_", "Failed to load resource"])
     page.get_by_label("Into").select_option("model:bard")
     small = tmp_path / "letter.txt"
@@ -83,8 +85,8 @@ def test_files_arrive_and_an_interrupted_transfer_goes_on(open_page, server, tmp
     row = page.locator("#sending li").first
     expect(row).to_contain_text("1 taken", timeout=60_000)
 
-    large = tmp_path / "large.txt"
-    large.write_text("".join(f"Line {number} of a long text.\n" for number in range(420_000)))
+    large = tmp_path / "large.bin"
+    large.write_bytes(bytes(9_000_000))
     pieces = []
 
     def counted(route):
@@ -99,7 +101,7 @@ def test_files_arrive_and_an_interrupted_transfer_goes_on(open_page, server, tmp
             route.continue_()
 
     page.route("**/api/v1/uploads/u-*", counted)
-    page.get_by_label("Into").select_option(index=0)
+    page.get_by_label("Into").select_option("dataset:letters")
     page.locator("#files").set_input_files(large)
     expect(page.locator("#sending li").nth(1)).to_contain_text("sent", timeout=60_000)
     assert pieces[0] == 0

@@ -51,7 +51,7 @@ function replaceParts(fresh, ids) {
 /** Whether a part must stay as it is: something is typed into it, or dragged in it. */
 function busy(part) {
   const here = document.activeElement;
-  const typed = part.contains(here) && here.matches("input:not([type=hidden]), textarea, select");
+  const typed = part.contains(here) && here.matches("input:not([type=hidden]), textarea");
   return typed || part.querySelector(".dragged, [data-editing]") !== null;
 }
 
