@@ -79,6 +79,10 @@ class Display:
         step = "" if data.get("step") is None else f"  step {data['step']:,}  loss {_figure(data['loss'])}"
         self._live(f"{data['number']} of {data['total']}  {data['label']}, seed {data['seed']}{step}")
 
+    def _on_frames(self, data: dict[str, Any]) -> None:
+        left = units.duration(data["eta_seconds"])
+        self._live(f"frame {data['done']:,}/{data['total']:,}  {left} left  {data['per_second']:.0f} frames/s")
+
     def _on_queued(self, data: dict[str, Any]) -> None:
         self._line(f"Job {data['job']} waits: {data['message']}.", style="yellow")
 

@@ -1,0 +1,1 @@
+"""Video on this machine: reading and writing frames, control maps, interpolation, chunks, coherence."""
