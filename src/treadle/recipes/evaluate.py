@@ -48,7 +48,7 @@ def run(context: RunContext, payload: EvaluatePayload) -> dict[str, Any]:
     if payload.precision is not None:
         context.emit("evaluating", step=checkpoint.step)
         found_there = load("treadle.recipes.evaluate_precision:measure")(checkpoint, prepared.loader, payload.precision)
-        return _about(model, checkpoint, settings) | found_there | {"plot": None, "parts": None}
+        return {**_about(model, checkpoint, settings), **found_there, "plot": None, "parts": None}
     network = network_of(settings, prepared)
     checkpoint.require_family(network.family.name)
     shapes = FAMILIES.get(record.family).weight_shapes(settings.family, record.vocabulary, record.context)

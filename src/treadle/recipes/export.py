@@ -23,7 +23,7 @@ from treadle.models.gpt.convert_gguf import FILE_TYPES, facts_of, to_gguf
 from treadle.models.gpt.convert_huggingface import settings_of, to_huggingface
 from treadle.recipes import sharing_facts
 from treadle.recipes.opened import open_model
-from treadle.recipes.package_file import SUFFIX, write_package
+from treadle.recipes.package_file import write_package
 from treadle.recipes.quantised_cost import require_cheap
 from treadle.training.arrays_file import write_arrays
 from treadle.training.checkpoints import MODEL_FILE
@@ -143,7 +143,8 @@ def _huggingface(leaving: _Leaving) -> dict[str, Any]:
             'model = AutoModelForCausalLM.from_pretrained(".")\ntokenizer = AutoTokenizer.from_pretrained(".")\n```'
         )
         (folder / _CARD).write_text(sharing_facts.card_text(leaving.facts, use), encoding="utf-8")
-    return _report(f'python -c "from transformers import pipeline; pipeline({str(leaving.target)!r})"')
+    program = f'from transformers import pipeline; print(pipeline("text-generation", {str(leaving.target)!r})("The "))'
+    return _report(f"python -c {shlex.quote(program)}")
 
 
 def _tokenizer_config(end: str, context: int) -> dict[str, Any]:
@@ -207,8 +208,7 @@ def _package(leaving: _Leaving) -> dict[str, Any]:
     use = f"```sh\ntreadle import {leaving.target.name} --name {shlex.quote(leaving.name)}\n```"
     with new_file(leaving.target) as file:
         write_package(file, parts, sharing_facts.card_text(leaving.facts, use), leaving.checkpoint.path / MODEL_FILE)
-    note = "" if leaving.target.suffix == SUFFIX else f" (elsewhere it is known by the ending {SUFFIX})"
-    return _report(f"treadle import {shlex.quote(str(leaving.target))} --name NAME{note}")
+    return _report(f"treadle import {shlex.quote(str(leaving.target))} --name NAME")
 
 
 def _settings(stored: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from treadle.base.errors import DataError, ResourceError
-from treadle.base.files import locked, new_folder, read_json, remove_leftovers, write_bytes, write_json
+from treadle.base.files import locked, new_file, new_folder, read_json, remove_leftovers, write_bytes, write_json
 
 
 def test_a_write_replaces_the_whole_file(tmp_path):
@@ -91,3 +91,24 @@ def test_a_missing_or_broken_json_file_is_named(tmp_path):
     (tmp_path / "x.json").write_text("{")
     with pytest.raises(DataError, match=r"x\.json is not valid JSON"):
         read_json(tmp_path / "x.json")
+
+
+def test_a_new_file_appears_at_the_end_or_not_at_all(tmp_path):
+    with new_file(tmp_path / "deep" / "a.bin") as file:
+        file.write(b"whole")
+        assert not (tmp_path / "deep" / "a.bin").exists()
+    assert (tmp_path / "deep" / "a.bin").read_bytes() == b"whole"
+    with pytest.raises(ZeroDivisionError), new_file(tmp_path / "b[1].bin") as file:
+        file.write(b"half" * (1 // 0))
+    assert not list(tmp_path.glob("*b*"))
+
+
+def test_a_new_file_clears_away_what_a_writer_left_that_was_killed_long_ago(tmp_path):
+    old, fresh, other = (tmp_path / name for name in (".a[1].x.tmp", ".a[1].y.tmp", ".a1.x.tmp"))
+    for path in (old, fresh, other):
+        path.write_bytes(b"half")
+    for path in (old, other):
+        os.utime(path, (1, 1))
+    with new_file(tmp_path / "a[1]") as file:
+        file.write(b"whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".a1.x.tmp", ".a[1].y.tmp", "a[1]"]

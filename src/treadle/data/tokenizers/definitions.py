@@ -62,7 +62,7 @@ def _special(id_: int, content: str) -> dict[str, Any]:
 def _without_pairs(vocabulary: Mapping[str, int], boundary: int) -> dict[str, Any]:
     names = ("dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix")
     switches = dict.fromkeys(("fuse_unk", "byte_fallback", "ignore_merges"), False)
-    model = {"type": "BPE", **dict.fromkeys(names), **switches, "vocab": dict(vocabulary), "merges": []}
+    model: dict[str, Any] = {"type": "BPE", **dict.fromkeys(names), **switches, "vocab": dict(vocabulary), "merges": []}
     return _framed(model, [_special(boundary, BOUNDARY_TOKEN)])
 
 

@@ -51,7 +51,7 @@ def read_plain_pickle(path: Path) -> Any:  # noqa: ANN401 - plain values
         try:
             return _Plain(file).load()
         except Exception as error:  # a damaged file makes it raise anything
-            raise DataError(f"{path} cannot be read: {error or type(error).__name__}.") from error
+            raise DataError(f"{path} cannot be read: {str(error) or type(error).__name__}.") from error
 
 
 class _Plain(pickle.Unpickler):

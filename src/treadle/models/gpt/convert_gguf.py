@@ -56,7 +56,7 @@ _LARGEST_F16: Final = 65504.0
 def facts_of(config: GPTConfig, vocabulary: int, context: int) -> dict[str, Any]:
     """The shape as pairs of key and value; raises `UsageError` for one that cannot be written."""
     kind = kind_of(config)
-    facts = {
+    facts: dict[str, Any] = {
         "context_length": context,
         "embedding_length": config.width,
         "block_count": config.layers,
