@@ -18,6 +18,7 @@ from treadle.base.errors import TreadleError
 from treadle.store.accounts import AccountsFile
 from treadle.web import api, events, uploads
 from treadle.web.answers import RefusedError, error_answer, error_facts, status_of
+from treadle.web.hardware import hardware_watched
 from treadle.web.page import page
 from treadle.web.security import Guard, Place
 from treadle.web.sessions import Sessions
@@ -41,7 +42,8 @@ def create_app(workspace: WorkspaceFolder, place: Place | None = None) -> FastAP
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         remove_old(workspace)
-        yield
+        async with hardware_watched(workspace):
+            yield
         hub.close()
 
     app = FastAPI(

@@ -228,6 +228,9 @@ document.addEventListener("submit", async (event) => {
   });
 });
 
+const current = document.querySelector(".pages [aria-current]"), strip = current?.closest(".pages");
+if (strip && strip.scrollWidth > strip.clientWidth) strip.scrollLeft = current.offsetLeft - strip.clientWidth / 2 + current.offsetWidth / 2;
+
 for (const choice of document.querySelectorAll("[data-model-choice]")) {
   choice.addEventListener("change", () => {
     const address = new URL(location.href);
