@@ -112,7 +112,7 @@ def test_runs_are_compared_drawn_by_other_measures_and_traced(open_page, server)
 
 
 def test_a_model_is_made_set_copied_renamed_and_deleted(open_page, server):
-    page = open_page(f"{server}/models")
+    page = open_page(f"{server}/models", expected=("status of 422",))  # a name that is taken
     page.get_by_label("Name", exact=False).first.fill("sonnet")
     page.get_by_label("Size").select_option("nano")
     page.get_by_role("button", name="Make it").click()
