@@ -41,7 +41,16 @@ async function ended(job) {
   place.replaceChildren(parts.join(", "), " ", el("a", { href: `/data/sets/${encodeURIComponent(name)}` }, "See what became of it"));
 }
 
-if (drop) dropZone(drop, take);
+function showLicence() {
+  const target = document.getElementById("target");
+  document.getElementById("licence-field").hidden = target.value.startsWith("model:"); // models note none
+}
+
+if (drop) {
+  dropZone(drop, take);
+  document.getElementById("target").addEventListener("change", showLicence);
+  showLicence();
+}
 listen(["run.reading"], (event) => {
   const known = jobs.get(event.job);
   if (known) known.place.textContent = `reading: ${event.data.read ?? 0} documents`;
