@@ -358,7 +358,7 @@ def test_a_client_that_goes_away_frees_its_slot(server):
 
 
 def test_a_client_that_does_not_read_gets_an_error_instead_of_a_pile_of_tokens(server):
-    with server.streaming(prompt="the ", max_tokens=12_000, logit_bias={"0": -100}, logprobs=20) as answer:
+    with server.streaming(n=4, max_tokens=12_000, logit_bias={"0": -100}, logprobs=20) as answer:
         until(lambda: server.active() == 0)  # although nobody has read and nobody has gone away
         content = answer.read()
     last = json.loads(content.rstrip().rpartition(b"data: ")[2])

@@ -163,6 +163,8 @@ class Service:
             self._models.release(model)
             raise
 
+        inbox.on_overflow = partial(model.scheduler.cancel, tickets)
+
         def leave() -> None:
             inbox.close()
             model.scheduler.cancel(

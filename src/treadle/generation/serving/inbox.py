@@ -41,12 +41,19 @@ class Inbox:
         self._filled = asyncio.Event()
         self._unsent = 0
         self._blocked = False
+        self._overflown = False
+        self.on_overflow: Callable[[], None] = lambda: None
+        """Stops who writes here."""
 
     def put(self, choice: int, told: Told) -> None:
-        """Add what the text `choice` was told; what is too much becomes an error in its place."""
-        self._count(_weight(told))
-        if isinstance(told, Burst) and self._unsent > MOST_UNSENT:
+        """Add what the text `choice` was told; what is too much becomes an error in its place, and the last thing."""
+        if self._overflown:
+            return
+        if _weight(told) + self._unsent > MOST_UNSENT:
             told = TooSlowError(f"More than {MOST_UNSENT:,} tokens were written that you have not read.")
+            self._overflown = True
+            self.on_overflow()
+        self._count(_weight(told))
         self._items.append((choice, told))
         self._filled.set()
 
