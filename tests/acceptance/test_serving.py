@@ -1,12 +1,12 @@
 """`treadle serve` as a process: beside a training, with the official client, and after a kill."""
 
 import contextlib
+import http.client
 import json
 import re
 import signal
 import socket
 import time
-import urllib.request
 
 import openai
 import pytest
@@ -77,8 +77,9 @@ def test_a_server_that_was_killed_in_the_middle_of_streams_leaves_nothing_locked
         asked = {"n": 16, "max_tokens": 60_000, "logit_bias": {"0": -100}, "stream": True}
         streams = [client(address).completions.create(model="bard", prompt="A", **asked) for _ in range(2)]
         next(iter(streams[0]))
-        with urllib.request.urlopen(address.replace("/v1", "/health")) as health:
-            assert json.load(health)["models"][0]["active"] == 2
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port)) as health:
+            health.request("GET", "/health")
+            assert json.load(health.getresponse())["models"][0]["active"] == 2
         process.kill()
         process.wait(PATIENCE)
         for stream in streams:
