@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("--one-thread", action="store_true", help="one thread each, processor time instead of wall")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--shapes", default=",".join(_SPEED_ROUNDS), help="of the section `speed`")
-    parser.add_argument("--trainers", help=f"of the section `speed`: some of {', '.join(_SPEED_TRAINERS)}")
+    parser.add_argument("--trainers", help=f"of the section `speed`: some of {'; '.join(_SPEED_TRAINERS)}, between semicolons")
     parser.add_argument("--rounds", type=int, help="turns of each trainer in the section `speed`")
     parser.add_argument("--peer-seeds", type=int, help="seeds of nanoGPT, if fewer")
     parser.add_argument("--sections", default="wall,best,speed,first")
@@ -309,7 +309,7 @@ def speed(chosen: argparse.Namespace) -> dict[str, Any]:
         for shape in ("0.8M", "10M") if chosen.quick else chosen.shapes.split(","):
             rounds, steps = (2, 3) if chosen.quick else _SPEED_ROUNDS[shape]
             rounds = chosen.rounds or rounds
-            all_names = chosen.trainers.split(",") if chosen.trainers else list(_SPEED_TRAINERS)
+            all_names = chosen.trainers.split(";") if chosen.trainers else list(_SPEED_TRAINERS)
             names = all_names[:2] if chosen.quick else all_names
             found[shape] = chosen.finished.of(
                 ["speed", shape, names, rounds, steps],
