@@ -562,7 +562,7 @@ def test_memory_stays_flat_over_mixed_load(server):
                 pass
         until(lambda: server.active() == 0)
 
-    load(20)
+    load(12)
     before = resident_memory()
-    load(40)
+    load(24)
     assert resident_memory() - before < 8e6

@@ -212,11 +212,6 @@ class Writing:
         """How many of them are the prompt's."""
         return self._prompt_length
 
-    @property
-    def seed(self) -> int:
-        """What its chance numbers come from."""
-        return self._seed
-
     def rows(self, slot: int) -> Iterator[tuple[int, int, int, bool]]:
         """Rows that bring the slot up to date; the last one's logits are wanted."""
         window = window_start(len(self._ids), self._context)
