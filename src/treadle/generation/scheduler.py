@@ -208,7 +208,8 @@ class Scheduler:
                     ticket.cancelled = True
                 self._waiting.clear()
                 for reading in self._readings:
-                    reading.result.cancel()
+                    if not reading.result.cancel():
+                        reading.result.set_exception(BusyError("The server is ending.", 1))
                 self._readings.clear()
             self._change.notify()
         for ticket in cut:
@@ -218,8 +219,10 @@ class Scheduler:
 
     def _run(self) -> None:
         try:
-            while self._prepare():
+            while (begun := self._prepared()) is not None:
                 try:
+                    for slot, ticket in begun:
+                        self._begin(slot, ticket)
                     self._read()
                     if self._active:
                         self._burst()
@@ -231,8 +234,11 @@ class Scheduler:
         finally:
             self.engine.close()
 
-    def _prepare(self) -> bool:
-        """Drop what nobody waits for, fill free slots, wait for work; false when all is done and no more will come."""
+    def _prepared(self) -> list[tuple[int, Ticket]] | None:
+        """Drop what nobody waits for, give free slots away, wait for work; returns who got a slot.
+
+        None when all is done and no more will come.
+        """
         while True:
             with self._change:
                 gone = [slot for slot, ticket in self._active.items() if ticket.cancelled]
@@ -241,12 +247,10 @@ class Scheduler:
                 begun = self._chosen()
                 if not begun and not self._active and not self._readings:
                     if self._closing and not self._waiting:
-                        return False
+                        return None
                     self._change.wait()
                     continue
-            for slot, ticket in begun:
-                self._begin(slot, ticket)
-            return True
+            return begun
 
     def _chosen(self) -> list[tuple[int, Ticket]]:
         """Move texts from the queue into free slots."""
@@ -305,7 +309,7 @@ class Scheduler:
         except Exception as error:
             reading.result.set_exception(error)
             done = True
-        if done:
+        if done and self._readings:
             self._readings.popleft()
 
     def _burst(self) -> None:

@@ -13,7 +13,7 @@ import pytest
 from treadle.base.errors import DataError, TreadleError, UsageError, WeightsError
 from treadle.data.tokenizers.bytes import BytesTokenizer
 from treadle.generation.config import GenerationSettings
-from treadle.generation.engine import EngineModel, Rows
+from treadle.generation.engine import Draft, EngineModel, Rows, Written
 from treadle.generation.generate import Burst, Completion, GenerationRequest, complete
 from treadle.generation.native_engine import NativeEngine
 from treadle.generation.scheduler import BusyError, Finished, Scheduler
@@ -247,10 +247,24 @@ class Failing:
         self.closed = True
 
 
+class FailingToBegin(Failing):
+    """One that writes itself, and fails at once."""
+
+    def begin(self, slot: int, draft: Draft) -> int:
+        raise RuntimeError("no such thing")
+
+    def write(self, seconds: float) -> list[Written]:
+        return []
+
+    def forget(self, slot: int) -> None:
+        pass
+
+
+@pytest.mark.parametrize("kind", [Failing, FailingToBegin])
 def test_a_defect_of_an_engine_is_told_to_who_waits(
-    scheduled: Callable[..., Scheduler], capsys: pytest.CaptureFixture[str]
+    scheduled: Callable[..., Scheduler], capsys: pytest.CaptureFixture[str], kind: type[Failing]
 ) -> None:
-    engine = Failing()
+    engine = kind()
     scheduler = scheduled(engine)
     with pytest.raises(TreadleError, match="defect: RuntimeError: no such thing"):
         asked(scheduler, [request("a")])
