@@ -121,3 +121,5 @@ def test_a_viewer_sees_the_data_and_adds_nothing(letters, logged_in):
         assert "data-operation" not in text
         assert "data-call" not in text
         assert 'type="file"' not in text
+        assert "Begin the crawl" not in text
+    assert [vic.get(address).status_code for address in ("/data/preview", "/data/new")] == [403, 403]

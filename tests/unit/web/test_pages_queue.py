@@ -1,6 +1,7 @@
 """The pages of the queue, without a browser: what they show, and what they let whom do."""
 
 import re
+import time
 
 import pytest
 
@@ -117,3 +118,18 @@ def test_a_viewer_sees_the_queue_and_no_buttons(logged_in, ledger):
         assert "data-operation" not in text
     assert "data-line" not in vic.get("/queue").text
     assert "jobs.discard" not in logged_in("olga").get("/queue").text
+
+
+def test_a_worker_is_started_paused_so_that_nothing_begins_before_somebody_has_looked(client, call, ledger):
+    submit(ledger, 1)
+    assert "all queues are paused" in call("worker.start", paused=True)["said"]
+    deadline = time.monotonic() + 60
+    while not call("worker.status")["live"]:
+        assert time.monotonic() < deadline, "no worker came"
+        time.sleep(0.05)
+    assert "lives already" in call("worker.start")["said"]
+    text = client.get("/queue").text
+    assert "a worker lives" in text
+    assert "Start paused" not in text
+    assert call("jobs.list")["paused"] == ["model:m-gone"]
+    call("worker.stop")

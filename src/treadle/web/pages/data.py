@@ -92,19 +92,18 @@ def quality(request: Request, name: str, version: str = "") -> Response:
 
 @router.get("/data/preview")
 def preview(request: Request, dataset: str = "") -> Response:
-    """Drop files and see them before and after cleaning; nothing is stored."""
+    """Drop files and see them before and after cleaning; nothing is stored. Who may send no files has no use for it."""
+    ask = door(request)
+    ask.entry("feed")
     return page(
-        request,
-        "data_preview.html",
-        fields=_settings(),
-        datasets=door(request).call("data.list")["datasets"],
-        dataset=dataset,
+        request, "data_preview.html", fields=_settings(), datasets=ask.call("data.list")["datasets"], dataset=dataset
     )
 
 
 @router.get("/data/new")
 def new(request: Request) -> Response:
     """Make a named dataset."""
+    door(request).entry("data.new")
     return page(request, "data_new.html")
 
 
