@@ -3,8 +3,8 @@
 //     pace_steps SECONDS_ALONE STEPS ROWS FIRST_SECONDS NEIGHBOUR_FROM NEIGHBOUR_UNTIL
 //
 // With two threads a step takes .55 of its time alone, and six times that time while a neighbour is busy; the very first
-// step takes FIRST_SECONDS more. Prints the time of all steps over that of the best choices, and the share of steps with
-// two threads before, beside and after the neighbour.
+// step takes FIRST_SECONDS more. Prints the time of all steps over that of the best choices, and the share of steps
+// with two threads before, beside and after the neighbour.
 #include <cstdio>
 #include <cstdlib>
 
@@ -34,6 +34,6 @@ int main(int, char** arguments) {
         all[phase]++;
     }
     std::printf("%f", now / best);
-    for (int phase = 0; phase < 3; phase++) std::printf(" %f", all[phase] ? static_cast<double>(both[phase]) / all[phase] : -1.0);
+    for (int phase = 0; phase < 3; phase++) std::printf(" %f", static_cast<double>(both[phase]) / std::max(all[phase], 1));
     std::printf("\n");
 }

@@ -31,7 +31,7 @@ class Pace {
 
   private:
     static constexpr int kTrial = 5;            // Most steps of a trial, of which the median counts.
-    static constexpr double kEnough = 0.01;     // Seconds after which a trial needs no more steps: long ones scatter little.
+    static constexpr double kEnough = 0.01;     // Seconds after which a trial ends: long steps scatter little.
     static constexpr double kPeace = 19.0;      // Times what a trial took that no other begins.
     static constexpr double kWindow = 0.01;     // Seconds of steps whose mean counts: stalls last milliseconds.
     static constexpr double kShortest = 0.005;  // Seconds between trials, doubled each time that nothing changes.
