@@ -15,8 +15,8 @@ import pytest
 os.environ["TREADLE_WORKER_IDLE_SECONDS"] = "3"  # workers in the background end soon after the last job
 os.environ["TREADLE_ENGINE_IDLE_SECONDS"] = "3"  # and so do the processes that sample
 if "PYTEST_XDIST_WORKER" in os.environ:
-    # Coverage is that of the tests' own processes. Measuring the hundreds of programs that they start, too, costs a third
-    # of the time of the whole suite.
+    # Coverage is that of the tests' own processes. Measuring the hundreds of programs that they start, too, costs a
+    # third of the time of the whole suite.
     for name in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"):
         os.environ.pop(name, None)
 _USERS = ("postgres", "nobody")  # Postgres refuses to run as root

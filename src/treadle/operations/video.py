@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from treadle.base.errors import MissingExtraError, NotFoundError, UsageError
+from treadle.base.errors import NotFoundError, UsageError
 from treadle.jobs.request import JobRequest
 from treadle.operations.operation import operation
 from treadle.registry.catalogue import load
@@ -60,11 +60,7 @@ class ProbeReport:
 def probe(workspace: WorkspaceFolder | None, video: Annotated[Path, _VIDEO]) -> ProbeReport:
     """Show size, rate, length and codec of a video, and how it was made if Treadle made it."""
     del workspace
-    try:
-        found = load("treadle.recipes.video:probe")(video)
-    except ModuleNotFoundError as error:
-        raise missing() from error
-    return ProbeReport(**found)
+    return ProbeReport(**load("treadle.recipes.video:probe")(video))
 
 
 @operation(
@@ -263,11 +259,6 @@ def from_images(
     options = {"fps": _positive("fps", fps), "quality": quality}
     payload = VideoPayload("from-images", (str(_absolute(folder)),), str(_new(out, replace=replace)), options)
     return _request(workspace, payload)
-
-
-def missing() -> MissingExtraError:
-    """What to say where the optional part is not installed."""
-    return MissingExtraError("Videos need an optional part: pip install 'treadle[video]'.")
 
 
 def _check_plan(length: int, overlap: int) -> None:

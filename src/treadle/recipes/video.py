@@ -9,10 +9,9 @@ from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from treadle.base.errors import DataError, TreadleError
+from treadle.base.errors import DataError, MissingExtraError, TreadleError
 from treadle.base.files import new_folder, read_json, write_json
 from treadle.base.hashing import hash_file
-from treadle.operations.video import missing
 from treadle.recipes import video_pictures
 from treadle.recipes.pictures import check_target
 
@@ -21,7 +20,7 @@ try:
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] not in {"av", "cv2", "PIL"}:
         raise
-    raise missing() from error
+    raise MissingExtraError("Videos need an optional part: pip install 'treadle[video]'.") from error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
