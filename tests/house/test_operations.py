@@ -35,6 +35,8 @@ VERBS_OF_THE_HOUSE = {
     "plugins": "list",
     "user": "add list remove password level",
     "key": "add list remove",
+    "prompt": "new list show edit search delete template wizard enhance",
+    "video": "probe controls interpolate smooth deflicker chunk stitch coherence compare from-images",
 }
 each = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 
