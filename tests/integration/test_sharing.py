@@ -14,6 +14,7 @@ import treadle
 from treadle.base.errors import DataError, NotReadyError, UsageError
 from treadle.data.bundled.texts import bundled_text
 from treadle.data.tokenizers.tokenizer import tokenizer_hash, train_tokenizer
+from treadle.models.catalog import FAMILIES
 from treadle.models.gpt.config import GPTConfig
 from treadle.models.gpt.native_shape import native_shape
 from treadle.models.gpt.weights import weight_shapes
@@ -300,6 +301,29 @@ def test_what_cannot_leave_is_refused_with_the_reason_before_anything_is_written
         lab.export("odd", to="package", out=tmp_path / "odd.treadle")
     with pytest.raises(UsageError, match="--precision is for"):
         workspace.export("qwen", to="huggingface", out=tmp_path / "out", precision="f16")
+
+
+def test_other_families_travel_by_package_only(tmp_path):
+    lab = treadle.Workspace.create(tmp_path / "lab")
+    pictures = {"kind": "labelled_images", "classes": ["a", "b"], "size": 8, "channels": 1}
+    for name, vocabulary, codes in (("rnn", 257, {"kind": "bytes"}), ("image_classifier", 2, pictures)):
+        family = FAMILIES.get(name)
+        config = family.config_class()(layers=2, width=16)
+        shapes = family.weight_shapes(config, vocabulary, 8)
+        write_arrays(tmp_path / name, {key: np.ones(shape, np.float32) for key, shape in shapes.items()})
+        model = {"family": name, "config": config.model_dump(mode="json"), "vocabulary": vocabulary, "context": 8,
+                 "tokenizer": codes}  # fmt: skip
+        with (tmp_path / f"{name}.treadle").open("wb") as file:
+            write_package(file, {"model": model, "settings": {}, "facts": {}}, "", tmp_path / name)
+        assert lab.import_(tmp_path / f"{name}.treadle", name=name).family == name
+        lab.export(name, to="package", out=tmp_path / f"{name}-2.treadle")
+        again = lab.import_(tmp_path / f"{name}-2.treadle", name=f"{name}-2")
+        assert again.step == 0
+        with pytest.raises(UsageError, match=f"family {name}, which other programs do not know"):
+            lab.export(name, to="gguf", out=tmp_path / "out")
+    (classes,) = (lab.root / "models" / "image_classifier-2" / "tokenizer").iterdir()
+    assert json.loads(classes.read_text()) == pictures
+    assert again.next_step == "treadle predict image_classifier-2 FILES"
 
 
 IMPORT = """

@@ -103,7 +103,7 @@ def test_transformers_reads_ours_and_we_read_its_own(lab):
         text, logits, _ = ours(workspace, name)
         assert (found["class"], found["odd"]) == (theirs, {}), name
         assert (found["ids"], found["text"]) == (text, TEXT), name
-        assert np.abs(np.array(found["logits"]) - logits).max() < 1e-4 * np.abs(logits).max(), name
+        assert np.abs(np.array(found["logits"]) - logits).max() < 1e-5 * np.abs(logits).max(), name
     for kind, logits in answers["made"].items():
         definition = json.dumps(definition_of(tokenizer))
         (folder / "theirs" / kind / "tokenizer.json").write_text(definition)
@@ -111,7 +111,7 @@ def test_transformers_reads_ours_and_we_read_its_own(lab):
         assert "20 rows" in report.notes[-1]
         found = ours(workspace, f"their-{kind}", ids)[1]
         expected = np.array(logits)[:, : tokenizer.vocabulary_size]
-        assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max(), kind
+        assert np.abs(found - expected).max() < 1e-5 * np.abs(expected).max(), kind
 
 
 def test_llama_cpp_writes_what_we_write(lab):

@@ -148,6 +148,8 @@ def _choices(incoming: Incoming, weights: Mapping[str, NDArray[np.float32]]) -> 
     stated = incoming.settings.get("choices")
     if isinstance(stated, dict) and stated:
         return [f"{group}={_word(stated[group])}" for group in ("family", "size") if group in stated]
+    if incoming.family != "gpt":
+        return [f"family={_word(incoming.family)}"]
     count = sum(array.size for array in weights.values())
     size = next((name for most, name in _SIZES if count <= most), "base")
     return ["family=gpt", f"size={size}"]
