@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import ssl
+import time
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -72,11 +73,12 @@ class Connection:
 
     def upload(self, path: Path, name: str, into: str | None = None) -> str:
         """Send a file in pieces, going on after interruptions; returns the upload's id."""
-        facts = {"name": name, "size": path.stat().st_size, "sha256": hash_file(path)}
+        size = path.stat().st_size
+        facts = {"name": name, "size": size, "sha256": hash_file(path)}
         begun = self.json("POST", "/api/v1/uploads", facts | ({} if into is None else {"into": into}))
         identity, offset, tries = str(begun["id"]), int(begun["offset"]), 0
         with path.open("rb") as file:
-            while offset < facts["size"]:
+            while offset < size:
                 file.seek(offset)
                 try:
                     offset = self._piece(identity, offset, file)
@@ -85,6 +87,7 @@ class Connection:
                     tries += 1
                     if tries == _TRIES or (isinstance(error, RemoteError) and error.kind != "Offset"):
                         raise
+                    time.sleep(0.1 * 2**tries)  # the server may just be finding out that the last piece broke off
                     offset = int(self.json("GET", f"/api/v1/uploads/{identity}")["offset"])
         return identity
 
@@ -122,7 +125,7 @@ class Connection:
                 yield answer
         except (OSError, http.client.HTTPException) as error:
             raise ResourceError(
-                f"{self.url} cannot be reached or broke off ({error or type(error).__name__}). "
+                f"{self.url} cannot be reached or broke off ({str(error) or type(error).__name__}). "
                 "Is `treadle ui` running there?"
             ) from error
 

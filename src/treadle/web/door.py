@@ -15,7 +15,7 @@ from treadle.web.answers import RefusedError
 from treadle.web.paths import given_paths
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Mapping
 
     from starlette.requests import HTTPConnection
 
@@ -109,14 +109,14 @@ class Door:
         with closing(_events(answer, following=entry.kind == "following")) as events:
             return next((event["data"] for event in events if event["type"] == "result"), {})
 
-    def events(self, name: str, given: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    def events(self, name: str, given: Mapping[str, Any]) -> Generator[dict[str, Any], None, None]:
         """The events of an interactive operation, or of a job that is followed, its answer last."""
         entry = self.entry(name)
         answer = call(entry, self.workspace, self.arguments(entry, given))
         return _events(answer, following=entry.kind == "following")
 
 
-def _events(answer: Any, *, following: bool) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - a job, or events
+def _events(answer: Any, *, following: bool) -> Generator[dict[str, Any], None, None]:  # noqa: ANN401 - a job, or events
     """Events as JSON; of a job that is followed also what came of it."""
     if following:
         with answer:

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
+from treadle.base.errors import NotFoundError
 from treadle.jobs.job import ACTIVE
 from treadle.jobs.ledger import Ledger
 from treadle.store.models import ModelCards
@@ -49,10 +50,15 @@ class Watcher:
         if self.dropped:
             return
         if len(self._waiting) >= MOST_WAITING:
-            self.dropped = True
-            self._waiting.clear()
-        else:
-            self._waiting.append(message)
+            self.drop()
+            return
+        self._waiting.append(message)
+        self._loop.call_soon_threadsafe(self._news.set)
+
+    def drop(self) -> None:
+        """Let the client go; it may come back with its cursor."""
+        self.dropped = True
+        self._waiting.clear()
         self._loop.call_soon_threadsafe(self._news.set)
 
     async def take(self, seconds: float) -> bytes:
@@ -116,6 +122,11 @@ class Hub:
     def watchers(self) -> int:
         """How many watch."""
         return len(self._watchers)
+
+    def end(self) -> None:
+        """Let all watchers go: the server is about to end."""
+        for watcher in self._watchers:
+            watcher.drop()
 
     def close(self) -> None:
         """Stop reading."""
@@ -185,10 +196,10 @@ class Hub:
         for run in ended:  # what it wrote last comes before the word that it has ended
             self._pass_on_run(position, run)
         self._give(position, _of_ledger(event, self._names))
-        new = _run_of(event)
+        new = _run_of(ledger, event)
         if new is not None and new not in position.runs:  # begun and ended since the last look
             self._ended[new] = ledger.job_of_run(new)
-            position.runs[new] = [0, 0]
+            position.runs[new] = _tails(sizes(self._workspace, new))
 
     def _give(self, position: Position, fields: dict[str, Any]) -> None:
         message = sse(fields, str(position))
@@ -210,7 +221,7 @@ class Hub:
                 for event in events:
                     place.seq = event.seq
                     yield sse(_of_ledger(event, names), str(place))
-                    new = _run_of(event)
+                    new = _run_of(ledger, event)
                     if new is not None and new not in place.runs:
                         yield from self._rest_of_run(ledger, names, new, (place, here))
             for run in [run for run in here.runs if run not in place.runs]:
@@ -234,9 +245,16 @@ class Hub:
                     yield sse(_of_run(run, job, names, found), str(place))
 
 
-def _run_of(event: LedgerEvent) -> str | None:
-    """The run that a job was given by this event."""
-    return str(event.data["run"]) if event.type == "run" else None
+def _run_of(ledger: Ledger, event: LedgerEvent) -> str | None:
+    """The run that begins with this event."""
+    if event.type == "run":
+        return str(event.data["run"])
+    if event.type != "started" or event.job is None:
+        return None
+    try:
+        return ledger.get(event.job).run
+    except NotFoundError:  # pruned meanwhile
+        return None
 
 
 def _names(workspace: WorkspaceFolder) -> dict[str, str]:

@@ -115,7 +115,7 @@ def description(server: str) -> dict[str, Any]:
 
 
 def _described(entry: Operation) -> dict[str, Any]:
-    examples = {}
+    examples: dict[str, Any] = {}
     for line in entry.examples:
         try:
             value = example(entry, line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -18,9 +19,25 @@ from treadle.web.app import create_app
 from treadle.web.security import Place, is_loopback
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from treadle.store.workspace import WorkspaceFolder
+    from treadle.web.hub import Hub
 
 _GRACE_SECONDS = 2
+
+
+class _Server(uvicorn.Server):
+    """Ends the streams of events when it shall end; they would go on for ever."""
+
+    def __init__(self, settings: uvicorn.Config, hub: Hub) -> None:
+        super().__init__(settings)
+        self._hub = hub
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._hub.end()
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what is cut off from now on is no fault
+        super().handle_exit(sig, frame)
 
 
 def serve(workspace: WorkspaceFolder, *, host: str, port: int, names: tuple[str, ...], browser: bool) -> str:
@@ -35,8 +52,9 @@ def serve(workspace: WorkspaceFolder, *, host: str, port: int, names: tuple[str,
         place = Place(host, listener.getsockname()[1], names)
         shown = f"[{host}]" if ":" in host else "127.0.0.1" if host in {"0.0.0.0", "localhost"} else host  # noqa: S104
         address = f"http://{shown}:{place.port}"
+        app = create_app(workspace, place)
         settings = uvicorn.Config(
-            create_app(workspace, place),
+            app,
             log_level="warning",
             access_log=False,
             lifespan="on",
@@ -50,7 +68,7 @@ def serve(workspace: WorkspaceFolder, *, host: str, port: int, names: tuple[str,
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
         before = signal.getsignal(signal.SIGINT)
         try:
-            uvicorn.Server(settings).run(sockets=[listener])
+            _Server(settings, app.state.hub).run(sockets=[listener])
         except KeyboardInterrupt:
             pass  # uvicorn has shut down in order and tells what ended it
         finally:

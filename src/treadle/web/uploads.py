@@ -6,8 +6,8 @@ whole, operations take `upload:ID` as a path. Several files sent `into` one uplo
 
 from __future__ import annotations
 
+import asyncio
 import shutil
-import threading
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 router = APIRouter()
 _PIECE = 1024 * 1024
-_busy: set[str] = set()
-_busy_lock = threading.Lock()
+_receiving: dict[str, asyncio.Task[None]] = {}
+"""What is just arriving, by upload."""
 
 
 @router.post("/api/v1/uploads", status_code=201)
@@ -57,21 +57,26 @@ def state(request: Request, identity: str) -> Response:
 async def append(request: Request, identity: str) -> Response:
     """Send a piece that begins at `Upload-Offset`; what arrives is kept even if the connection breaks."""
     here = door(request)
+    _own(here, identity)
+    await _supersede(identity)
     facts = _own(here, identity)
     offset = request.headers.get("upload-offset", "")
     if not offset.isdecimal() or int(offset) != facts["offset"]:
         raise RefusedError(
             409, f"The next piece begins at byte {facts['offset']:,}, not {offset or 'nowhere'}.", "Offset"
         )
-    with _busy_lock:
-        if identity in _busy:
-            raise RefusedError(409, "Another piece of this upload is just arriving. Ask again with HEAD.", "Offset")
-        _busy.add(identity)
+    task = asyncio.create_task(_receive(request, upload_folder(here.workspace, identity) / "data", facts))
+    _receiving[identity] = task
     try:
-        await _receive(request, upload_folder(here.workspace, identity) / "data", facts)
-        facts = await run_in_threadpool(settle_upload, here.workspace, identity)
+        await asyncio.wait({task})
     finally:
-        _busy.discard(identity)
+        task.cancel()
+        if _receiving.get(identity) is task:
+            del _receiving[identity]
+    if task.cancelled():
+        raise RefusedError(409, "Another request goes on with this upload.", "Offset")
+    task.result()
+    facts = await run_in_threadpool(settle_upload, here.workspace, identity)
     return JsonAnswer(facts, headers={"upload-offset": str(facts["offset"])})
 
 
@@ -92,6 +97,14 @@ def _own(here: Door, identity: str) -> dict[str, Any]:
     return facts
 
 
+async def _supersede(identity: str) -> None:
+    """End a request that still waits for more of this upload: its connection may be dead without a sign of it."""
+    before = _receiving.get(identity)
+    if before is not None:
+        before.cancel()
+        await asyncio.wait({before})
+
+
 async def _receive(request: Request, data: Path, facts: dict[str, Any]) -> None:
     """Write what arrives behind what is there."""
     left = facts["size"] - facts["offset"]
@@ -107,5 +120,6 @@ async def _receive(request: Request, data: Path, facts: dict[str, Any]) -> None:
                     await run_in_threadpool(file.write, bytes(waiting))
                     waiting.clear()
         except ClientDisconnect:
-            pass  # what has arrived is kept; there is nobody to answer
-        file.write(waiting)
+            pass  # there is nobody to answer
+        finally:
+            file.write(waiting)  # what has arrived is kept

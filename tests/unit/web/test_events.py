@@ -157,7 +157,8 @@ def test_a_job_that_is_queued_later_is_followed_from_its_first_line(hub, workspa
     found = [event for event in reader.until("job.done") if event.get("run") or event["type"].startswith("job.")]
     types = [event["type"] for event in found if event["job"] == job.id or event.get("run") == run.id]
     assert types[0] == "job.submitted"
-    assert types[-3:] == ["run.started", "run.progress", "job.done"]
+    assert [type_ for type_ in types if type_.startswith("run.")] == ["run.started", "run.progress"]
+    assert types[-1] == "job.done"
 
 
 def test_a_watcher_that_cannot_keep_up_is_let_go_and_costs_no_memory(hub, running):
