@@ -156,3 +156,28 @@ def test_the_inner_pages_fit_a_narrow_screen(open_page, server):
         page.goto(server + path)
         expect(page.locator("main h1").first).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+
+
+def test_a_digit_is_drawn_and_recognised(open_page, server, lab):
+    pytest.importorskip("torch", reason="the extra `torch` is not installed")
+    pytest.importorskip("PIL", reason="the extra `images` is not installed")
+    import treadle
+
+    workspace = treadle.Workspace(lab)
+    workspace.new("digits", family="image_classifier", size="nano")
+    workspace.feed("digits", ["bundled:digits"])
+    workspace.train("digits", ["training.evaluate_every=0", "training.batch_size=8"], steps=8)
+    page = open_page(f"{server}/models?model=digits")
+    page.get_by_role("button", name="What is it?").click()
+    expect(page.get_by_text("Draw something first, or choose a picture.")).to_be_visible()
+    box = page.locator("#draw canvas").bounding_box()
+    page.mouse.move(box["x"] + 140, box["y"] + 30)
+    page.mouse.down()
+    for place in range(30, 251, 20):
+        page.mouse.move(box["x"] + 140, box["y"] + place)
+    page.mouse.up()
+    page.get_by_role("button", name="What is it?").click()
+    expect(page.locator("#draw-answer strong")).to_have_text(re.compile(r"^\d$"), timeout=PATIENCE)
+    assert page.locator("#draw-answer .shares svg").count() == 5
+    page.get_by_role("button", name="Clear").click()
+    expect(page.locator("#draw-answer strong")).to_have_count(0)
