@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("--one-thread", action="store_true", help="one thread each, processor time instead of wall")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--shapes", default=",".join(_SPEED_ROUNDS), help="of the section `speed`")
-    parser.add_argument("--trainers", help=f"of the section `speed`: some of {'; '.join(_SPEED_TRAINERS)}, between semicolons")
+    parser.add_argument("--trainers", help="of the section `speed`, between semicolons")
     parser.add_argument("--rounds", type=int, help="turns of each trainer in the section `speed`")
     parser.add_argument("--peer-seeds", type=int, help="seeds of nanoGPT, if fewer")
     parser.add_argument("--sections", default="wall,best,speed,first")
