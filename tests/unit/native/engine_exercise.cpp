@@ -44,6 +44,11 @@ void feed(TreadleEngine* engine, const TreadleShape& shape) {
         if (!std::isfinite(value)) std::exit(3);
     }
     if (treadle_engine_held(engine, 3) != shape.context) std::exit(4);
+    std::vector<float> states(wanted.size() * static_cast<size_t>(shape.width));
+    require(treadle_engine_states(engine, &rows, states.data()));
+    for (float value : states) {
+        if (!std::isfinite(value)) std::exit(6);
+    }
 }
 
 void write(TreadleEngine* engine, const TreadleShape& shape) {
@@ -56,6 +61,7 @@ void write(TreadleEngine* engine, const TreadleShape& shape) {
                                   7u, temperature, slot == 1 ? 0.8 : 1.0, slot == 2 ? 0.05 : 0.0, 1.1, 0.1, 0.2,
                                   slot == 3 ? 5 : 0, ids, bias, 2, slot % 2, slot};
         require(treadle_engine_begin(engine, slot, &text));
+        if (treadle_engine_read(engine, slot) >= static_cast<int64_t>(prompt.size())) std::exit(7);
     }
     std::vector<TreadleBurst> bursts(4);
     std::vector<int32_t> tokens(4 * 8);
