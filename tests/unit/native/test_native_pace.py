@@ -28,9 +28,16 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def paced(
-    program: Path, *, alone: float, steps: int, rows: int = 1, first: float = 0, busy: tuple[int, int] = (10**6, 0)
+    program: Path,
+    *,
+    alone: float,
+    steps: int,
+    rows: int = 1,
+    first: float = 0,
+    busy: tuple[int, int] = (10**6, 0),
+    stall: int = -1,
 ) -> Found:
-    arguments = (alone, steps, rows, first, *busy)
+    arguments = (alone, steps, rows, first, *busy, stall)
     ran = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, check=True)
     return Found(*map(float, ran.stdout.split()))
 
@@ -44,6 +51,14 @@ def test_finding_out_costs_little_however_long_a_step_is(program: Path, alone: f
 
 def test_a_first_step_that_takes_memory_says_nothing_about_threads(program: Path) -> None:
     assert paced(program, alone=0.08, steps=40, rows=32, first=1.2).before > 0.9
+
+
+def test_one_stall_does_not_leave_one_thread_alone(program: Path) -> None:
+    # A neighbour who leaves as he comes: `after` are the steps after the stall.
+    for alone, before, after in ((2e-4, 30000, 300), (4e-3, 2000, 60), (8e-3, 700, 60)):
+        found = paced(program, alone=alone, steps=before + after, busy=(before, before), stall=before)
+        assert found.before > 0.9
+        assert found.after > 0.75
 
 
 @pytest.mark.parametrize(("alone", "steps"), [(1e-4, 20000), (2e-3, 3000), (0.08, 400)])

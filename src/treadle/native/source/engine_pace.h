@@ -86,7 +86,7 @@ class Pace {
     }
 
     void settle(Load& load, bool all, double now) {
-        load.pause = all == load.all || !all ? std::min(2 * load.pause, kLongest) : kShortest;
+        load.pause = all == load.all ? std::min(2 * load.pause, kLongest) : kShortest;  // A stall may have misled it.
         load.all = all;
         load.next = now + std::max(load.pause, kPeace * load.spent);
         load.spent = 0;
