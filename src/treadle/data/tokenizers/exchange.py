@@ -18,6 +18,8 @@ from treadle.base.errors import DataError, UsageError
 from treadle.base.files import read_json, write_json, write_text
 from treadle.data.tokenizers.bpe import BpeTokenizer
 from treadle.data.tokenizers.byte_alphabet import from_symbols, to_symbols
+from treadle.data.tokenizers.bytes import BytesTokenizer
+from treadle.data.tokenizers.char import CharTokenizer
 from treadle.data.tokenizers.huggingface import HuggingFaceTokenizer
 from treadle.data.tokenizers.tokenizer import load_tokenizer, save_tokenizer
 
@@ -53,7 +55,7 @@ def read_tokenizer(path: Path) -> Tokenizer:
             return load_tokenizer(path)
         if not isinstance(definition, dict) or not isinstance(definition.get("model"), dict):
             raise DataError("it holds no tokenizer")  # noqa: TRY301
-        ours = _as_bpe(definition)
+        ours = _as_ours(definition)
         return HuggingFaceTokenizer(path.read_text(encoding="utf-8")) if ours is None else ours
     except DataError as error:
         raise DataError(f"{path} cannot be used: {error}") from error
@@ -61,7 +63,7 @@ def read_tokenizer(path: Path) -> Tokenizer:
 
 def from_definition(definition: Mapping[str, Any]) -> Tokenizer:
     """The tokenizer of a `tokenizer.json` that was read: ours where it gives the same ids, else run by its library."""
-    ours = _as_bpe(definition)
+    ours = _as_ours(definition)
     return HuggingFaceTokenizer(json.dumps(definition, ensure_ascii=False)) if ours is None else ours
 
 
@@ -134,8 +136,32 @@ def bpe_definition(tokenizer: BpeTokenizer) -> dict[str, Any]:
     }
 
 
-def _as_bpe(definition: Mapping[str, Any]) -> BpeTokenizer | None:
+def _as_ours(definition: Mapping[str, Any]) -> Tokenizer | None:
     """Our own tokenizer with the same ids, or None where that is not certain."""
+    return _without_pairs(definition) or _as_bpe(definition)
+
+
+def _without_pairs(definition: Mapping[str, Any]) -> Tokenizer | None:
+    """Bytes or characters, as `definitions` writes them."""
+    model, added = definition["model"], definition.get("added_tokens") or []
+    ends = [(one.get("id"), one.get("content")) for one in added]
+    plain = not any(definition.get(key) for key in ("normalizer", "post_processor")) and not model.get("unk_token")
+    vocabulary = model.get("vocab")
+    if model.get("type") != "BPE" or model.get("merges") or not plain or not isinstance(vocabulary, dict):
+        return None
+    decoder, cutting = ((definition.get(key) or {}).get("type") for key in ("decoder", "pre_tokenizer"))
+    if decoder == cutting == "ByteLevel" and not definition["pre_tokenizer"].get("add_prefix_space"):
+        every = {to_symbols(bytes([byte])): byte for byte in range(256)}
+        return BytesTokenizer() if vocabulary == every and ends == [(256, BOUNDARY_TOKEN)] else None
+    characters = [token for token in vocabulary if token != BOUNDARY_TOKEN]
+    if decoder != "Fuse" or cutting is not None or ends != [(0, BOUNDARY_TOKEN)] or not characters:
+        return None
+    ordered = {BOUNDARY_TOKEN: 0, **{one: id_ for id_, one in enumerate(sorted(characters), 1)}}
+    return CharTokenizer(characters) if vocabulary == ordered and max(map(len, characters)) == 1 else None
+
+
+def _as_bpe(definition: Mapping[str, Any]) -> BpeTokenizer | None:
+    """A byte-level vocabulary whose pairs say the same as its ranks, or None where that is not certain."""
     model = definition["model"]
     plain = not any(model.get(key) for key in ("dropout", "continuing_subword_prefix", "end_of_word_suffix"))
     pattern = _pattern(definition.get("pre_tokenizer") or {})

@@ -70,7 +70,10 @@ def _escaped(character: str) -> str:
 
 
 def _byte_level(definition: Mapping[str, Any], size: int) -> dict[str, Any]:
-    pattern = cut_by(definition)
+    model = definition["model"]
+    whole = not model.get("merges") and model.get("type") == "BPE" and not definition.get("normalizer")
+    # Without pairs each byte is a token, however the text was cut.
+    pattern = GPT2_PATTERN if whole and definition["decoder"]["type"] == "ByteLevel" else cut_by(definition)
     if pattern not in _NAMES:
         raise UsageError(
             "llama.cpp knows text to be cut by the patterns of GPT-2 and Qwen2 here, and this tokenizer cuts it by "

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from treadle.base.errors import DataError, UsageError
 from treadle.data.tokenizers.definitions import boundary_name, definition_of
-from treadle.data.tokenizers.exchange import bpe_definition
+from treadle.data.tokenizers.exchange import bpe_definition, from_definition
 from treadle.data.tokenizers.gguf_vocabulary import OWN, vocabulary_facts, vocabulary_of
 from treadle.data.tokenizers.huggingface import HuggingFaceTokenizer
 from treadle.data.tokenizers.tokenizer import tokenizer_hash, train_tokenizer
@@ -56,6 +56,23 @@ def test_a_foreign_tokenizer_without_a_boundary_gets_one():
     assert foreign.boundary == len(definition["model"]["vocab"])
     assert definition_of(foreign)["added_tokens"][-1]["id"] == foreign.boundary
     assert boundary_name(foreign) == "<|endoftext|>"
+
+
+@pytest.mark.parametrize("choice", ["bytes", "char", "bpe:400"])
+def test_a_definition_comes_back_as_our_own(choice):
+    assert tokenizer_hash(from_definition(definition_of(made(choice)))) == tokenizer_hash(made(choice))
+
+
+def test_what_only_resembles_ours_is_run_by_its_own_library():
+    definition = definition_of(made("bytes"))
+    with pytest.raises(DataError, match="loses text"):
+        from_definition({**definition, "normalizer": {"type": "NFC"}})
+    without_boundary = from_definition({**definition, "added_tokens": []})
+    assert without_boundary.kind == "huggingface"
+    facts = vocabulary_facts(without_boundary)
+    assert len(facts["tokenizer.ggml.tokens"]) == 257
+    with pytest.raises(DataError):
+        from_definition({**definition_of(made("char")), "added_tokens": []})
 
 
 @pytest.mark.parametrize("choice", ["bytes", "char", "bpe:400"])
