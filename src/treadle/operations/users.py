@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from treadle.operations.operation import operation
-from treadle.store.accounts import AccountsFile, Key, User
+from treadle.registry.catalogue import load
 from treadle.store.workspace import WorkspaceFolder
+
+if TYPE_CHECKING:
+    from treadle.store.accounts import AccountsFile, Key, User
 
 _CHOSEN = "password, at least 8 characters; - = read from standard input; none = a made-up one, which is shown once"
 _LEVEL = "viewer: looks; operator: feeds, trains, changes; admin: removes, and keeps the accounts"
@@ -81,20 +83,20 @@ def add(
 ) -> UserChange:
     """Make a user, who may log in to `treadle ui`. With the first one, everybody has to; that one must be an admin."""
     chosen, made_up = _password(password)
-    user = AccountsFile(workspace).add_user(name, level, chosen)
+    user = _accounts(workspace).add_user(name, level, chosen)
     return UserChange(_user(user), f"User `{name}` may log in, as {level}.", made_up)
 
 
 @operation("light", effect="reads", for_assistants=False, noun="user", verb="list", examples=("treadle user list",))
 def list_(workspace: WorkspaceFolder) -> UserList:
     """List the users and their levels. Without users, only this machine can reach the pages."""
-    return UserList([_user(user) for user in AccountsFile(workspace).read().users.values()])
+    return UserList([_user(user) for user in _accounts(workspace).read().users.values()])
 
 
 @operation("light", effect="removes", for_assistants=False, noun="user", examples=("treadle user remove ben",))
 def remove(workspace: WorkspaceFolder, name: Annotated[str, "name of the user"]) -> UserChange:
     """Take a user away; their sessions end at once. Without any user the pages are open to this machine only."""
-    accounts = AccountsFile(workspace)
+    accounts = _accounts(workspace)
     user = accounts.remove_user(name)
     return UserChange(_user(user), f"User `{name}` may not log in any more.")
 
@@ -108,7 +110,7 @@ def password(
 ) -> UserChange:
     """Give a user another password; their sessions end at once."""
     chosen, made_up = _password(password)
-    user = AccountsFile(workspace).change_user(name, password=chosen)
+    user = _accounts(workspace).change_user(name, password=chosen)
     return UserChange(_user(user), f"User `{name}` has a new password and must log in again.", made_up)
 
 
@@ -119,7 +121,7 @@ def level(
     level: Annotated[Literal["viewer", "operator", "admin"], _LEVEL],
 ) -> UserChange:
     """Set what a user may do; their sessions end at once."""
-    user = AccountsFile(workspace).change_user(name, level=level)
+    user = _accounts(workspace).change_user(name, level=level)
     return UserChange(_user(user), f"User `{name}` is {level} now and must log in again.")
 
 
@@ -137,7 +139,7 @@ def add_key(
     level: Annotated[Literal["viewer", "operator", "admin"], _LEVEL] = "operator",
 ) -> KeyChange:
     """Make a key for a program, which sends it as `Authorization: Bearer TOKEN`. It is shown this once."""
-    key, token = AccountsFile(workspace).add_key(name, level)
+    key, token = _accounts(workspace).add_key(name, level)
     return KeyChange(
         _key(key), f"Key `{name}` opens the API, as {level}. Keep the token: it is not shown again.", token
     )
@@ -146,7 +148,7 @@ def add_key(
 @operation("light", effect="reads", for_assistants=False, noun="key", verb="list", examples=("treadle key list",))
 def list_keys(workspace: WorkspaceFolder) -> KeyList:
     """List the keys of programs and their levels; the tokens themselves are kept nowhere."""
-    return KeyList([_key(key) for key in AccountsFile(workspace).read().keys.values()])
+    return KeyList([_key(key) for key in _accounts(workspace).read().keys.values()])
 
 
 @operation(
@@ -159,7 +161,7 @@ def list_keys(workspace: WorkspaceFolder) -> KeyList:
 )
 def remove_key(workspace: WorkspaceFolder, name: Annotated[str, "name of the key"]) -> KeyChange:
     """Take a key away; its token opens nothing from now on."""
-    key = AccountsFile(workspace).remove_key(name)
+    key = _accounts(workspace).remove_key(name)
     return KeyChange(_key(key), f"Key `{name}` opens nothing any more.")
 
 
@@ -167,8 +169,13 @@ def _password(given: str | None) -> tuple[str, str | None]:
     """The password to set, and the same if it was made up here."""
     if given is not None:
         return given, None
-    made_up = secrets.token_urlsafe(12)
+    made_up: str = load("secrets:token_urlsafe")(12)
     return made_up, made_up
+
+
+def _accounts(workspace: WorkspaceFolder) -> AccountsFile:
+    accounts: AccountsFile = load("treadle.store.accounts:AccountsFile")(workspace)
+    return accounts
 
 
 def _user(user: User) -> UserSummary:
