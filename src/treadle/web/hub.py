@@ -125,7 +125,7 @@ class Hub:
 
     def end(self) -> None:
         """Let all watchers go: the server is about to end."""
-        for watcher in self._watchers:
+        for watcher in list(self._watchers):
             watcher.drop()
 
     def close(self) -> None:

@@ -57,7 +57,7 @@ def page(request: Request, template: str, **context: Any) -> HTMLResponse:  # no
         "models": models,
         "model": model,
         "csrf": identity.csrf,
-        "cursor": request.app.state.hub.cursor(),
+        "cursor": "" if identity.name == "nobody" else request.app.state.hub.cursor(),
         "workspace_name": request.app.state.workspace.root.name,
         "version": treadle.__version__,
         "now": time.time(),
