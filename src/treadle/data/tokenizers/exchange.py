@@ -138,7 +138,8 @@ def bpe_definition(tokenizer: BpeTokenizer) -> dict[str, Any]:
 
 def _as_ours(definition: Mapping[str, Any]) -> Tokenizer | None:
     """Our own tokenizer with the same ids, or None where that is not certain."""
-    return _without_pairs(definition) or _as_bpe(definition)
+    found = _without_pairs(definition)
+    return _as_bpe(definition) if found is None else found
 
 
 def _without_pairs(definition: Mapping[str, Any]) -> Tokenizer | None:
