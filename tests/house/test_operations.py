@@ -30,7 +30,7 @@ VERBS_OF_THE_HOUSE = {
     "jobs": "list show follow log stop discard retry pause resume move hold release prioritise edit prune import-queue",
     "worker": "run start status drain stop install",
     "schedule": "add list remove",
-    "runs": "list show compare metrics lineage",
+    "runs": "list show samples compare metrics lineage",
     "system": "status history disk clean",
     "plugins": "list",
     "user": "add list remove password level",

@@ -64,6 +64,13 @@ def _show(report: Report, arguments: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _samples(report: Report, _: Mapping[str, Any]) -> list[str]:
+    lines: list[str] = []
+    for row in report["samples"]:
+        lines += [f"step {row['step']:,} · epoch {row['epoch']:.2f} · {row['run']}", *str(row["text"]).splitlines(), ""]
+    return lines[:-1] or ["No samples were written; `training.sample_every` says how often one is."]
+
+
 def _compare(report: Report, _: Mapping[str, Any]) -> list[str]:
     runs = report["runs"]
     names = [row["model"] or row["id"] for row in runs]
@@ -125,6 +132,7 @@ def _figure(value: float | None, digits: int = 3) -> str:
 RUN_VIEWS: dict[str, Callable[[Report, Mapping[str, Any]], list[str]]] = {
     "runs.list": _list,
     "runs.show": _show,
+    "runs.samples": _samples,
     "runs.compare": _compare,
     "runs.metrics": _metrics,
     "runs.lineage": _lineage,

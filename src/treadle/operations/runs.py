@@ -1,4 +1,4 @@
-"""Operations on runs, which are what in fact happened: runs list, show, compare, metrics, lineage."""
+"""Operations on runs, which are what in fact happened: runs list, show, samples, compare, metrics, lineage."""
 
 from __future__ import annotations
 
@@ -85,6 +85,14 @@ class RunReport:
 
 
 @dataclass(frozen=True, slots=True)
+class SampleList:
+    """What models wrote while they were trained, by step."""
+
+    samples: list[dict[str, Any]]
+    """Each with `run`, `step`, `epoch`, `text`, `seed`, ..."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunComparison:
     """Runs side by side."""
 
@@ -158,6 +166,14 @@ def show(workspace: WorkspaceFolder, run: Annotated[str, _RUNS.partition(";")[0]
     """Show a run: what was asked, with which settings, what it wrote on the way, what came of it."""
     facts = load("treadle.recipes.runs:described")(workspace, run)
     return RunReport(**{**facts, "run": RunSummary(**facts["run"])})
+
+
+@operation(
+    "light", effect="reads", noun="runs", examples=("treadle runs samples bard", "treadle runs samples bard --json")
+)
+def samples(workspace: WorkspaceFolder, runs: Annotated[list[str], _RUNS]) -> SampleList:
+    """Show what a model wrote while it was trained: samples by step, each with its seed."""
+    return SampleList(load("treadle.recipes.runs:samples_of")(workspace, runs))
 
 
 @operation(

@@ -109,6 +109,13 @@ def described(workspace: WorkspaceFolder, word: str) -> dict[str, Any]:
     }
 
 
+def samples_of(workspace: WorkspaceFolder, words: Sequence[str]) -> list[dict[str, Any]]:
+    """The samples of several runs, by step."""
+    runs = {run.id: run for run in (resolved(workspace, word) for word in words)}
+    found = [{"run": identity, **sample} for identity, run in runs.items() for sample in _told(run)[0]]
+    return sorted(found, key=lambda sample: (sample["step"], sample["time"]))
+
+
 def compared(workspace: WorkspaceFolder, words: Sequence[str]) -> dict[str, Any]:
     """The fields of the report on several runs."""
     runs = [resolved(workspace, word) for word in dict.fromkeys(words)]

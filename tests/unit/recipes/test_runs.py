@@ -117,6 +117,13 @@ def test_a_run_is_described_with_its_samples_and_settings(lab):
     assert "Once upon" in command(lab, "runs", "show", run)
 
 
+def test_samples_of_several_runs_stand_in_the_order_of_their_steps(lab):
+    long, short = trained(lab, "bard", steps=200), trained(lab, "poet", steps=100)
+    found = lab.runs_samples([long, short, "bard"]).samples
+    assert [(sample["run"], sample["step"]) for sample in found] == [(short, 100), (long, 200)]
+    assert "step 200" in command(lab, "runs", "samples", "bard")
+
+
 def test_a_comparison_shows_only_what_differs(lab):
     runs = [trained(lab, "bard"), trained(lab, "poet", **{"training.batch_size": 7, "training.clip": 0.5})]
     found = lab.runs_compare(runs)

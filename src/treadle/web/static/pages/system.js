@@ -2,7 +2,7 @@
 
 import { bytes, busy, call, confirm, el, listen, toast } from "../treadle.js";
 import { callingButtons, renew } from "./parts.js";
-import { Plot, colour, onTheme } from "./plot.js";
+import { Plot, colour, onTheme } from "./chart.js";
 
 const box = document.getElementById("history");
 const plot = new Plot(box.querySelector(".plot"));

@@ -1,10 +1,8 @@
 // The page of training: live figures, curves, samples, and the form for more.
 
 import { busy, call, duration, bytes, listen, number, problem, toast } from "../treadle.js";
-import { RunChart, drawBoxes, figure } from "./chart.js";
+import { RunChart, Samples, drawBoxes, figure } from "./chart.js";
 import { callingButtons, renew, said } from "./parts.js";
-import { Samples } from "./samples.js";
-import { overrides, settingsForm } from "./settings.js";
 
 const chart = new RunChart(document.getElementById("curves"));
 const samples = new Samples(document.getElementById("samples"));
@@ -12,8 +10,8 @@ const model = document.querySelector("[data-model-choice] select")?.value ?? "";
 let newest = null;  // the last figures of the run that is shown
 
 drawBoxes(chart);
-samples.read(chart.runs);
-document.addEventListener("chosen", (event) => samples.read(event.detail));
+samples.read(chart.runs).catch(() => {});
+document.addEventListener("chosen", (event) => samples.read(event.detail).catch(() => {}));
 
 const SHOWN = {
   loss: figure, held_out_loss: figure, learning_rate: figure, step: (n) => number(n), eta_seconds: duration, memory_bytes: bytes,
@@ -64,7 +62,12 @@ callingButtons(() => renew("now", "own-runs"));
 
 const form = document.getElementById("train-form");
 if (form) {
-  settingsForm(form);
+  let settings = null;  // the code of the settings comes with the first look at them
+  document.getElementById("train-settings").addEventListener("toggle", async () => {
+    if (settings) return;
+    settings = await import("./settings.js");
+    settings.settingsForm(form);
+  });
   const { unit, amount } = form.elements, field = document.getElementById("train-amount-field");
   const choose = () => {
     field.hidden = !unit.value;
@@ -78,7 +81,7 @@ if (form) {
     event.preventDefault();
     problem(form);
     busy(event.submitter, async () => {
-      const given = { model: form.dataset.model, overrides: overrides(form) };
+      const given = { model: form.dataset.model, overrides: settings?.overrides(form) ?? [] };
       if (unit.value) given[unit.value] = Number(amount.value);
       try {
         toast(said(await call("train", given)));
