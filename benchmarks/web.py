@@ -229,7 +229,11 @@ def first_load(browser: Browser, address: str) -> dict[str, Any]:
     context = browser.new_context()
     page = context.new_page()
     answers: list[Any] = []
-    page.on("response", answers.append)
+
+    def answered(answer: object) -> None:
+        answers.append(answer)
+
+    page.on("response", answered)
     page.goto(address)
     page.wait_for_timeout(1000)
     sizes = [len(one.body()) for one in answers if "/events" not in one.url]
