@@ -53,7 +53,7 @@ class ServeReport:
         "treadle serve bard",
         "treadle serve bard monk --port 8080 --slots 16",
         "treadle serve --memory 2 --checkpoint latest",
-        "TREADLE_SERVE_KEYS=$(openssl rand -hex 16) treadle serve bard --host 0.0.0.0",
+        "treadle serve bard --host 0.0.0.0 --port 8443",
     ),
 )
 def serve(
