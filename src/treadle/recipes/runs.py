@@ -321,7 +321,7 @@ def _condition(text: str) -> tuple[str, Any]:
         raise UsageError(f"`{text}` is no condition. Write key=value, such as training.batch_size=16.")
     try:
         return key.strip(), json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return key.strip(), None if value == "none" else value
 
 

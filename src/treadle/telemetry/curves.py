@@ -22,7 +22,7 @@ from treadle.telemetry.curve_file import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
 _Parts = tuple[float, float, float, float]
@@ -59,7 +59,7 @@ class Curve:
         self.first = int(found["first"])
         """Step of the first row."""
         self._sizes = [entries_in(folder, len(self.columns), level) for level in range(LEVELS + 1)]
-        self.rows = self._sizes[0]
+        self.rows = self._sizes[0]  # buckets behind them are not asked for
         """Number of steps."""
         self.entries_read = 0
         """Rows and buckets that were read so far: what a question has cost."""
@@ -86,11 +86,12 @@ class Curve:
         grain = FANOUT**level
         width = grain * math.ceil((high - low) / (points * grain))
         low -= low % width
-        begin, end = low // grain, min(high // grain, self._there(level))
+        begin, end = low // grain, min(high // grain, self._sizes[level])
         entries = self._entries(level, begin, max(0, end - begin))
         places = [self.columns.index(column) for column in columns]
         found = [self._gathered(entries, level, place, width // grain) for place in places]
-        self._add_rest(found, places, (low, max(low, end * grain), high), width)
+        pieces = self._pieces(max(low, end * grain), high, level)
+        self._add_rest(found, places, pieces, (low, width))
         steps = [self.first + min(edge, high) - 1 for edge in range(low + width, high + width, width)]
         return Bucketed(steps, width, {name: _shown(parts) for name, parts in zip(columns, found, strict=True)})
 
@@ -105,11 +106,15 @@ class Curve:
         return [(min(low[one]), max(high[one]), math.fsum(total[one]), math.fsum(count[one])) for one in spans]
 
     def _add_rest(
-        self, found: list[list[_Parts]], places: Sequence[int], rest: tuple[int, int, int], width: int
+        self,
+        found: list[list[_Parts]],
+        places: Sequence[int],
+        pieces: Iterable[tuple[int, int, int]],
+        buckets: tuple[int, int],
     ) -> None:
-        """Add what stands behind the last whole entry: `rest` is (first row of all, first row left, end)."""
-        low, begin, high = rest
-        for level, first, count in self._pieces(begin, high):
+        """Add what stands behind the last whole entry; `buckets` are the first row of all, and the rows of one."""
+        low, width = buckets
+        for level, first, count in pieces:
             entries = self._entries(level, first, count)
             for parts, place in zip(found, places, strict=True):
                 for number, more in enumerate(self._gathered(entries, level, place, 1)):
@@ -191,24 +196,19 @@ class Curve:
             return None
         return max(values, key=lambda pair: pair[0]) if largest else min(values, key=lambda pair: pair[0])
 
-    def _pieces(self, low: int, high: int) -> Iterator[tuple[int, int, int]]:
+    def _pieces(self, low: int, high: int, top: int = LEVELS) -> Iterator[tuple[int, int, int]]:
         """Cut a stretch of rows into the widest entries that fit, as (level, first entry, number), in order.
 
-        `low` stands where a bucket of a level begins whose next wider one does not fit any more, or at 0.
+        None is of a level above `top`. `low` stands where an entry of that level begins.
         """
-        for level in range(LEVELS, -1, -1):
+        for level in range(top, -1, -1):
             grain = FANOUT**level
             if low % grain:
                 continue
-            count = min(high // grain, self._there(level)) - low // grain
+            count = min(high // grain, self._sizes[level]) - low // grain
             if count > 0:
                 yield level, low // grain, count
                 low += count * grain
-
-    def _there(self, level: int) -> int:
-        """Entries of a level that may be believed: a bucket counts only if all its rows do."""
-        whole: int = self.rows // FANOUT**level
-        return min(whole, self._sizes[level])
 
     def _entries(self, level: int, first: int, count: int) -> array[float]:
         size = entry_bytes(len(self.columns), level)

@@ -102,6 +102,15 @@ def test_a_kill_at_any_byte_costs_only_what_was_not_written(tmp_path, count):
     assert levels(tmp_path / "cut") == levels(tmp_path / "whole")
 
 
+def test_buckets_count_only_as_far_as_the_rows_reach(tmp_path):
+    rows = written(tmp_path, 1000)
+    with level_path(tmp_path, 0).open("r+b") as file:
+        file.truncate(300 * entry_bytes(len(COLUMNS), 0))
+    curve = Curve(tmp_path)
+    assert curve.buckets(["loss"], 2).steps[-1] == 300
+    assert curve.lowest("loss")[1] == pytest.approx(min(rows[:300]), rel=1e-5)
+
+
 def test_rows_that_a_machine_has_lost_leave_their_place_empty(tmp_path):
     written(tmp_path, 100)
     writer = CurveWriter(tmp_path, COLUMNS, 150)
@@ -123,6 +132,20 @@ def test_a_curve_is_read_while_it_is_written(tmp_path):
             assert found.steps[-1] == step
             assert found.values["loss"]["max"][-1] == step
     writer.close()
+
+
+@pytest.mark.parametrize("points", [3, 10, 60])
+def test_levels_that_lag_behind_or_run_ahead_of_each_other_change_nothing(tmp_path, points):
+    written(tmp_path, 4100)
+    whole = Curve(tmp_path).buckets(["loss"], points)
+    for level, share in ((1, 0.4), (2, 0.5), (4, 0)):  # as a writer's buffers may leave them at some moment
+        path = level_path(tmp_path, level)
+        with path.open("r+b") as file:
+            file.truncate(int(path.stat().st_size * share))
+    found = Curve(tmp_path).buckets(["loss"], points)
+    assert found.steps == whole.steps
+    assert found.values["loss"]["max"] == whole.values["loss"]["max"]
+    assert found.values["loss"]["mean"] == pytest.approx(whole.values["loss"]["mean"], rel=1e-5)
 
 
 def test_what_is_no_number_is_nothing(tmp_path):
