@@ -42,7 +42,10 @@ def test_the_queue_is_reordered_by_mouse_keys_and_buttons(open_page, server, led
 
     def shown(*jobs):
         for place, job in enumerate(jobs):
-            expect(places.nth(place)).to_have_id(f"job-{job}")
+            expect(places.nth(place)).to_have_id(f"job-{job}", timeout=20_000)
+            expect(places.nth(place).locator(".number")).to_have_text(
+                str(place + 1), timeout=20_000
+            )  # the server says so
 
     page.locator(f"#job-{fourth} .grip").drag_to(page.locator(f"#job-{first} .grip"), target_position={"x": 4, "y": 2})
     shown(fourth, first, second, third)

@@ -15,8 +15,7 @@ async function move(row, place) {
   } catch (error) {
     toast(error.message, "bad");
   }
-  await changed();
-  document.getElementById(row.id)?.focus();
+  await changed(); // what had the focus has it again afterwards
 }
 
 function neighbour(row, up) {
