@@ -1,4 +1,4 @@
-"""A real browser on a real `treadle ui`: one server, one small trained model and one browser for the whole session."""
+"""A real browser on a real `treadle ui`: one server and one small trained model for the whole session."""
 
 import contextlib
 import os
@@ -87,9 +87,9 @@ def empty_server(tmp_path_factory):
         yield address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
-    """The browser."""
+    """The browser, for one file of tests: playwright keeps an event loop running here, which other tests cannot use."""
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed (apt-get install chromium, or TREADLE_TEST_INSTALL=1 scripts/test)")
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
