@@ -45,6 +45,8 @@ class LimitedProcess:
         """Start `module`; `order` is what it is told first, `files` are open files that it shares with us."""
         self._unread = bytearray()
         self._seen = 0
+        self.waited = 0.0
+        """Seconds for which its words were waited for; those in which everything stood still do not count."""
         self._process = subprocess.Popen(
             [sys.executable, "-m", module],
             stdin=subprocess.PIPE,
@@ -89,7 +91,9 @@ class LimitedProcess:
             part = min(left, _MOST_PATIENCE)
             began = time.monotonic()
             ready = select.select([output], [], [], part)[0]
-            left -= min(time.monotonic() - began, part)
+            passed = min(time.monotonic() - began, part)
+            self.waited += passed
+            left -= passed
             if not ready:
                 continue
             data = os.read(output.fileno(), _CHUNK)

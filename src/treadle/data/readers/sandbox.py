@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import tempfile
-import time
 import weakref
 from collections import deque
 from dataclasses import dataclass, field
@@ -148,15 +147,15 @@ class Sandbox:
         """Wait for the end of the batch; give the file that the process died of, or None."""
         limits = self._work.limits
         at = self._batch[0][0] if self._batch else 0
-        began = time.monotonic()
+        began = self._waited()
         patience: float = START_SECONDS
         while True:
-            line = self._heard(min(patience, max(0.1, limits.file_seconds - (time.monotonic() - began))))
+            line = self._heard(min(patience, max(0.1, limits.file_seconds - (self._waited() - began))))
             if line == b"done":
                 return None
             if line is not None and line.startswith(b"begin "):
-                at, began = int(line[6:]), time.monotonic()
-            over_time = time.monotonic() - began > limits.file_seconds
+                at, began = int(line[6:]), self._waited()
+            over_time = self._waited() - began > limits.file_seconds
             if line is None or line == b"" or over_time:
                 return at, self._death(at, timed_out=line is None or over_time)
             patience = limits.seconds
@@ -168,6 +167,9 @@ class Sandbox:
             return Refusal(source_of(path), "timed_out", said)
         said = "exit code 0" if self._process is None else self._process.last_words()
         return Refusal(source_of(path), "crashed", f"Its reader crashed on it ({said}); the other files were read.")
+
+    def _waited(self) -> float:
+        return 0.0 if self._process is None else self._process.waited
 
     def _heard(self, seconds: float) -> bytes | None:
         return b"" if self._process is None else self._process.line(seconds)
