@@ -339,7 +339,7 @@ def main() -> int:
     given = parser.parse_args()
     seed = random.SystemRandom().randrange(10**6) if given.seed is None else given.seed
     print(f"seed {seed}", flush=True)
-    short = Plan(seed, 2, 6, 6, 1, given.workers, 60, 1.0)
+    short = Plan(seed, 2, 6, 6, 1, given.workers, 100, 0.7)
     full = Plan(
         seed, given.models, given.jobs, given.kills, given.in_checkpoints, given.workers, given.steps, given.gap
     )

@@ -563,6 +563,9 @@ def test_memory_stays_flat_over_mixed_load(server):
         until(lambda: server.active() == 0)
 
     load(12)
-    before = resident_memory()
-    load(24)
-    assert resident_memory() - before < 8e6
+    grown = []
+    for _ in range(3):  # what leaks does so each time; what other tests of this process left behind does not
+        before = resident_memory()
+        load(12)
+        grown.append(resident_memory() - before)
+    assert min(grown) < 4e6

@@ -198,7 +198,7 @@ def kind_of(error: TreadleError) -> str:
 def _said(error: click.ClickException) -> str:
     message = error.format_message()
     if isinstance(error, click.MissingParameter) and error.ctx is not None:
-        return f"{message} See `{error.ctx.command_path} --help`."
+        return f"{' '.join(message.split())} See `{error.ctx.command_path} --help`."
     return message
 
 

@@ -425,8 +425,10 @@ class Frontier:
 
     def listed(self, state: str, count: int) -> list[dict[str, Any]]:
         """Addresses: the `next` to be asked for, those that answered last (`asked`), or those in one state."""
-        if state in {"next", "asked"}:
-            return self._file.rows("pages_to_ask" if state == "next" else "pages_asked", count=count)
+        if state == "next":
+            return self._file.rows("pages_to_ask", count=count)
+        if state == "asked":
+            return self._file.rows("pages_asked", count=count)
         return self._file.rows("pages_in_state", state=state, count=count)
 
     def export(self) -> Iterator[dict[str, Any]]:
