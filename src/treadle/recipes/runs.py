@@ -209,9 +209,11 @@ def _target(payload: Mapping[str, Any]) -> str:
     words = {"default": "the default length", "arrivals": "what has arrived", "flush": "all that waits"}
     if unit in words:
         return words[str(unit)]
-    if unit == "more":
-        return f"{amount:g} epochs more"
-    return "" if unit is None or amount is None else f"{amount:g} {unit}"
+    if unit is None or amount is None:
+        return ""
+    noun = "epochs" if unit == "more" else str(unit)
+    said = f"{amount:g} {noun.removesuffix('s') if amount == 1 else noun}"
+    return f"{said} more" if unit == "more" else said
 
 
 def _summary(

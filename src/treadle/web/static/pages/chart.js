@@ -202,7 +202,7 @@ export class Plot {
 
   size() { return { width: Math.max(200, this.box.clientWidth), height: innerWidth < 760 ? 230 : 280 }; }
 
-  /** Lines: `x`, `y`, optionally `low` and `high` (a band), `paint`, `points` (dots only), `digits`. */
+  /** Lines: `x`, `y`, optionally `low` and `high` (a band), `paint`, `points` (dots only), `digits`, `broken` (null = a gap). */
   draw(lines, { time = false, log = false, min = null, max = null, format = null, place = null } = {}) {
     const tables = lines.map((line) => line.low?.length ? [line.x, line.y, line.low, line.high] : [line.x, line.y]);
     const data = tables.length ? uPlot.join(tables) : [[], []];
@@ -221,7 +221,7 @@ export class Plot {
     const axis = { stroke: translucent(ink, 75), grid, ticks: { show: false }, font: "12px system-ui, sans-serif" };
     const series = [{}], bands = [];
     for (const line of lines) {
-      series.push({ stroke: line.paint, width: line.points ? 1.2 : 1.8, spanGaps: true, dash: line.points ? [4, 4] : undefined, points: { show: line.points ? true : undefined, size: 6, fill: line.paint } });
+      series.push({ stroke: line.paint, width: line.points ? 1.2 : 1.8, spanGaps: !line.broken, dash: line.points ? [4, 4] : undefined, points: { show: line.points ? true : undefined, size: 6, fill: line.paint } });
       if (line.low?.length) {
         const hidden = { stroke: "transparent", width: 0, spanGaps: true, points: { show: false } };
         series.push(hidden, { ...hidden });
