@@ -52,6 +52,29 @@ def shell(tmp_path):
     return Shell(folder)
 
 
+@pytest.fixture
+def here(tmp_path, monkeypatch, capfd):
+    """Runs `treadle` in this process, in a workspace of its own; returns what it printed, or its JSON."""
+    from treadle.cli.main import main
+    from treadle.operations.api import Workspace
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    Workspace.create(".")
+
+    def call(*arguments, code=0):
+        ended = 0
+        try:
+            main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            ended = end.code or 0
+        shown = capfd.readouterr()
+        assert ended == code, shown.out + shown.err
+        return json.loads(shown.out) if "--json" in arguments and code == 0 else shown.out + shown.err
+
+    return call
+
+
 TINY = ("family.layers=2", "family.width=32", "family.heads=2", "data.sequence_length=32", "training.batch_size=4")
 """Flags that make the size nano even smaller: seconds, not minutes."""
 

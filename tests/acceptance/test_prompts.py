@@ -1,57 +1,34 @@
 """Prompts through the command line: made, changed, found, used."""
 
-import json
-
 import pytest
 
-from treadle.cli.main import main
 
-
-@pytest.fixture
-def run(tmp_path, monkeypatch, capfd):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def call(*arguments, code=0):
-        ended = 0
-        try:
-            main([str(argument) for argument in arguments])
-        except SystemExit as end:
-            ended = end.code or 0
-        shown = capfd.readouterr()
-        assert ended == code, shown.err
-        return json.loads(shown.out) if "--json" in arguments and code == 0 else shown.out + shown.err
-
-    call("init", ".")
-    return call
-
-
-def test_a_prompt_lives_from_its_template_to_the_trash(run, tmp_path):
+def test_a_prompt_lives_from_its_template_to_the_trash(here, tmp_path):
     video = tmp_path / "drive.mp4"
     video.write_bytes(b"not really a video")
     wizard = ("prompt", "wizard", "night-drive", "--answer", "time=dusk")
-    assert "Not stored" in run(*wizard)
-    assert run("prompt", "list") == "No prompts yet. Make one with: treadle prompt wizard city-street --save NAME\n"
-    made = run(*wizard, "--input", f"video={video}", "--save", "drive", "--json")
+    assert "Not stored" in here(*wizard)
+    assert here("prompt", "list") == "No prompts yet. Make one with: treadle prompt wizard city-street --save NAME\n"
+    made = here(*wizard, "--input", f"video={video}", "--save", "drive", "--json")
     assert (made["version"], made["negative_from"], made["remarks"]) == (1, "default", [])
     assert "at dusk" in made["text"]
     assert made["made_by"]["answers"]["time"] == "dusk"
-    changed = run("prompt", "edit", "drive", "--set", "seed=7", "--negative", "fog", "--tag", "liked", "--json")
+    changed = here("prompt", "edit", "drive", "--set", "seed=7", "--negative", "fog", "--tag", "liked", "--json")
     assert (changed["version"], changed["parent"], changed["settings"]["seed"]) == (2, 1, 7)
     assert (changed["negative"], changed["negative_from"]) == ("fog", "prompt")
     assert changed["tags"] == ["driving", "liked"]
     assert changed["made_by"] == made["made_by"]
-    difference = run("prompt", "show", "drive", "--diff", "1")
+    difference = here("prompt", "show", "drive", "--diff", "1")
     assert "+negative: fog" in difference
     assert "+seed = 7" in difference
-    assert "nothing was stored" in run("prompt", "edit", "drive", "--set", "seed=7")
-    assert run("prompt", "show", "drive", "--version", "1", "--json")["id"] == made["id"]
-    assert [row["name"] for row in run("prompt", "search", "DUSK", "--tag", "liked", "--json")["prompts"]] == ["drive"]
-    assert "No prompt matches" in run("prompt", "search", "snow")
-    bare = run("prompt", "edit", "drive", "--without", "video", "--set", "edge=0", "--set", "vis=0", "--json")
+    assert "nothing was stored" in here("prompt", "edit", "drive", "--set", "seed=7")
+    assert here("prompt", "show", "drive", "--version", "1", "--json")["id"] == made["id"]
+    assert [row["name"] for row in here("prompt", "search", "DUSK", "--tag", "liked", "--json")["prompts"]] == ["drive"]
+    assert "No prompt matches" in here("prompt", "search", "snow")
+    bare = here("prompt", "edit", "drive", "--without", "video", "--set", "edge=0", "--set", "vis=0", "--json")
     assert (bare["inputs"], bare["settings"]) == ([], {"seed": 7})
-    assert "Nothing was erased" in run("prompt", "delete", "drive")
-    assert "No prompt called `drive`" in run("prompt", "show", "drive", code=2)
+    assert "Nothing was erased" in here("prompt", "delete", "drive")
+    assert "No prompt called `drive`" in here("prompt", "show", "drive", code=2)
 
 
 @pytest.mark.parametrize(
@@ -71,26 +48,27 @@ def test_a_prompt_lives_from_its_template_to_the_trash(run, tmp_path):
         (("enhance", "a", "--using", "http://127.0.0.1:9/v1", "--seconds", "0"), "more than 0"),
     ],
 )
-def test_what_cannot_be_is_refused_and_nothing_is_stored(run, tmp_path, arguments, says):
-    told = run("prompt", *arguments, code=2)
+def test_what_cannot_be_is_refused_and_nothing_is_stored(here, tmp_path, arguments, says):
+    told = here("prompt", *arguments, code=2)
     assert says in told
     assert not list(tmp_path.glob("prompts/*/*.json"))
 
 
-def test_a_stored_prompt_is_what_a_model_goes_on_from(run, tmp_path):
+def test_a_stored_prompt_is_what_a_model_goes_on_from(here, tmp_path):
     shape = ("family.layers=1", "family.width=32", "family.heads=2", "data.sequence_length=32", "training.batch_size=4")
     (tmp_path / "a.txt").write_text("ROMEO: so it is.\n" * 400)
-    run("new", "bard", "--size", "nano", "--tokenizer", "char", *shape)
-    run("feed", "bard", "a.txt")
-    run("train", "bard", "--steps", "5")
-    run("prompt", "new", "opening", "ROMEO:", "--purpose", "text", "--set", "tokens=12", "--set", "seed=3")
-    saved = run("sample", "bard", "--saved", "opening", "--json")
-    assert saved == {**run("sample", "bard", "--prompt", "ROMEO:", "--tokens", "12", "--seed", "3", "--json")}
-    other = run("sample", "bard", "--saved", "opening", "--seed", "4", "--json")
+    here("new", "bard", "--size", "nano", "--tokenizer", "char", *shape)
+    here("feed", "bard", "a.txt")
+    here("train", "bard", "--steps", "5")
+    here("prompt", "new", "opening", "ROMEO:", "--purpose", "text", "--set", "tokens=12", "--set", "seed=3")
+    saved = here("sample", "bard", "--saved", "opening", "--json")
+    assert saved == here("sample", "bard", "--prompt", "ROMEO:", "--tokens", "12", "--seed", "3", "--json")
+    other = here("sample", "bard", "--saved", "opening", "--seed", "4", "--json")
     assert other["seed"] == 4
-    assert "not both" in run("sample", "bard", "--saved", "opening", "--prompt", "x", code=2)
-    longer = run("prompt", "enhance", "opening", "--using", "bard", "--preview", "--json")
+    assert "not both" in here("sample", "bard", "--saved", "opening", "--prompt", "x", code=2)
+    assert "--model is for servers" in here("prompt", "enhance", "opening", "--using", "bard", "--model", "x", code=2)
+    longer = here("prompt", "enhance", "opening", "--using", "bard", "--preview", "--json")
     assert longer["text"].startswith("ROMEO:")
     assert longer["made_by"]["enhanced_by"] == "bard"
-    run("prompt", "new", "film", "A street.")
-    assert "is a prompt for a video" in run("sample", "bard", "--saved", "film", code=2)
+    here("prompt", "new", "film", "A street.")
+    assert "is a prompt for a video" in here("sample", "bard", "--saved", "film", code=2)

@@ -1,5 +1,6 @@
 """Videos through the command line: each verb on a small clip."""
 
+import functools
 import json
 from fractions import Fraction
 from pathlib import Path
@@ -7,30 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from treadle.cli.main import main
-from treadle.operations.api import Workspace
-
 pytest.importorskip("av", reason="PyAV is not installed (extra `video`)")
 cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed (extra `video`)")
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch, capfd):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def call(*arguments, code=0):
-        ended = 0
-        try:
-            main([str(argument) for argument in ("video", *arguments)])
-        except SystemExit as end:
-            ended = end.code or 0
-        shown = capfd.readouterr()
-        assert ended == code, shown.out + shown.err
-        return json.loads(shown.out) if "--json" in arguments and code == 0 else shown.out + shown.err
-
-    Workspace.create(".")
-    return call
+def run(here):
+    return functools.partial(here, "video")
 
 
 @pytest.fixture

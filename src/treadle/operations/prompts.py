@@ -297,7 +297,7 @@ def _report(made: Any, **more: Any) -> PromptReport:  # noqa: ANN401 - a record 
 
 
 def _rows(workspace: WorkspaceFolder, words: list[str], tag: str | None) -> PromptList:
-    found, damaged = load("treadle.recipes.prompts:listed")(workspace, words, tag)
+    found, damaged = load("treadle.recipes.prompts:library")(workspace).search(words, tag)
     keys = ("name", "version", "purpose", "text", "tags", "created")
     rows = [{key: getattr(prompt, key) for key in keys} for prompt in found]
     return PromptList([{**row, "tags": list(row["tags"])} for row in rows], damaged)

@@ -14,7 +14,7 @@ from treadle.base.names import check_name, did_you_mean
 from treadle.prompts.record import Prompt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
     from pathlib import Path
 
 _VERSION = re.compile(r"(\d{6})\.json")
@@ -51,14 +51,6 @@ class PromptLibrary:
             raise NotFoundError(f"`{name}` has no version {number}; it has {numbers[0]} to {numbers[-1]}.")
         path = self._file(name, number)
         return Prompt.from_json(read_json(path), path)
-
-    def newest(self) -> Iterator[Prompt | tuple[str, str]]:
-        """The newest version of each prompt; for a damaged one its name and what is wrong with it."""
-        for name in self.names():
-            try:
-                yield self.get(name)
-            except TreadleError as error:
-                yield name, str(error)
 
     def add(self, prompt: Prompt) -> Prompt:
         """Store a new prompt, or a new version of one whose `parent` is its newest; returns it with its number.
@@ -98,17 +90,23 @@ class PromptLibrary:
             (self._folder / name).rename(target)
         return target
 
-    def search(self, words: list[str], tag: str | None = None) -> list[Prompt]:
-        """Newest versions in whose name, text, negative text or tags all the words stand, in any case."""
+    def search(self, words: Sequence[str], tag: str | None = None) -> tuple[list[Prompt], list[str]]:
+        """Newest versions in whose name, text, negative text or tags all the words stand, in any case.
+
+        The second list says what is wrong with those that cannot be read.
+        """
         wanted = [word.casefold() for word in words]
-        found = []
-        for prompt in self.newest():
-            if isinstance(prompt, tuple) or (tag is not None and tag not in prompt.tags):
+        found, damaged = [], []
+        for name in self.names():
+            try:
+                prompt = self.get(name)
+            except TreadleError as error:
+                damaged.append(str(error))
                 continue
-            said = "\n".join((prompt.name, prompt.text, prompt.negative or "", *prompt.tags)).casefold()
-            if all(word in said for word in wanted):
+            said = "\n".join((name, prompt.text, prompt.negative or "", *prompt.tags)).casefold()
+            if (tag is None or tag in prompt.tags) and all(word in said for word in wanted):
                 found.append(prompt)
-        return found
+        return found, damaged
 
     def _file(self, name: str, version: int) -> Path:
         return self._folder / name / f"{version:06d}.json"

@@ -83,6 +83,8 @@ def improve(
         better, writer = enhance.enhanced(old.text, using, model, seconds)
         made_by = {"enhanced_by": writer, "at": using}
     else:
+        if model is not None:
+            raise UsageError(f"--model is for servers; `{using}` is a model of this workspace already.")
         better, made_by = _continued(workspace, old.text, using)
     made = dataclasses.replace(
         old, text=better, parent=old.version, version=old.version + 1, made_by=made_by, created=0.0
@@ -120,13 +122,6 @@ def facts(prompt: Prompt) -> dict[str, Any]:
         "most_tokens": MOST_TOKENS if prompt.purpose == "video" else None,
         "remarks": [dataclasses.asdict(remark) for remark in remarks(prompt)],
     }
-
-
-def listed(workspace: WorkspaceFolder, words: Sequence[str], tag: str | None) -> tuple[list[Prompt], list[str]]:
-    """Newest versions that match, and what is damaged."""
-    shelf = library(workspace)
-    damaged = [found[1] for found in shelf.newest() if isinstance(found, tuple)]
-    return shelf.search(list(words), tag), damaged
 
 
 def differences(workspace: WorkspaceFolder, name: str, old: int, new: int) -> list[str]:

@@ -99,30 +99,38 @@ def _deflicker(context: RunContext, payload: VideoPayload) -> dict[str, Any]:
 
 
 def _chunk(context: RunContext, payload: VideoPayload) -> dict[str, Any]:
-    source, options = Path(payload.sources[0]), payload.options
+    source, options, target = Path(payload.sources[0]), payload.options, _target(payload)
+    about = {"source": _described(source), "length": options["length"], "overlap": options["overlap"]}
+    if (target / _PLAN).is_file() and about.items() <= (done := read_json(target / _PLAN)).items():
+        # An attempt before this one was killed when the folder was there, but not yet its answer.
+        return {**_lengths(about), "chunks": len(done["chunks"]), "frames": done["frames"]}
+    if target.exists():
+        raise DataError(f"{target} exists already. Name another folder, or remove it first.")
     fps = frames.rate(source)
     total = sum(1 for _ in _watched(context, source, passes=2))
     plan = chunks.planned(total, options["length"], options["overlap"])
-    with new_folder(_target(payload)) as folder:
+    with new_folder(target) as folder:
         _cut(_watched(context, source, passes=2, done=1), plan, folder, fps, payload)
-        about = {"source": _described(source), "frames": total, "fps": str(fps), "length": options["length"]}
         rows = [{"file": _name(number), **dataclasses.asdict(chunk)} for number, chunk in enumerate(plan)]
-        write_json(folder / _PLAN, {"format": 1, **about, "overlap": options["overlap"], "chunks": rows})
-    return {"chunks": len(plan), "frames": total, "length": options["length"], "overlap": options["overlap"]}
+        write_json(folder / _PLAN, {"format": 1, **about, "frames": total, "fps": str(fps), "chunks": rows})
+    return {**_lengths(about), "chunks": len(plan), "frames": total}
+
+
+def _lengths(about: dict[str, Any]) -> dict[str, Any]:
+    return {key: about[key] for key in ("length", "overlap")}
 
 
 def _cut(source: Iterable[Frame], plan: list[chunks.Chunk], folder: Path, fps: Fraction, payload: VideoPayload) -> None:
     """Write each frame into the pieces that have it: two at most, since they overlap by at most half."""
     writers: dict[int, frames.FrameWriter] = {}
-    made_by = _made_by(payload)
+    begins = {chunk.begin: index for index, chunk in enumerate(plan)}
+    made_by, quality = _made_by(payload), payload.options["quality"]
     try:
         for number, frame in enumerate(source):
-            for index, chunk in enumerate(plan):
-                if chunk.begin == number:
-                    path = folder / _name(index)
-                    writers[index] = frames.FrameWriter(
-                        path, fps, quality=payload.options["quality"], made_by={**made_by, "chunk": index}
-                    )
+            if number in begins:
+                index = begins[number]
+                about = {**made_by, "chunk": index}
+                writers[index] = frames.FrameWriter(folder / _name(index), fps, quality=quality, made_by=about)
             for index in list(writers):
                 writers[index].write(frame)
                 if plan[index].end == number + 1:
@@ -136,19 +144,15 @@ def _cut(source: Iterable[Frame], plan: list[chunks.Chunk], folder: Path, fps: F
 def _stitch(context: RunContext, payload: VideoPayload) -> dict[str, Any]:
     folder, options = Path(payload.sources[0]), payload.options
     plan, fps, names = _read_plan(folder)
-    total = plan[-1].end
-    counted = _Counted(context, sum(chunk.end - chunk.begin for chunk in plan))
+    # The pieces are read once, and the whole once more to see how even it is.
+    counted = _Counted(context, sum(chunk.end - chunk.begin for chunk in plan) + plan[-1].end)
     pieces = [counted(_exactly(folder / name, chunk)) for name, chunk in zip(names, plan, strict=True)]
     met: list[chunks.Seam] = []
     made = chunks.stitched(pieces, plan, options["join"], match=options["match"], seams=met)
     written = _written(payload, made, fps)
-    seen = measures.coherence(frames.read_frames(_target(payload)))
+    seen = measures.coherence(counted(frames.read_frames(_target(payload))))
     z = seen.z_scores()
-    rows = [
-        {**dataclasses.asdict(seam), "z": float(z[max(0, seam.frame - 2) : seam.frame + 2].max())}
-        for seam in met
-        if seam.frame <= total
-    ]
+    rows = [{**dataclasses.asdict(seam), "z": float(z[max(0, seam.frame - 2) : seam.frame + 2].max())} for seam in met]
     return {"seams": rows, "drift": seen.drift(), **written}
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -154,7 +153,7 @@ class FrameWriter:
         self._options: dict[str, object] = dict(_QUALITY[quality])
         self._lossless = quality == "lossless"
         self._made_by = dict(made_by or {})
-        self._temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp{path.suffix}")
+        self._temporary = path.with_name(f".{path.stem}.tmp{path.suffix}")  # of a killed attempt: written anew
         self._sound = sound
         self._sound_stream: av.AudioStream | None = None
         self._opened: tuple[av.container.OutputContainer, av.VideoStream] | None = None
