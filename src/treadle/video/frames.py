@@ -258,9 +258,12 @@ def _made_by(metadata: Mapping[str, str]) -> dict[str, Any]:
     """What `FrameWriter` stored; others may have put anything there."""
     try:
         value = json.loads(metadata.get("treadle", "{}"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
-    return value if isinstance(value, dict) else {}
+    if not isinstance(value, dict) or not isinstance(value.get("options", {}), dict):
+        return {}
+    sources = value.get("sources", [])
+    return value if isinstance(sources, list) and all(isinstance(one, dict) for one in sources) else {}
 
 
 def _counted(name: str) -> list[tuple[int, str]]:

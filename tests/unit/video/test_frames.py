@@ -1,5 +1,6 @@
 """Frames go into files and come out of them."""
 
+import json
 from fractions import Fraction
 
 import av
@@ -39,6 +40,20 @@ def test_a_file_tells_what_it_is_and_how_it_was_made(tmp_path):
     assert rate(file) == Fraction(30000, 1001)
     assert facts.seconds == pytest.approx(10 * 1001 / 30000, abs=0.01)
     assert facts.made_by == {"tool": "x", "ü": [1]}
+
+
+@pytest.mark.parametrize("stored_by_others", [[1], {"sources": 3}, {"sources": ["a"]}, {"options": []}, "text"])
+def test_what_others_wrote_into_a_file_is_not_taken_for_ours(tmp_path, stored_by_others):
+    file = stored(tmp_path / "a.mp4", moving(1))
+    strange = tmp_path / "b.mp4"
+    with av.open(str(file)) as source, av.open(str(strange), "w", options={"movflags": "use_metadata_tags"}) as copy:
+        copy.metadata["treadle"] = json.dumps(stored_by_others)
+        stream = copy.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                copy.mux(packet)
+    assert probe(strange).made_by == {}
 
 
 def test_the_sound_goes_along(tmp_path):
