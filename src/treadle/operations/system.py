@@ -10,8 +10,6 @@ from treadle.operations.operation import operation
 from treadle.registry.catalogue import load
 from treadle.store.workspace import WorkspaceFolder
 
-_RING = "hardware.ring"
-
 
 @dataclass(frozen=True, slots=True)
 class SystemStatus:
@@ -111,7 +109,7 @@ def history(
     found = load("treadle.telemetry.hardware_history:hardware_history")
     columns = load("treadle.telemetry.hardware_history:columns")
     interval = load("treadle.telemetry.hardware_history:INTERVAL_SECONDS")
-    path = load("treadle.jobs.presence:worker_folder")(workspace) / _RING
+    path = load("treadle.jobs.presence:worker_folder")(workspace) / load("treadle.telemetry.hardware_history:FILE")
     return HardwareHistory(**columns(found(path, minutes * 60, points)), interval=interval)
 
 

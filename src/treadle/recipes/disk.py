@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from treadle.base import units
+from treadle.base.errors import ResourceError
 from treadle.base.files import disk_errors
 from treadle.recipes.runs import newest_first
 from treadle.store.models import ModelCards
@@ -110,7 +111,7 @@ def clean(workspace: WorkspaceFolder, what: str, older_than: float, *, dry_run: 
 def _said(what: str, count: int, freed: int, *, dry_run: bool) -> str:
     if not count:
         return f"There is nothing of `{what}` that is old enough."
-    things = f"{units.counted(count, 'entry').replace('entrys', 'entries')} of `{what}` ({units.size(freed)})"
+    things = f"{count:,} {'entry' if count == 1 else 'entries'} of `{what}` ({units.size(freed)})"
     if dry_run:
         return f"Would remove {things}."
     return f"Moved {things} to the trash." if what == "runs" else f"Removed {things}."
@@ -163,6 +164,8 @@ def _remove(workspace: WorkspaceFolder, path: Path, *, to_trash: bool) -> None:
             os.utime(workspace.trash / path.name)  # its days in the trash begin now
         elif path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
+            if path.exists():  # what vanishes by itself meanwhile is as it should be; what stays is not
+                raise ResourceError(f"Cannot remove all of {path}. Check its permissions and run the command again.")
         else:
             path.unlink(missing_ok=True)
 
@@ -204,7 +207,11 @@ def _size(path: Path) -> int:
 
 
 def _age(path: Path) -> float:
+    """Seconds since it was changed; a folder as well when a file in it was, such as an upload that still arrives."""
     try:
-        return time.time() - path.lstat().st_mtime
-    except OSError:
+        times = [path.lstat().st_mtime]
+        if path.is_dir() and not path.is_symlink():
+            times += [one.stat(follow_symlinks=False).st_mtime for one in os.scandir(path)]
+    except OSError:  # it has gone, or changes just now
         return -1.0
+    return time.time() - max(times)

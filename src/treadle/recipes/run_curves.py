@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from treadle.store.workspace import WorkspaceFolder
     from treadle.telemetry.curves import Curve
 
-_MOMENTS = {"seconds": "seconds", "epoch": "epoch"}
-
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
@@ -54,7 +52,7 @@ def curves(
 
 
 def _read(curve: Curve, metrics: Sequence[str], stretch: Stretch) -> list[dict[str, Any]]:
-    moment = _MOMENTS.get(stretch.by)
+    moment = None if stretch.by == "step" else stretch.by  # a column of the curve, too
     columns = list(dict.fromkeys([*metrics, *([moment] if moment else [])]))
     buckets = curve.buckets(columns, stretch.points, stretch.first, stretch.last)
     x: list[Any] = list(buckets.steps) if moment is None else list(buckets.values[moment]["max"])
@@ -66,7 +64,6 @@ def _read(curve: Curve, metrics: Sequence[str], stretch: Stretch) -> list[dict[s
             {
                 "metric": metric,
                 "width": buckets.width,
-                "last_step": buckets.steps[-1] if buckets.steps else None,
                 "x": [x[place] for place in kept],
                 "steps": [] if moment is None else [buckets.steps[place] for place in kept],
                 "mean": [values["mean"][place] for place in kept],

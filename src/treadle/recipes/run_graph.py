@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from treadle.base.errors import TreadleError
@@ -12,7 +13,9 @@ from treadle.store.models import ModelCards
 from treadle.training.checkpoints import roles
 
 if TYPE_CHECKING:
+    from treadle.jobs.runs import RunFolder
     from treadle.recipes.opened import OpenedModel
+    from treadle.recipes.runs import Asked
     from treadle.store.models import ModelCard
     from treadle.store.workspace import WorkspaceFolder
 
@@ -30,8 +33,9 @@ def graph(workspace: WorkspaceFolder, model: str | None) -> dict[str, Any]:
         wanted = _ancestors(cards.get(model), known)
     nodes: dict[str, Node] = {}
     edges: list[Edge] = []
+    trainings = _trainings(workspace)
     for card in wanted:
-        _add_model(workspace, card, nodes, edges)
+        _add_model(open_model(workspace, card.id), trainings[card.id], nodes, edges)
     for card in wanted:
         source = dict(card.copied_from or {}).get("id")
         if source in nodes:
@@ -51,14 +55,23 @@ def _ancestors(card: ModelCard, known: dict[str, ModelCard]) -> list[ModelCard]:
     return found[::-1]
 
 
-def _add_model(workspace: WorkspaceFolder, card: ModelCard, nodes: dict[str, Node], edges: list[Edge]) -> None:
-    nodes[card.id] = _node(card.id, "model", card.name, card, {"family": card.family, "size": card.size})
-    opened = open_model(workspace, card.id)
-    _add_datasets(opened, nodes)
+def _trainings(workspace: WorkspaceFolder) -> defaultdict[str, list[tuple[RunFolder, Asked]]]:
+    """The trainings of each model, oldest first."""
+    found: defaultdict[str, list[tuple[RunFolder, Asked]]] = defaultdict(list)
     for run in reversed(list(newest_first(workspace))):
         asked = asked_of(run)
-        if asked is None or asked.kind != "train" or asked.model != card.id:
-            continue
+        if asked is not None and asked.kind == "train":
+            found[asked.model].append((run, asked))
+    return found
+
+
+def _add_model(
+    opened: OpenedModel, trainings: list[tuple[RunFolder, Asked]], nodes: dict[str, Node], edges: list[Edge]
+) -> None:
+    card = opened.card
+    nodes[card.id] = _node(card.id, "model", card.name, card, {"family": card.family, "size": card.size})
+    _add_datasets(opened, nodes)
+    for run, asked in trainings:
         facts = {"outcome": outcome_of(run), "target": asked.target, "created": made_at(run.id)}
         nodes[run.id] = _node(run.id, "run", asked.target or run.id, card, facts)
         if asked.dataset is not None:

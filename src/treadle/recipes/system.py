@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from importlib.metadata import distributions
 from typing import TYPE_CHECKING, Any, Final
 
 import treadle
 from treadle.registry.catalogue import Catalogue, load
+from treadle.store.opening import database_url
 from treadle.telemetry import hardware
 from treadle.telemetry.hardware_history import machine_now
 
@@ -40,7 +42,7 @@ def status(workspace: WorkspaceFolder) -> dict[str, Any]:
         "instruction_sets": flags,
         **machine_now(workspace.root),
         "workspace": str(workspace.root),
-        "database": "SQLite" if workspace.database.exists() else "Postgres",
+        "database": "SQLite" if database_url(workspace, os.environ) is None else "Postgres",
     }
 
 

@@ -142,11 +142,16 @@ class Curve:
 
     def lowest(self, column: str) -> tuple[int, float] | None:
         """Step and value of the smallest value of a column, found from the top of the pyramid downwards."""
-        return self._sought(column, largest=False)
-
-    def highest(self, column: str) -> tuple[int, float] | None:
-        """Step and value of the largest value of a column."""
-        return self._sought(column, largest=True)
+        index = self.columns.index(column)
+        tops = [
+            (*least, level)
+            for level, first, count in self._pieces(0, self.rows)
+            if (least := self._least(level, first, count, index)) is not None
+        ]
+        if not tops:
+            return None
+        _, top, level = min(tops)
+        return self._descended(level, top, index, self._place_of_least)
 
     def newest(self, column: str) -> tuple[int, float] | None:
         """Step and value of the last time that a column was measured."""
@@ -171,30 +176,14 @@ class Curve:
         found = self._gathered(self._entries(level, first, count), level, index, 1)
         return next((first + place for place in reversed(range(count)) if found[place][3]), None)
 
-    def _sought(self, column: str, *, largest: bool) -> tuple[int, float] | None:
-        index = self.columns.index(column)
-        tops = [
-            (*best, level)
-            for level, first, count in self._pieces(0, self.rows)
-            if (best := self._extreme(level, first, count, index, largest=largest)) is not None
-        ]
-        if not tops:
-            return None
-        _, top, level = max(tops) if largest else min(tops)
+    def _place_of_least(self, level: int, first: int, count: int, index: int) -> int | None:
+        found = self._least(level, first, count, index)
+        return None if found is None else found[1]
 
-        def choose(level: int, first: int, count: int, index: int) -> int | None:
-            found = self._extreme(level, first, count, index, largest=largest)
-            return None if found is None else found[1]
-
-        return self._descended(level, top, index, choose)
-
-    def _extreme(self, level: int, first: int, count: int, index: int, *, largest: bool) -> tuple[float, int] | None:
-        """The most extreme value of a stretch of entries, and its entry; None if nothing was measured there."""
+    def _least(self, level: int, first: int, count: int, index: int) -> tuple[float, int] | None:
+        """The smallest value of a stretch of entries, and its entry; None if nothing was measured there."""
         found = self._gathered(self._entries(level, first, count), level, index, 1)
-        values = [(parts[int(largest)], first + place) for place, parts in enumerate(found) if parts[3]]
-        if not values:
-            return None
-        return max(values, key=lambda pair: pair[0]) if largest else min(values, key=lambda pair: pair[0])
+        return min(((parts[0], first + place) for place, parts in enumerate(found) if parts[3]), default=None)
 
     def _pieces(self, low: int, high: int, top: int = LEVELS) -> Iterator[tuple[int, int, int]]:
         """Cut a stretch of rows into the widest entries that fit, as (level, first entry, number), in order.

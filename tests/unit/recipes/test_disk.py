@@ -77,10 +77,12 @@ def test_leftovers_of_the_killed_go_and_those_of_the_living_stay(lab):
 def test_packed_weights_and_uploads_go(lab):
     packed = put(lab.root / "models" / "m-1" / "checkpoints" / "step-1" / "packed-int8.bin", days=9)
     sent = put(lab.root / "uploads" / "u-1" / "file", days=9).parent
-    os.utime(sent, (time.time() - 9 * 86_400,) * 2)
+    arriving = put(lab.root / "uploads" / "u-2" / "data").parent
+    for folder in (sent, arriving):
+        os.utime(folder, (time.time() - 9 * 86_400,) * 2)
     lab.system_clean("packed")
     lab.system_clean("uploads")
-    assert (packed.exists(), sent.exists()) == (False, False)
+    assert (packed.exists(), sent.exists(), arriving.exists()) == (False, False, True)
 
 
 def test_runs_that_have_ended_go_to_the_trash_and_others_stay(lab):
@@ -97,6 +99,7 @@ def test_runs_that_have_ended_go_to_the_trash_and_others_stay(lab):
 def test_the_machine_is_told_with_its_history(lab):
     found = lab.system_status()
     assert found.cores >= 1
+    assert found.database == "SQLite"  # though nothing was queued yet, so that there is none
     assert 0 < found.memory_available <= found.memory_total
     assert lab.system_history().time == []
     assert "Nothing was sampled" in command(lab, "system", "history")

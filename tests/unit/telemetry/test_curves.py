@@ -69,7 +69,6 @@ def test_best_and_last_are_found_with_their_steps(tmp_path):
     rows = written(tmp_path, 2345)
     curve = Curve(tmp_path)
     assert curve.lowest("loss") == (rows.index(min(rows)) + 1, pytest.approx(min(rows), rel=1e-5))
-    assert curve.highest("loss") == (rows.index(max(rows)) + 1, pytest.approx(max(rows), rel=1e-5))
     assert curve.newest("held_out_loss") == (2340, pytest.approx(rows[2339] + 1, rel=1e-5))
     assert curve.mean("loss", 2000, 20) == pytest.approx(sum(rows[1980:2000]) / 20, rel=1e-5)
     assert curve.row(77)["loss"] == pytest.approx(rows[76], rel=1e-5)
