@@ -6,8 +6,11 @@ import contextlib
 import gc
 import http.client
 import json
+import os
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 import tracemalloc
@@ -503,6 +506,49 @@ def test_figures_for_prometheus_count_what_was_done(another):
         "treadle_serve_first_token_seconds_count 1",
     ):
         assert line in text.splitlines()
+
+
+def counted(server, route, status):
+    line = f'treadle_serve_requests_total{{route="{route}",status="{status}"}} '
+    text = server.send("GET", "/metrics")[2].decode()
+    return sum(int(one.removeprefix(line)) for one in text.splitlines() if one.startswith(line))
+
+
+def test_an_answer_that_fails_on_its_way_is_counted_as_what_it_became(another):
+    server = another()
+    failed = []
+    asking = threading.Thread(target=lambda: failed.append(server.ask(prompt="the ", **FOREVER)))
+    asking.start()
+    until(lambda: server.active() == 1)
+    server.models.close()
+    asking.join(PATIENCE)
+    ((status, answer),) = failed
+    assert (status, answer["error"]["type"]) == (503, "overloaded_error")
+    assert (counted(server, "completions", 503), counted(server, "completions", 200)) == (1, 0)
+
+
+def test_a_client_that_goes_away_while_it_asks_is_no_defect(another, caplog):
+    server = another()
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(b"POST /v1/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{")
+    until(lambda: counted(server, "completions", 400) == 1)
+    assert caplog.text == ""
+
+
+def test_without_a_core_a_model_takes_what_its_weights_take(lab, tmp_path):
+    script = """
+import sys
+from pathlib import Path
+from treadle.recipes.opened_engine import find_sampling
+from treadle.recipes.serve_opening import Choice, engine_bytes
+from treadle.store.workspace import WorkspaceFolder
+found = find_sampling(WorkspaceFolder(Path(sys.argv[1])), "m", "best", ())
+print(engine_bytes(found, Choice(("m",), "best", (), 4, None, 9, 10**9)))
+"""
+    nothing = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "CXX": "no-such-compiler"}
+    ran = subprocess.run([sys.executable, "-c", script, lab.root], capture_output=True, text=True, env=nothing)
+    (weights,) = (lab.root / "models" / "m" / "checkpoints").glob("step-*8/model.safetensors")
+    assert (ran.stdout.strip(), ran.stderr) == (str(weights.stat().st_size), "")
 
 
 def test_sample_and_chat_are_answered_by_the_server_with_the_same_texts(lab, another):

@@ -15,10 +15,12 @@ on its neighbours, its slot, or what the slot had read before.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import traceback
 from collections import Counter, deque
+from concurrent.futures import InvalidStateError
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -200,6 +202,7 @@ class Scheduler:
     def close(self, *, drain: bool = False) -> None:
         """Take no more; with `drain` what was submitted is still written, in the background, else it ends here."""
         cut: list[Ticket] = []
+        unread: list[Reading] = []
         with self._change:
             self._closing = True
             if not drain:
@@ -207,15 +210,16 @@ class Scheduler:
                 for ticket in cut:
                     ticket.cancelled = True
                 self._waiting.clear()
-                for reading in self._readings:
-                    if not reading.result.cancel():
-                        reading.result.set_exception(BusyError("The server is ending.", 1))
+                unread = list(self._readings)
                 self._readings.clear()
             self._change.notify()
         for ticket in cut:
             ticket.tell(BusyError("The server is ending. Ask again when it is back.", 1))
         if not drain:
             self._thread.join()
+        for reading in unread:  # now that nobody else ends one of them at the same time
+            with contextlib.suppress(InvalidStateError):  # it has ended, or nobody waits for it
+                reading.result.set_exception(BusyError("The server is ending. Ask again when it is back.", 1))
 
     def _run(self) -> None:
         try:
@@ -298,19 +302,21 @@ class Scheduler:
 
     def _read(self) -> None:
         """Go on with the text that is to be embedded, by one piece."""
-        if not self._readings:
-            return
-        reading = self._readings[0]
-        if not reading.begun and not reading.result.set_running_or_notify_cancel():
-            self._readings.popleft()  # nobody waits for it any more
-            return
+        with self._change:
+            if not self._readings:
+                return
+            reading = self._readings[0]
+            if not reading.begun and not reading.result.set_running_or_notify_cancel():
+                self._readings.popleft()  # nobody waits for it any more
+                return
         try:
             done = reading.read_piece(self.engine.slots - 1)
         except Exception as error:
             reading.result.set_exception(error)
             done = True
-        if done and self._readings:
-            self._readings.popleft()
+        with self._change:
+            if done and self._readings:
+                self._readings.popleft()
 
     def _burst(self) -> None:
         """Let the engine write for a moment, and tell everybody what came of it."""

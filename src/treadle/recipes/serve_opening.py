@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from treadle.base.errors import DataError, UsageError
+from treadle.base.errors import DataError, ResourceError, UsageError
 from treadle.data.tokenizers.tokenizer import tokenizer_from_description
 from treadle.generation.engine import LazyWeights, open_engine
 from treadle.generation.native_engine import DEFAULT_PRECISION, FORMATS
@@ -74,14 +74,18 @@ def open_for_serving(found: FoundSampling, choice: Choice) -> tuple[Engine, Toke
 
 def engine_bytes(found: FoundSampling, choice: Choice) -> int:
     """Memory of an open model: exact where the native engine runs it, else what its weights take."""
+    in_file = (found.checkpoint.path / MODEL_FILE).stat().st_size
     model, settings = _model(found, choice), found.settings
     chosen = DEFAULT_PRECISION if settings.precision == "auto" else settings.precision
     native = settings.engine in {"auto", "native"} and chosen in FORMATS
     if not native or not isinstance(model.config, GPTConfig) or native_refusal(model.config) is not None:
-        return (found.checkpoint.path / MODEL_FILE).stat().st_size
+        return in_file
     shape = native_shape(model.config, model.vocabulary, model.context)
     plan = EnginePlan(FORMATS[chosen], 2, choice.all_slots)
-    return engine_binding.weight_bytes(shape, plan.format) + engine_binding.memory_required(shape, plan)
+    try:
+        return engine_binding.weight_bytes(shape, plan.format) + engine_binding.memory_required(shape, plan)
+    except ResourceError:  # no core for this machine: another engine runs it, or opening says why none does
+        return in_file
 
 
 def _context(found: FoundSampling, choice: Choice) -> int:

@@ -317,6 +317,36 @@ def test_an_embedding_is_the_same_in_company_and_of_length_one(scheduled: Callab
     assert float(mean @ alone) > 0.99, "int8's is close to fp32's"
 
 
+class Reader(Failing):
+    """An engine that tells states when it is let."""
+
+    def __init__(self) -> None:
+        self.begun, self.let = threading.Event(), threading.Event()
+
+    def states(self, rows: Rows) -> Any:
+        self.begun.set()
+        assert self.let.wait(PATIENCE)
+        return np.ones((rows.wanted.size, 4), np.float32)
+
+
+def test_closing_in_the_middle_of_an_embedding_is_no_defect(
+    scheduled: Callable[..., Scheduler], capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine = Reader()
+    scheduler = scheduled(engine, active=1)
+    at_its_end, waiting = scheduler.embed([1, 2]), scheduler.embed([3])
+    assert engine.begun.wait(PATIENCE)
+    closing = threading.Thread(target=scheduler.close)
+    closing.start()
+    until(lambda: scheduler._closing and not scheduler._readings)
+    engine.let.set()
+    closing.join(PATIENCE)
+    assert at_its_end.result(0).shape == (4,)
+    with pytest.raises(BusyError, match="ending"):
+        waiting.result(0)
+    assert (engine.closed, capsys.readouterr().err) == (True, "")
+
+
 def test_an_engine_without_states_has_no_embeddings(
     scheduled: Callable[..., Scheduler], scripted: Callable[..., Any]
 ) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
@@ -94,11 +95,13 @@ class Service:
         """A route whose refusals are answers in OpenAI's form, and which counts its requests."""
 
         async def handled(request: Request) -> Any:  # noqa: ANN401 - a response or a reply
+            request.state.route = route
             try:
                 answer = await handle(request)
             except (BadRequestError, TreadleError) as error:
                 answer = _refused(error)
-            self._metrics.requests[route, answer.status_code] += 1
+            if isinstance(answer, Response):  # a reply counts itself, when it knows its status
+                self._metrics.requests[route, answer.status_code] += 1
             return answer
 
         return handled
@@ -139,7 +142,7 @@ class Service:
 
         model = await self._held(body.model)
         answer = Answer("chat", model, logs=logs is not None, usage_in_stream=body.usage_in_stream)
-        large = sum(len(one.content) for one in body.messages) > _AT_ONCE
+        large = sum(len(one.text()) for one in body.messages) > _AT_ONCE
         return await self._reply(request, model, asked, (answer, body.stream, large, began))
 
     async def _reply(
@@ -172,7 +175,8 @@ class Service:
             )
             self._models.release(model)
 
-        return Reply(Asked(choices, inbox, leave, began), answer, self._metrics, stream=stream)
+        asked_for = Asked(choices, inbox, leave, began, request.state.route)
+        return Reply(asked_for, answer, self._metrics, stream=stream)
 
     async def embeddings(self, request: Request) -> Response:
         """`POST /v1/embeddings`: the mean of the last layer's states over a text's tokens, of length 1."""
@@ -263,6 +267,8 @@ async def _body(request: Request) -> bytes:
                 body += piece
                 if len(body) > MOST_BODY:
                     raise BadRequestError(f"The body is larger than {MOST_BODY:,} bytes.", status=413)
+    except ClientDisconnect as error:  # nobody reads this; it is counted
+        raise BadRequestError("The client went away before its request was complete.") from error
     except TimeoutError as error:
         raise BadRequestError(f"The body did not come within {_BODY_SECONDS:.0f} seconds.", status=408) from error
     return bytes(body)

@@ -41,17 +41,20 @@ class Inbox:
         self._filled = asyncio.Event()
         self._unsent = 0
         self._blocked = False
-        self._overflown = False
+        self._over = False
         self.on_overflow: Callable[[], None] = lambda: None
         """Stops who writes here."""
 
     def put(self, choice: int, told: Told) -> None:
-        """Add what the text `choice` was told; what is too much becomes an error in its place, and the last thing."""
-        if self._overflown:
+        """Add what the text `choice` was told, unless nobody takes it any more.
+
+        What is too much becomes an error in its place, and the last thing.
+        """
+        if self._over:
             return
         if _weight(told) + self._unsent > MOST_UNSENT:
             told = TooSlowError(f"More than {MOST_UNSENT:,} tokens were written that you have not read.")
-            self._overflown = True
+            self._over = True
             self.on_overflow()
         self._count(_weight(told))
         self._items.append((choice, told))
@@ -82,6 +85,7 @@ class Inbox:
 
     def close(self) -> None:
         """Nobody takes anything any more."""
+        self._over = True  # what is on its way yet must not count for ever as waiting for the loop
         self._count(-self._unsent)
         self._items.clear()
 

@@ -40,12 +40,12 @@ class Asked:
     """Forgets what is not written yet, and lets go of the model."""
     began: float
     """When the request came, by the monotonic clock."""
+    route: str
+    """As the metrics name it."""
 
 
 class Reply:
     """A response whose body is written by an engine."""
-
-    status_code = 200
 
     def __init__(self, asked: Asked, answer: Answer, metrics: Metrics, *, stream: bool) -> None:
         """Send `answer` whole, or as a stream of events."""
@@ -77,6 +77,7 @@ class Reply:
             if self._started:  # too late for another status: the stream tells it, and ends without its last event
                 await send({"type": "http.response.body", "body": event(body), "more_body": False})
             else:
+                self._count(status)
                 await _send_all(send, status, [_JSON, *headers], json.dumps(body).encode())
         else:
             self._metrics.whole.add(time.monotonic() - self._asked.began)
@@ -85,6 +86,7 @@ class Reply:
         while any(choice.finished is None for choice in self._asked.choices):
             await self._changed()
         body = await asyncio.to_thread(self._answer.whole, self._asked.choices)
+        self._count(200)
         await _send_all(send, 200, [_JSON], body)
 
     async def _send_stream(self, send: Send) -> None:
@@ -97,11 +99,15 @@ class Reply:
                 body += self._answer.last(self._asked.choices)
             with self._asked.inbox.blocked():
                 if not self._started:
+                    self._count(200)
                     await send({"type": "http.response.start", "status": 200, "headers": _EVENTS})
                     self._started = True
                 if body:
                     await send({"type": "http.response.body", "body": body, "more_body": going})
             await asyncio.sleep(0)  # others' turn, however much there is to send here
+
+    def _count(self, status: int) -> None:
+        self._metrics.requests[self._asked.route, status] += 1
 
     async def _changed(self) -> list[Choice]:
         """Wait for news and enter them; returns the choices that have some. Raises what went wrong."""
