@@ -232,7 +232,19 @@ def test_what_is_refused_leaves_nothing_behind(planted, tmp_path):
     (bad / "config.json").write_text(
         (bad / "config.json").read_text().replace('"hidden_size": 32', '"hidden_size": 64')
     )
+    shutil.copytree(folder / "qwen.out.hf", tmp_path / "odd-facts")
+    (tmp_path / "odd-facts" / "treadle.json").write_text('{"metrics": {"loss": NaN}}')
+    kept = outlets(folder, "qwen")["gguf"].read_bytes()
+    (tmp_path / "odd.gguf").write_bytes(kept.replace(b'"family": "gpt"', b'"family": "gpt:'))
+    (tmp_path / "empty.gguf").touch()
+    document = data.replace(b'"epochs": 0.5', b'"epochs": NaN')
+    assert document != data
+    (tmp_path / "nan.treadle").write_bytes(document)
     for path, reason in (
+        (tmp_path / "odd-facts", "cannot be kept"),
+        (tmp_path / "odd.gguf", "no JSON"),
+        (tmp_path / "empty.gguf", "is empty"),
+        (tmp_path / "nan.treadle", "cut or damaged"),
         (tmp_path / "cut.treadle", "cut or damaged"),
         (tmp_path / "odd.bin", "no model that is known here"),
         (tmp_path / "none", "nothing at"),

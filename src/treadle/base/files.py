@@ -69,7 +69,7 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - JSON is any tree of plain va
         return json.loads(path.read_bytes())
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not valid JSON ({error}); restore it from a copy or remove it.") from error
 
 

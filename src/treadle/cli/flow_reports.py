@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Any
 
+from treadle.base import units
 from treadle.flow.clock import localised
 from treadle.flow.vocabulary import PRIORITY_SIGNS, STATUS_SIGNS
 
@@ -135,13 +136,12 @@ def _check(report: Report, _: Mapping[str, Any]) -> list[str]:
     lines += [f"  {code}: {text}" for code, text in report["explanations"].items()]
     if report["fixed"]:
         would = "would be " if report["diff"] else ""
-        lines.append(
-            f"{_number(report['fixed'], 'finding')} {would}mended in {_number(len(report['changed']), 'file')}."
-        )
+        files = units.counted(len(report["changed"]), "file")
+        lines.append(f"{units.counted(report['fixed'], 'finding')} {would}mended in {files}.")
     if not report["findings"]:
         return [*lines, "Nothing found."]
     fixable = sum(one["fixable"] for one in report["findings"])
-    return [*lines, f"{_number(len(report['findings']), 'finding')}, {fixable} can be mended by --fix."]
+    return [*lines, f"{units.counted(len(report['findings']), 'finding')}, {fixable} can be mended by --fix."]
 
 
 def _edited(report: Report, _: Mapping[str, Any]) -> list[str]:
@@ -156,7 +156,7 @@ def _review(report: Report, _: Mapping[str, Any]) -> list[str]:
     for row in report["horizons"]:
         when = "due now" if row["is_due"] else f"due {row['due']}"
         last = f"last {row['last']}" if row["last"] else "never reviewed"
-        lines.append(f"  {row['horizon']:<11} {when:<15} {last:<16} {_number(row['tasks'], 'open task')}")
+        lines.append(f"  {row['horizon']:<11} {when:<15} {last:<16} {units.counted(row['tasks'], 'open task')}")
     due = [row["horizon"] for row in report["horizons"] if row["is_due"]]
     return [*lines, f"Next: treadle flow review {due[0]}"] if due and not report["message"] else lines
 
@@ -165,10 +165,6 @@ def _read(report: Report, _: Mapping[str, Any]) -> list[str]:
     if report["path"] is None:
         return ["There is no working memory yet. Make it with: treadle flow add TITLE"]
     return [*report["text"].rstrip("\n").split("\n"), "", f"({report['path']}, one of {len(report['files'])} files)"]
-
-
-def _number(value: int, noun: str) -> str:
-    return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"
 
 
 FLOW_VIEWS: dict[str, Callable[[Report, Mapping[str, Any]], list[str]]] = {

@@ -53,6 +53,6 @@ def compare(
     that was fed to both may be held out for one and trained on by the other; models with equal settings of data hold
     out the same parts.
     """
-    found = load("treadle.recipes.compare:compare")(workspace, (first, second), str(checkpoint), examples, plot)
     answers = load("treadle.recipes.compare:answers")(workspace, (first, second), str(checkpoint), tasks)
+    found = load("treadle.recipes.compare:compare")(workspace, (first, second), str(checkpoint), examples, plot)
     return ComparisonReport(**found, tasks=answers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -179,7 +180,10 @@ def log(
         with path.open("rb") as file:
             file.seek(begin)
             printed = file.read()
-    return JobLog(job, str(path), printed.decode("utf-8", "replace"), begin + len(printed))
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    text = decoder.decode(printed, final=not found.active)
+    unfinished = len(decoder.getstate()[0])  # the first bytes of a character that is being written
+    return JobLog(job, str(path), text, begin + len(printed) - unfinished)
 
 
 @operation("light", noun="jobs", examples=("treadle jobs stop 12",))

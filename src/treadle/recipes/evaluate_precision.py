@@ -22,14 +22,15 @@ def measure(checkpoint: Checkpoint, loader: Loader, precision: str) -> dict[str,
         raise UsageError(
             f"--precision is for models of the family gpt, which have several, not {checkpoint.record.family}."
         )
-    batches = list(loader.evaluation(1))
-    targets = sum(int((batch.targets != MASKED).sum()) for batch in batches)
+    targets, size = 0, 0.0
+    for batch in loader.evaluation(1):
+        targets += int((batch.targets != MASKED).sum())
+        size += loader.extra(batch).get("bytes", 0.0)  # noqa: S610 - no Django here
     if not targets:
         raise NotReadyError("Nothing of these data is held out, so there is nothing to measure on.")
     model = replace(engine_model(checkpoint), packed=None)
-    loss = mean_loss(model, precision, batches)
-    exact = loss if precision == "fp32" else mean_loss(model, "fp32", batches)
-    size = sum(loader.extra(batch).get("bytes", 0.0) for batch in batches)  # noqa: S610 - no Django here
+    loss = mean_loss(model, precision, loader.evaluation(1))
+    exact = loss if precision == "fp32" else mean_loss(model, "fp32", loader.evaluation(1))
     return {
         "loss": loss,
         "perplexity": math.exp(min(loss, 700.0)),

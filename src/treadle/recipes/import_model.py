@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +18,7 @@ from treadle.jobs.inbox import INBOX
 from treadle.models.catalog import FAMILIES
 from treadle.models.streamed_arrays import StreamedArrays
 from treadle.recipes.incoming import read_incoming
+from treadle.recipes.opened import parameters_of
 from treadle.store.models import ModelCards
 from treadle.training.checkpoints import CheckpointFolder, ModelRecord, Snapshot
 from treadle.training.optimizers.roles import role
@@ -88,7 +88,7 @@ def import_model(workspace: WorkspaceFolder, request: Request) -> dict[str, Any]
         "name": card.name,
         "format": incoming.format,
         "family": incoming.family,
-        "parameters": sum(math.prod(shape) for shape in _shapes(record).values()),
+        "parameters": parameters_of(record),
         "vocabulary": incoming.vocabulary,
         "context": context,
         "tokenizer": str((incoming.tokenizer or {}).get("kind")),

@@ -13,7 +13,7 @@ import numpy as np
 
 from treadle.base.errors import DataError, NotFoundError, TreadleError, UsageError
 from treadle.base.files import read_json
-from treadle.base.hashing import hash_file
+from treadle.base.hashing import canonical_json, hash_file
 from treadle.data.tokenizers.char import CharTokenizer
 from treadle.data.tokenizers.exchange import read_tokenizer
 from treadle.data.tokenizers.gguf_vocabulary import vocabulary_of
@@ -113,7 +113,7 @@ def _huggingface(folder: Path, tokenizer: Tokenizer | None) -> Incoming:
     if tokenizer is None:
         tokenizer = _tokenizer_of_folder(folder, foreign.vocabulary)
     digest = hash_file(folder / SINGLE if (folder / SINGLE).is_file() else folder / INDEX)
-    facts = _small_json(folder / FACTS) if (folder / FACTS).is_file() else {}
+    facts = _told(_small_json(folder / FACTS), FACTS) if (folder / FACTS).is_file() else {}
     incoming = Incoming("huggingface", "gpt", {}, 0, 0, {}, None, digest, facts=facts)
     return _ours(incoming, foreign, weights, tokenizer)
 
@@ -140,10 +140,9 @@ def _gguf(path: Path, tokenizer: Tokenizer | None) -> Incoming:
     lossy = sorted(file.kinds() - {"f32"})
     notes = (f"Its weights were kept as {' and '.join(lossy)}; what that cost stays lost.",) if lossy else ()
     stated = file.facts.get("treadle.facts")
-    facts = json.loads(stated) if isinstance(stated, str) else {}
     licence = file.facts.get("general.license")
-    facts = facts if isinstance(facts, dict) else {}
-    facts = {**({"licence": licence} if isinstance(licence, str) else {}), **facts}
+    facts = {"licence": licence} if isinstance(licence, str) else {}
+    facts |= _told(_parsed(stated), "treadle.facts") if isinstance(stated, str) else {}
     incoming = Incoming("gguf", "gpt", {}, 0, 0, {}, None, hash_file(path), facts=facts, notes=notes)
     return _ours(incoming, foreign, weights, tokenizer or vocabulary_of(file.facts))
 
@@ -152,7 +151,7 @@ def _nanogpt(path: Path, tokenizer: Tokenizer | None) -> Incoming:
     path = path / "ckpt.pt" if path.is_dir() else path
     found = read_torch(path)
     arguments, state = found.get("model_args"), found.get("model")
-    if not isinstance(arguments, dict) or not isinstance(state, dict):
+    if not isinstance(arguments, dict) or not isinstance(state, dict) or not _only_tensors(state):
         raise DataError("it has no model_args and model, as nanoGPT's checkpoints have")
     foreign = convert_nanogpt.shape_of(arguments)
     _check_layers(foreign, len(state))
@@ -171,9 +170,14 @@ def _nanogpt(path: Path, tokenizer: Tokenizer | None) -> Incoming:
     characters, ids = _characters(read_plain_pickle(meta))
     if ids and max(ids) >= foreign.vocabulary:
         raise DataError(f"{meta} names ids that the model, of {foreign.vocabulary} ids, has not")
+    _check_fit(foreign, weights)
     made = with_ids(weights, ids)
     foreign = convert_nanogpt.shape_of({**arguments, "vocab_size": len(ids)})
     return _ours(incoming, foreign, made, CharTokenizer(characters))
+
+
+def _only_tensors(state: Mapping[Any, Any]) -> bool:
+    return all(isinstance(name, str) and hasattr(value, "detach") for name, value in state.items())
 
 
 def _steps_note(step: Any) -> tuple[str, ...]:  # noqa: ANN401 - whatever the file says
@@ -226,13 +230,17 @@ def _check_layers(foreign: Foreign, arrays: int) -> None:
         raise DataError(f"it states {foreign.config.layers:,} layers and holds {arrays:,} weights")
 
 
-def _ours(incoming: Incoming, foreign: Foreign, weights: Arrays, tokenizer: Tokenizer) -> Incoming:
-    """With weights and tokenizer that belong together, checked."""
+def _check_fit(foreign: Foreign, weights: Arrays) -> None:
     shapes = weight_shapes(foreign.config, foreign.vocabulary, foreign.context)
     try:
         require_fit(weights, shapes, "What it holds")
     except TreadleError as error:
         raise DataError(str(error)) from error
+
+
+def _ours(incoming: Incoming, foreign: Foreign, weights: Arrays, tokenizer: Tokenizer) -> Incoming:
+    """With weights and tokenizer that belong together, checked."""
+    _check_fit(foreign, weights)
     _require_finite(weights)
     fitted, notes = _fitted(weights, foreign.vocabulary, tokenizer)
     return Incoming(
@@ -269,6 +277,22 @@ def _require_finite(weights: Arrays) -> None:
     for name in weights:
         if not np.isfinite(weights[name]).all():
             raise DataError(f"its weight {name} holds values that are no numbers")
+
+
+def _parsed(text: str) -> Any:  # noqa: ANN401 - whatever the file says
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"what it tells of itself is no JSON ({error})") from error
+
+
+def _told(found: Any, where: str) -> dict[str, Any]:  # noqa: ANN401 - whatever the file says
+    """What a file of ours tells of its model; raises `DataError` for what no JSON of ours can keep, such as NaN."""
+    try:
+        canonical_json(found)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"its {where} holds what cannot be kept ({error})") from error
+    return found if isinstance(found, dict) else {}
 
 
 def _small_json(path: Path) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def read_package(path: Path) -> Package:
         return _fitting(document, weights)
     except zipfile.BadZipFile as error:
         raise DataError(f"{path} is no package, or it is cut or damaged: {error}.") from error
-    except (NotImplementedError, RuntimeError, EOFError, OSError) as error:
+    except (NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read as a package: {error}.") from error
     except TreadleError as error:
         said = str(error)

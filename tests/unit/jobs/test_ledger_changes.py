@@ -197,6 +197,7 @@ def test_a_held_job_is_passed_by_until_it_is_released(ledger, five, me):
     assert (held.state, held.held, held.place) == ("blocked", True, None)
     assert waits_for(ledger, held).startswith("it is held; ")
     assert order(ledger) == [2, 3, 4, 5]
+    assert ledger.work.seconds_to_next() is None, "no worker waits for it"
     assert ledger.work.claim(me, HEAVY).job.id == five[1].id
     assert ledger.release(five[0].id).place == 1, "it kept its place"
     with pytest.raises(NotReadyError, match="not held"):

@@ -100,6 +100,15 @@ def test_a_member_twice_or_lacking_is_refused(package):
         read_package(package)
 
 
+def test_numbers_that_are_none_are_refused(package):
+    def change(members):
+        return [(name, data.replace(b'"format": 1', b'"format": NaN')) for name, data in members]
+
+    rewritten(package, change)
+    with pytest.raises(DataError, match="cannot be read as a package"):
+        read_package(package)
+
+
 def test_a_bomb_is_refused_before_it_is_unpacked(package):
     with zipfile.ZipFile(package, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in ("treadle.json", "README.md", "model.safetensors"):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from treadle.data.crawl.fetching import PAGES, Answer, FetchError, FetchLimits, retry_after
-from treadle.data.crawl.found import Found
+from treadle.data.crawl.found import HTML, Found
 from treadle.data.crawl.parser import ParsingError
 from treadle.data.crawl.urls import origin_of, resolve
 
@@ -31,8 +31,6 @@ _REFUSED: Final = frozenset(
     {"content_type", "too_large", "private_address", "parser_crashed", "parser_stalled", "unreadable"}
 )
 """Troubles that lie in what was asked for, not in the way to it."""
-_PARSED_FROM: Final = frozenset({"text/html", "application/xhtml+xml"})
-"""Types of pages that have links; others are kept as they are."""
 
 
 @dataclass(slots=True)
@@ -59,7 +57,7 @@ def ask(fetcher: Fetcher, parser: PageParser, objects: ObjectStore, page: Candid
     try:
         told.answer = answer = fetcher.fetch(page.url, limits, page.etag, page.last_modified)
         told.trouble = answer.status in {429, 503}
-        if answer.status == 200 and (answer.type in _PARSED_FROM or answer.type not in PAGES):
+        if answer.status == 200 and (answer.type in HTML or answer.type not in PAGES):
             told.found = parser.look_through(page.url, answer, strip_tracking=settings.strip_tracking)
     except FetchError as error:
         told.error = error

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
+
+HTML: Final = frozenset({"text/html", "application/xhtml+xml"})
+"""Types of pages that have links; others are kept as they are."""
 
 
 @dataclass(frozen=True, slots=True)

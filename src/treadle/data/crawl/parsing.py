@@ -10,9 +10,9 @@ import json
 import os
 import sys
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from treadle.data.crawl.found import Found, PageFacts
+from treadle.data.crawl.found import HTML, Found, PageFacts
 from treadle.data.crawl.lists import addresses_in, kind_of_list
 from treadle.data.crawl.page_facts import page_facts
 from treadle.data.crawl.sites.catalog import handler_of
@@ -20,8 +20,6 @@ from treadle.data.readers.confined import confined, say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-HTML: Final = frozenset({"text/html", "application/xhtml+xml"})
 
 
 def main() -> int:

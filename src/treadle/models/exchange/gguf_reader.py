@@ -40,6 +40,8 @@ class GgufFile(Mapping[str, "NDArray[np.float32]"]):
     def __init__(self, path: Path) -> None:
         """Read the head; raises `DataError` naming the file and the place for one that is cut or impossible."""
         self.path = path
+        if not path.stat().st_size:
+            raise DataError(f"{path} is no GGUF file: it is empty.")
         self._data: NDArray[np.uint8] = np.memmap(path, np.uint8, mode="r")
         self._place = 0
         if self._take(4) != MAGIC:

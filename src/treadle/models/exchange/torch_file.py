@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-MOST_PLAIN_BYTES = 64 << 20
+_MOST_PLAIN_BYTES = 64 << 20
 
 
 def read_torch(path: Path) -> dict[str, Any]:
@@ -45,8 +45,8 @@ def as_array(tensor: Any) -> NDArray[np.float32]:  # noqa: ANN401 - a tensor; th
 
 def read_plain_pickle(path: Path) -> Any:  # noqa: ANN401 - plain values
     """A pickle of plain values (dicts, lists, texts, numbers); raises `DataError` for one that names any class."""
-    if path.stat().st_size > MOST_PLAIN_BYTES:
-        raise DataError(f"{path} is larger than {MOST_PLAIN_BYTES:,} bytes; it is refused.")
+    if path.stat().st_size > _MOST_PLAIN_BYTES:
+        raise DataError(f"{path} is larger than {_MOST_PLAIN_BYTES:,} bytes; it is refused.")
     with path.open("rb") as file:
         try:
             return _Plain(file).load()

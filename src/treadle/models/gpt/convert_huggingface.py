@@ -48,6 +48,8 @@ _FUSED: Final = ("attention.query", "attention.key", "attention.value")
 READ: Final = ("llama", "mistral", "qwen2", "qwen3", "gpt2")
 """Values of `model_type` that are read."""
 _TANH: Final = ("gelu_new", "gelu_pytorch_tanh")
+_MOST: Final = 1 << 24
+"""Token ids or positions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,12 @@ class Foreign:
     context: int
     notes: tuple[str, ...] = ()
     """What is not exactly as it was there, in whole sentences."""
+
+    def __post_init__(self) -> None:
+        """Raise `DataError` for numbers that no model has."""
+        for number, what in ((self.vocabulary, "token ids"), (self.context, "positions")):
+            if type(number) is not int or not 1 <= number <= _MOST:
+                raise DataError(f"it states an impossible number of {what}: {str(number)[:40]}")
 
 
 def kind_of(config: GPTConfig) -> str:
@@ -204,7 +212,7 @@ def shape_of(stated: Mapping[str, Any]) -> Foreign:
         return _gpt2_shape(stated) if kind == "gpt2" else _rotary_shape(stated, str(kind))
     except KeyError as error:
         raise DataError(f"its config.json does not say {error}") from error
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ZeroDivisionError, AttributeError) as error:
         raise DataError(f"its config.json describes no possible shape: {_first_line(error)}") from error
 
 

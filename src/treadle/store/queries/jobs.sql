@@ -57,7 +57,9 @@ WHERE state = 'blocked' AND waits = 0
 RETURNING id, queue;
 
 -- name: next_due
-SELECT min(not_before) AS time, :now AS clock FROM job WHERE state = 'blocked' AND waits = 0;
+-- Nothing comes of a job that is held (until the last second of the year 9999): no worker stays for it.
+SELECT min(not_before) AS time, :now AS clock FROM job
+WHERE state = 'blocked' AND waits = 0 AND not_before < 253402300799;
 
 -- name: busy_on_host
 SELECT count(*) AS jobs FROM job WHERE state IN ('running', 'stopping') AND lane = :lane AND host = :host;
