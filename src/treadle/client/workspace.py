@@ -8,6 +8,7 @@ import typing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from treadle.base.errors import UsageError
 from treadle.base.names import did_you_mean
 from treadle.client.connection import Connection
 from treadle.operations.arguments import python_arguments, python_signature
@@ -66,9 +67,7 @@ def _method(entry: Operation, connection: Connection) -> Callable[..., Any]:
         arguments = python_arguments(entry, positional, named)
         detach = bool(arguments.pop("detach", False))
         given = {name: _sent(connection, value) for name, value in arguments.items() if value is not None}
-        if entry.kind == "interactive":
-            return _read(connection.events(entry.name, given), on_event)
-        if entry.kind == "following":
+        if entry.kind in {"interactive", "following"}:
             return _read(connection.events(entry.name, given), on_event)
         answer = connection.json("POST", f"/api/v1/operations/{entry.name}", given)
         if entry.kind == "heavy":
@@ -93,7 +92,11 @@ def _sent(connection: Connection, value: Any) -> Any:  # noqa: ANN401 - any argu
     if path.is_file():
         return f"upload:{connection.upload(path, path.name)}"
     if path.is_dir():
-        files = sorted(one for one in path.rglob("*") if one.is_file())[:_MOST_FILES]
+        files = sorted(one for one in path.rglob("*") if one.is_file())
+        if len(files) > _MOST_FILES:
+            raise UsageError(
+                f"{path} holds {len(files):,} files; at most {_MOST_FILES:,} are sent. Send it as one zip."
+            )
         first: str | None = None
         for file in files:
             made = connection.upload(file, str(Path(path.name) / file.relative_to(path)), first)

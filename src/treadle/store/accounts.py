@@ -5,6 +5,7 @@ Passwords are kept as argon2id hashes, keys as SHA-256 of 32 random bytes; neith
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import re
@@ -18,7 +19,7 @@ from treadle.base.files import locked, read_json, write_json
 from treadle.base.names import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from treadle.store.workspace import WorkspaceFolder
@@ -26,8 +27,11 @@ if TYPE_CHECKING:
 Level = Literal["viewer", "operator", "admin"]
 LEVELS: Final[tuple[Level, ...]] = get_args(Level)
 """What people may do, each more than the one before: look; feed, train and change; remove and keep the accounts."""
+FOLDER: Final = "accounts"
+"""Where they lie in a workspace; only admins reach it through the web."""
 LEAST_PASSWORD = 8
-_NAME = re.compile(r"[a-z][a-z0-9._-]{0,31}")
+_NAME = re.compile(r"(?!nobody$)[a-z][a-z0-9._-]{0,31}")
+"""`nobody` is who has not logged in."""
 _KEY_PREFIX = "tdl_"
 
 
@@ -75,7 +79,7 @@ class AccountsFile:
 
     def __init__(self, workspace: WorkspaceFolder) -> None:
         """Work on the accounts of `workspace`; there need be none yet."""
-        self._folder = workspace.root / "accounts"
+        self._folder = workspace.root / FOLDER
         self._path = self._folder / "accounts.json"
         self._read: tuple[tuple[int, int, int], Accounts] | None = None
 
@@ -146,31 +150,15 @@ class AccountsFile:
             del accounts.keys[name]
         return key
 
-    def _changing(self) -> _Change:
-        return _Change(self._folder, self._path)
-
-
-class _Change:
-    """Reads the accounts under a lock and writes them back if all went well."""
-
-    def __init__(self, folder: Path, path: Path) -> None:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        self._lock = locked(folder / "lock")
-        self._path = path
-        self._accounts = Accounts()
-
-    def __enter__(self) -> Accounts:
-        self._lock.__enter__()
-        self._accounts = _accounts(self._path) if self._path.exists() else Accounts()
-        return self._accounts
-
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        try:
-            if kind is None:
-                write_json(self._path, asdict(self._accounts))
-                self._path.chmod(0o600)
-        finally:
-            self._lock.__exit__(None, None, None)
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[Accounts]:
+        """The accounts, read under a lock and written back if all went well."""
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        with locked(self._folder / "lock"):
+            accounts = _accounts(self._path) if self._path.exists() else Accounts()
+            yield accounts
+            write_json(self._path, asdict(accounts))
+            self._path.chmod(0o600)
 
 
 def hash_password(password: str) -> str:

@@ -17,7 +17,7 @@ from treadle.web.requests import json_body
 from treadle.web.sessions import COOKIE, LASTS_SECONDS, LOG_IN_FIRST
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Generator, Iterator
 
 router = APIRouter()
 STREAMS: Final = ("interactive", "following")
@@ -69,7 +69,7 @@ def _next(events: Iterator[dict[str, Any]]) -> Any:  # noqa: ANN401 - an event o
     return next(events, _END)
 
 
-async def _stream(events: Iterator[dict[str, Any]], first: Any) -> AsyncIterator[bytes]:  # noqa: ANN401 - or the end
+async def _stream(events: Generator[dict[str, Any], None, None], first: Any) -> AsyncIterator[bytes]:  # noqa: ANN401 - or the end
     """The events one by one; a client that goes away stops the work."""
     event = first
     waited = 0
@@ -85,9 +85,7 @@ async def _stream(events: Iterator[dict[str, Any]], first: Any) -> AsyncIterator
     except (TreadleError, OSError) as error:
         yield _sse({"type": "error", "data": error_facts(error)})
     finally:
-        close = getattr(events, "close", None)
-        if close is not None:
-            await run_in_threadpool(close)
+        await run_in_threadpool(events.close)
 
 
 def _sse(event: dict[str, Any]) -> bytes:

@@ -19,6 +19,7 @@ from treadle.store.accounts import AccountsFile
 from treadle.web import api, events, uploads
 from treadle.web.answers import RefusedError, error_answer, error_facts, status_of
 from treadle.web.hardware import hardware_watched
+from treadle.web.hub import Hub
 from treadle.web.page import page
 from treadle.web.security import Guard, Place
 from treadle.web.sessions import Sessions
@@ -35,9 +36,9 @@ if TYPE_CHECKING:
 _FOLDER = Path(__file__).parent
 
 
-def create_app(workspace: WorkspaceFolder, place: Place | None = None) -> FastAPI:
+def create_app(workspace: WorkspaceFolder, place: Place) -> FastAPI:
     """The whole web door of one workspace as an ASGI application."""
-    hub = events.Hub(workspace)
+    hub = Hub(workspace)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -54,7 +55,7 @@ def create_app(workspace: WorkspaceFolder, place: Place | None = None) -> FastAP
     app.state.hub = hub
     app.state.accounts = accounts
     app.state.sessions = Sessions(accounts)
-    app.state.place = place or Place()
+    app.state.place = place
     for module in (api, events, uploads):
         app.include_router(module.router)
     for name in page_modules():
@@ -62,7 +63,7 @@ def create_app(workspace: WorkspaceFolder, place: Place | None = None) -> FastAP
     app.mount("/static", StaticFiles(directory=_FOLDER / "static"), name="static")
     for kind in (TreadleError, OSError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, cast("Any", _explain))
-    app.add_middleware(cast("Any", Guard), place=app.state.place, accounts=accounts, sessions=app.state.sessions)
+    app.add_middleware(cast("Any", Guard), place=place, accounts=accounts, sessions=app.state.sessions)
     return app
 
 

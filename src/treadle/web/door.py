@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from treadle.base.names import did_you_mean
 from treadle.operations.arguments import python_arguments
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
 
     from treadle.operations.operation import Operation
+    from treadle.store.accounts import Level
     from treadle.store.workspace import WorkspaceFolder
     from treadle.telemetry.events import Event
 
-Level = Literal["viewer", "operator", "admin"]
 ALSO_OFFERED: Final = frozenset({"demo", "worker.start"})
 """Operations that assistants are not offered and people are. The others of these only make sense at the machine itself:
 they take over a terminal, serve, or make a workspace."""

@@ -11,15 +11,13 @@ from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
-from treadle.web.hub import Hub
-from treadle.web.sessions import COOKIE
+from treadle.base.errors import TreadleError
+from treadle.web.security import who_asks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from treadle.web.hub import Watcher
-
-__all__ = ["Hub", "router"]
+    from treadle.web.hub import Hub, Watcher
 
 router = APIRouter()
 _ALIVE_SECONDS = 15.0
@@ -66,7 +64,10 @@ async def _live(request: Request, watcher: Watcher) -> AsyncIterator[bytes]:
 
 
 def _still_known(request: Request) -> bool:
-    identity = request.scope["state"]["identity"]
-    if identity.local or request.headers.get("authorization"):
-        return True
-    return request.app.state.sessions.who(request.cookies.get(COOKIE, "")) is not None
+    """Whether who began to watch may still come in: keys are taken away, sessions end, first users are made."""
+    state = request.app.state
+    try:
+        who_asks(request, state.place, state.accounts, state.sessions)
+    except TreadleError:
+        return False
+    return True

@@ -32,6 +32,8 @@ HISTORY_BYTES: Final = 64 * 1024
 """How much of the log of a run that is active a watcher without a cursor gets first."""
 MOST_WAITING: Final = 2000
 """Events that may wait for a watcher before it is let go."""
+MOST_WAITING_BYTES: Final = 8 * 1024 * 1024
+"""How large they may be together: one piece of a log alone may have a quarter of a megabyte."""
 _PAGE = 500
 
 
@@ -43,16 +45,18 @@ class Watcher:
         self._loop = loop
         self._waiting: deque[bytes] = deque()
         self._news = asyncio.Event()
+        self._given = self._taken = 0  # bytes; each is counted by one thread only
         self.dropped = False
 
     def give(self, message: bytes) -> None:
         """Put an event into the line; one that is too long is given up."""
         if self.dropped:
             return
-        if len(self._waiting) >= MOST_WAITING:
+        if len(self._waiting) >= MOST_WAITING or self._given - self._taken >= MOST_WAITING_BYTES:
             self.drop()
             return
         self._waiting.append(message)
+        self._given += len(message)
         self._loop.call_soon_threadsafe(self._news.set)
 
     def drop(self) -> None:
@@ -72,7 +76,9 @@ class Watcher:
         found = []
         while self._waiting:
             found.append(self._waiting.popleft())
-        return b"".join(found)
+        piece = b"".join(found)
+        self._taken += len(piece)
+        return piece
 
 
 class Hub:
@@ -141,7 +147,19 @@ class Hub:
             return Position(ledger.last_event(), {run: sizes(self._workspace, run) for run in active})
 
     def _read(self) -> None:
-        """The thread: poll the ledger and the logs of what runs, as long as somebody watches."""
+        """The thread; if it fails, who watched comes back with a cursor and begins a new one."""
+        try:
+            self._follow()
+        finally:
+            with self._lock:
+                if self._thread is threading.current_thread():
+                    self._position, self._thread = None, None
+                    for watcher in self._watchers:
+                        watcher.drop()
+                    self._watchers.clear()
+
+    def _follow(self) -> None:
+        """Poll the ledger and the logs of what runs, as long as somebody watches."""
         idle_since = time.monotonic()
         with Ledger.open(self._workspace) as ledger:
             self._look(ledger)
@@ -203,8 +221,10 @@ class Hub:
 
     def _give(self, position: Position, fields: dict[str, Any]) -> None:
         message = sse(fields, str(position))
-        for watcher in self._watchers:
+        for watcher in list(self._watchers):
             watcher.give(message)
+            if watcher.dropped:
+                self._watchers.remove(watcher)
 
     def _missed(self, begin: Position | None, here: Position) -> Iterator[bytes]:
         """What happened between a cursor and `here`, from the files; without a cursor the end of what runs now."""

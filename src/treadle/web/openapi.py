@@ -30,7 +30,8 @@ _ERRORS = {
 
 
 @cache
-def _schema(entry: Operation) -> dict[str, Any]:
+def arguments_schema(entry: Operation) -> dict[str, Any]:
+    """JSON schema of the arguments of an operation, without references."""
     schema = {key: value for key, value in entry.request_schema().items() if key != "title"}
     properties = dict(schema.get("properties", {}))
     for parameter in entry.parameters():
@@ -39,14 +40,9 @@ def _schema(entry: Operation) -> dict[str, Any]:
             properties[parameter.name] = {**definition, "description": f"settings of {parameter.settings.section}"}
             properties |= {name: field for name, field in definition["properties"].items() if name not in properties}
     schema.pop("$defs", None)
-    for name in ("detach",) if entry.kind == "heavy" else ():
-        properties.pop(name, None)
+    if entry.kind == "heavy":
+        properties.pop("detach", None)
     return {"type": "object", "additionalProperties": False, **schema, "properties": properties}
-
-
-def arguments_schema(entry: Operation) -> dict[str, Any]:
-    """JSON schema of the arguments of an operation, without references."""
-    return _schema(entry)
 
 
 def example(entry: Operation, line: str) -> dict[str, Any] | None:
@@ -56,7 +52,7 @@ def example(entry: Operation, line: str) -> dict[str, Any] | None:
     if any(word in {"<", "|", "-", "&&", ">"} for word in words):
         return None
     parameters = {parameter.name: parameter for parameter in entry.parameters()}
-    properties = _schema(entry)["properties"]
+    properties = arguments_schema(entry)["properties"]
     places = [name for name, parameter in parameters.items() if parameter.positional]
     found: dict[str, Any] = {}
     rest = words[skip:]
@@ -123,7 +119,7 @@ def _described(entry: Operation) -> dict[str, Any]:
             continue
         if value is not None:
             examples[f"example{len(examples) + 1}"] = {"summary": line, "value": value}
-    body: dict[str, Any] = {"schema": _schema(entry)}
+    body: dict[str, Any] = {"schema": arguments_schema(entry)}
     if examples:
         body["examples"] = examples
     answers = {

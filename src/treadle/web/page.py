@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import importlib.util
 import json
 import time
 from functools import cache
@@ -52,7 +51,7 @@ def page(request: Request, template: str, **context: Any) -> HTMLResponse:  # no
     model, chosen = chosen_model(request, names)
     around = {
         "identity": identity,
-        "navigation": [entry for entry in NAVIGATION if _exists(entry[0])],
+        "navigation": NAVIGATION,
         "here": request.url.path,
         "models": models,
         "model": model,
@@ -89,11 +88,6 @@ def _models(request: Request) -> list[dict[str, Any]]:
 
 
 @cache
-def _exists(module: str) -> bool:
-    return importlib.util.find_spec(f"treadle.web.pages.{module}") is not None
-
-
-@cache
 def environment() -> jinja2.Environment:
     """The templates, with everything escaped unless it was made safe on the server."""
     made = jinja2.Environment(
@@ -125,17 +119,17 @@ def json_data(value: Any) -> Markup:  # noqa: ANN401 - JSON is any tree of plain
 
 
 def ago(seconds: float | str | None, now: float | None = None) -> str:
-    """How long ago a moment was: `just now`, `3 min ago`, `yesterday`."""
+    """How long ago a moment was: `just now`, `3 min ago`, `2 d ago`."""
     if seconds is None:
         return "never"
     moment = dt.datetime.fromisoformat(seconds).timestamp() if isinstance(seconds, str) else seconds
     past = (time.time() if now is None else now) - moment
     if past < 45:
         return "just now"
-    for limit, unit, word in ((3600, 60, "min"), (86_400, 3600, "h"), (float("inf"), 86_400, "d")):
+    for limit, unit, word in ((3600, 60, "min"), (86_400, 3600, "h")):
         if past < limit * 0.98:
             return f"{max(1, round(past / unit))} {word} ago"
-    return "long ago"
+    return f"{round(past / 86_400)} d ago"
 
 
 def _when(seconds: float) -> str:

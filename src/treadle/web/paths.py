@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from treadle.store.accounts import FOLDER as ACCOUNTS
 from treadle.web.answers import RefusedError
 from treadle.web.upload_files import uploaded
 
@@ -20,8 +21,8 @@ _NOT_PATHS = ("dataset:",)
 def given_paths(workspace: WorkspaceFolder, level: str, entry: Operation, arguments: dict[str, Any]) -> dict[str, Any]:
     """Replace paths by what they mean here; refuse those that the level does not reach.
 
-    An admin may name any path of the machine, an operator those inside the workspace, a viewer none. Where the server
-    was started does not matter: what is not absolute lies in the workspace.
+    An admin may name any path of the machine, an operator those inside the workspace but not its accounts, a viewer
+    none. Where the server was started does not matter: what is not absolute lies in the workspace.
     """
     found = dict(arguments)
     for name, value in arguments.items():
@@ -42,10 +43,10 @@ def _meant(workspace: WorkspaceFolder, level: str, entry: Operation, path: Path)
         return path
     if level == "admin":
         return workspace.root / _at_home(path)
-    inside = (workspace.root / path).resolve()
-    near = inside.is_relative_to(workspace.root.resolve())
+    inside, root = (workspace.root / path).resolve(), workspace.root.resolve()
+    near = inside != root and inside.is_relative_to(root) and not inside.is_relative_to(root / ACCOUNTS)
     if level == "viewer" or not near or text.startswith("~"):
-        allowed = "uploads" if level == "viewer" else "uploads and paths inside the workspace"
+        allowed = "uploads" if level == "viewer" else "uploads and paths inside the workspace, but not its accounts,"
         raise RefusedError(403, f"`{entry.name}` may not use {text}: {level}s name {allowed} only.", "Forbidden")
     return inside
 

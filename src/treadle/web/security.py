@@ -8,7 +8,7 @@ import secrets
 import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
@@ -66,9 +66,11 @@ class Place:
             name, port = parts.hostname or "", parts.port
         except ValueError:
             return False
-        if port != self.port and not (port is None and self.port in {0, 80}):
+        given = {one.lower() for one in self.names}
+        plain = port is None and (self.port in {0, 80} or name in given)  # a name may be that of a proxy before it
+        if port != self.port and not plain:
             return False
-        known = {"localhost", *(one.lower() for one in self.names)}
+        known = {"localhost", *given}
         if not self.local:
             known.add(socket.gethostname().lower())
             return name in known or _is_address(name)
@@ -114,62 +116,76 @@ class Guard:
 
         request = Request(scope)
         try:
-            identity = self._identity(request)
-            self._check_origin(request, identity)
+            identity = who_asks(request, self._place, self._accounts, self._sessions)
+            _check_origin(request, identity)
         except RefusedError as error:
             answer: Any = error_answer(error, {"www-authenticate": "Bearer"} if error.status == 401 else None)
             if error.status == 401 and _is_page(request):
-                answer = RedirectResponse(f"/login?then={request.url.path}", 303)
+                answer = RedirectResponse(f"/login?then={quote(_with_query(request))}", 303)
             await answer(scope, receive, guarded)
             return
         scope.setdefault("state", {})["identity"] = identity
         await self._inner(scope, receive, guarded)
 
-    def _identity(self, request: Request) -> Identity:
-        if not self._place.answers_to(request.headers.get("host", "")):
-            raise RefusedError(
-                421, "This server does not answer to that name. Start it with `treadle ui --name NAME`.", "Host"
-            )
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer":
-            key = self._accounts.read().key_of(token.strip())
-            if key is None:
-                raise RefusedError(401, "No key has this token. Make one with `treadle key add NAME`.", "Unauthorized")
-            return Identity(f"key {key.name}", key.level, local=False)
-        if not self._accounts.read().users:
-            if not self._place.local:
-                raise RefusedError(401, "There are no users any more. Make one: treadle user add NAME", "Unauthorized")
-            return Identity("you", "admin", csrf_of(self._place.secret))
-        found = self._sessions.who(request.cookies.get(COOKIE, ""))
-        if found is not None:
-            return found
-        if request.url.path.startswith(_OPEN):
-            return Identity("nobody", "viewer", local=False)
-        raise RefusedError(401, LOG_IN_FIRST, "Unauthorized")
 
-    def _check_origin(self, request: Request, identity: Identity) -> None:
-        """A browser's request that changes something must come from a page of ours and carry its token."""
-        origin = request.headers.get("origin")
-        site = request.headers.get("sec-fetch-site")
-        foreign = origin is not None and not self._own(origin, request)
-        if (foreign or site == "cross-site") and (request.method not in _SAFE or not _is_page(request)):
-            raise RefusedError(403, "Pages of other sites may not use this server.", "Origin")
-        if request.method in _SAFE or request.headers.get("authorization"):
-            return
-        from_browser = origin is not None or site is not None or COOKIE in request.cookies
-        if request.method == "POST" and request.url.path == "/api/v1/session":
-            return  # the log-in itself: there is nothing yet that a foreign page could use
-        given = request.headers.get(CSRF_HEADER, "")
-        if from_browser and not (identity.csrf and hmac.compare_digest(given.encode(), identity.csrf.encode())):
-            raise RefusedError(403, "The page's token is missing or old. Reload the page and try again.", "Csrf")
+def who_asks(request: Request, place: Place, accounts: AccountsFile, sessions: Sessions) -> Identity:
+    """Who a request comes from; raises `RefusedError` where nobody is known who may come in."""
+    if not place.answers_to(request.headers.get("host", "")):
+        raise RefusedError(
+            421, "This server does not answer to that name. Start it with `treadle ui --name NAME`.", "Host"
+        )
+    token = _token(request)
+    if token is not None:
+        key = accounts.read().key_of(token)
+        if key is None:
+            raise RefusedError(401, "No key has this token. Make one with `treadle key add NAME`.", "Unauthorized")
+        return Identity(f"key {key.name}", key.level, local=False)
+    if not accounts.read().users:
+        if not place.local:
+            raise RefusedError(401, "There are no users any more. Make one: treadle user add NAME", "Unauthorized")
+        return Identity("you", "admin", csrf_of(place.secret))
+    found = sessions.who(request.cookies.get(COOKIE, ""))
+    if found is not None:
+        return found
+    if request.url.path.startswith(_OPEN):
+        return Identity("nobody", "viewer", local=False)
+    raise RefusedError(401, LOG_IN_FIRST, "Unauthorized")
 
-    def _own(self, origin: str, request: Request) -> bool:
-        try:
-            parts = urlsplit(origin)
-        except ValueError:
-            return False
-        return parts.scheme in {"http", "https"} and parts.netloc.lower() == request.headers.get("host", "").lower()
+
+def _check_origin(request: Request, identity: Identity) -> None:
+    """A browser's request that changes something must come from a page of ours and carry its token."""
+    origin = request.headers.get("origin")
+    site = request.headers.get("sec-fetch-site")
+    foreign = origin is not None and not _own(origin, request)
+    if (foreign or site == "cross-site") and (request.method not in _SAFE or not _is_page(request)):
+        raise RefusedError(403, "Pages of other sites may not use this server.", "Origin")
+    if request.method in _SAFE or _token(request) is not None:
+        return
+    from_browser = origin is not None or site is not None or COOKIE in request.cookies
+    if request.method == "POST" and request.url.path == "/api/v1/session":
+        return  # the log-in itself: there is nothing yet that a foreign page could use
+    given = request.headers.get(CSRF_HEADER, "")
+    if from_browser and not (identity.csrf and hmac.compare_digest(given.encode(), identity.csrf.encode())):
+        raise RefusedError(403, "The page's token is missing or old. Reload the page and try again.", "Csrf")
+
+
+def _token(request: Request) -> str | None:
+    """The key that a program sends; what a proxy asks of a browser (`Basic`) is none."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _own(origin: str, request: Request) -> bool:
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and parts.netloc.lower() == request.headers.get("host", "").lower()
 
 
 def _is_page(request: Request) -> bool:
-    return request.method in _SAFE and not request.url.path.startswith(("/api/", "/static/", "/openapi"))
+    return request.method in _SAFE and not request.url.path.startswith(("/api/", "/static/"))
+
+
+def _with_query(request: Request) -> str:
+    return f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path

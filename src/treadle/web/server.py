@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import os
 import signal
 import socket
 import sys
@@ -47,8 +47,8 @@ def serve(workspace: WorkspaceFolder, *, host: str, port: int, names: tuple[str,
             f"{host} can be reached from other machines, and nobody would have to log in. "
             "Make a user first: treadle user add NAME --level admin"
         )
-    os.chdir(workspace.root)  # what an operation looks for `here` by default is the workspace, wherever this started
-    with _listening(host, port) as listener:
+    # What an operation looks for `here` by default is the workspace, wherever this started.
+    with contextlib.chdir(workspace.root), _listening(host, port) as listener:
         place = Place(host, listener.getsockname()[1], names)
         shown = f"[{host}]" if ":" in host else "127.0.0.1" if host in {"0.0.0.0", "localhost"} else host  # noqa: S104
         address = f"http://{shown}:{place.port}"

@@ -42,7 +42,8 @@ class Brake:
     def wrong(self, *who: str) -> None:
         """Count one more wrong password."""
         if len(self._wrong) > _MOST_REMEMBERED:
-            self._wrong.clear()
+            now = time.monotonic()  # those who must wait go on waiting
+            self._wrong = {one: row for one, row in self._wrong.items() if row[1] > now}
         for one in who:
             times = self._remembered(one)[0] + 1
             beyond = times - FREE_ATTEMPTS

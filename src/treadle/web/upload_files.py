@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from treadle.base.errors import NotFoundError, UsageError
-from treadle.base.files import disk_errors, read_json, sync_folder, write_json
+from treadle.base.files import disk_errors, locked, read_json, sync_folder, write_json
 from treadle.base.hashing import hash_file
 from treadle.base.ids import new_id
 from treadle.base.units import size as shown_size
@@ -46,7 +46,8 @@ def remove_old(workspace: WorkspaceFolder) -> list[str]:
     """Remove uploads that nothing has touched for a long time; returns their ids."""
     removed = []
     for path in (workspace.root / FOLDER).glob("u-*/upload.json"):
-        if time.time() - max(path.stat().st_mtime, path.parent.stat().st_mtime) > KEPT_SECONDS:
+        touched = [one.stat().st_mtime for one in (path, path.parent, path.with_name("data")) if one.exists()]
+        if time.time() - max(touched) > KEPT_SECONDS:
             shutil.rmtree(path.parent, ignore_errors=True)
             removed.append(path.parent.name)
     return removed
@@ -110,8 +111,10 @@ def upload_folder(workspace: WorkspaceFolder, identity: str) -> Path:
 
 def _stored(folder: Path) -> dict[str, Any]:
     facts: dict[str, Any] = read_json(folder / "upload.json")
-    data = folder / "data"
-    return {**facts, "offset": data.stat().st_size if data.exists() else facts["size"]}
+    try:
+        return {**facts, "offset": (folder / "data").stat().st_size}
+    except FileNotFoundError:  # it was put into its place, perhaps just before the server was killed
+        return {**facts, "offset": facts["size"], "complete": True}
 
 
 def upload_facts(workspace: WorkspaceFolder, identity: str) -> dict[str, Any]:
@@ -123,7 +126,15 @@ def upload_facts(workspace: WorkspaceFolder, identity: str) -> dict[str, Any]:
 
 
 def settle_upload(workspace: WorkspaceFolder, identity: str) -> dict[str, Any]:
-    """If everything is there, check it and put it into its place."""
+    """If everything is there, check it and put it into its place; returns the facts."""
+    facts = upload_facts(workspace, identity)
+    if facts["complete"] or facts["offset"] < facts["size"]:
+        return facts
+    with locked(upload_folder(workspace, identity) / "lock"):  # a second request may ask while the first one checks
+        return _put_into_place(workspace, identity)
+
+
+def _put_into_place(workspace: WorkspaceFolder, identity: str) -> dict[str, Any]:
     folder = upload_folder(workspace, identity)
     facts = upload_facts(workspace, identity)
     data = folder / "data"

@@ -46,9 +46,10 @@ async def begin(request: Request) -> Response:
 @router.head("/api/v1/uploads/{identity}")
 @router.get("/api/v1/uploads/{identity}")
 def state(request: Request, identity: str) -> Response:
-    """How far an upload is."""
+    """How far an upload is; one that arrived whole just before the server was killed is put into its place now."""
     here = door(request)
-    facts = _own(here, identity)
+    _own(here, identity)
+    facts = settle_upload(here.workspace, identity)
     headers = {"upload-offset": str(facts["offset"]), "upload-length": str(facts["size"]), "cache-control": "no-store"}
     return JsonAnswer(facts, headers=headers)
 
@@ -99,8 +100,7 @@ def _own(here: Door, identity: str) -> dict[str, Any]:
 
 async def _supersede(identity: str) -> None:
     """End a request that still waits for more of this upload: its connection may be dead without a sign of it."""
-    before = _receiving.get(identity)
-    if before is not None:
+    while (before := _receiving.get(identity)) is not None and not before.done():
         before.cancel()
         await asyncio.wait({before})
 
@@ -117,8 +117,8 @@ async def _receive(request: Request, data: Path, facts: dict[str, Any]) -> None:
                     raise RefusedError(413, f"More than the {facts['size']:,} bytes that were announced.", "Usage")
                 waiting += piece
                 if len(waiting) >= _PIECE:
-                    await run_in_threadpool(file.write, bytes(waiting))
-                    waiting.clear()
+                    full, waiting = waiting, bytearray()  # who is superseded meanwhile must not write it again
+                    await run_in_threadpool(file.write, full)
         except ClientDisconnect:
             pass  # there is nobody to answer
         finally:

@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from treadle.base.errors import DataError, NotFoundError, UsageError
+from treadle.base.files import locked
 from treadle.store.accounts import AccountsFile, hash_password, verify_password
 from treadle.store.workspace import WorkspaceFolder, create_workspace
 
@@ -32,7 +33,7 @@ def test_the_first_user_is_an_admin_and_one_always_stays(accounts):
     assert accounts.read().users == {}, "without the last user the workspace is open to its machine again"
 
 
-@pytest.mark.parametrize("name", ["", "Ada", "a b", "-a", "a" * 40, "ä", "a/b"])
+@pytest.mark.parametrize("name", ["", "Ada", "a b", "-a", "a" * 40, "ä", "a/b", "nobody"])
 def test_names_that_would_confuse_are_refused(accounts, name):
     with pytest.raises(UsageError, match="no name for an account"):
         accounts.add_user(name, "admin", GOOD)
@@ -73,6 +74,10 @@ def test_a_change_elsewhere_is_seen_and_a_damaged_file_is_named(quick_folder, ac
     accounts.path.write_text('{"users": {"ada": {}}, "keys": {}}')
     with pytest.raises(DataError, match="restore it from a copy"):
         accounts.read()
+    with pytest.raises(DataError) as kept:
+        accounts.add_key("two", "viewer")
+    with locked(accounts.path.with_name("lock"), wait=False):
+        assert kept.value, "who failed to change it holds no lock, even while the error is looked at"
 
 
 def test_writers_at_the_same_time_lose_nothing(accounts):

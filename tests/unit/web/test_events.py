@@ -176,6 +176,53 @@ def test_a_watcher_that_cannot_keep_up_is_let_go_and_costs_no_memory(hub, runnin
     assert not reader.watcher._waiting
 
 
+def test_events_that_are_large_together_are_too_many(hub):
+    watcher, _ = hub.watch(Loop(), "")
+    piece = b"x" * 1_000_000
+    for _ in range(9):
+        watcher.give(piece)
+    assert not watcher.dropped
+    watcher.give(piece)
+    assert watcher.dropped
+    hub._give(Position(), {"type": "job.done"})
+    assert hub.watchers == 0, "who was let go is forgotten"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_reader_that_failed_lets_its_watchers_go_and_the_next_one_begins_anew(hub, running):
+    ledger, claim, _, run = running
+    reader = Reader(hub)
+    thread = hub._thread
+    run.log.mkdir()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert reader.watcher.dropped
+    run.log.rmdir()
+    again = Reader(hub, reader.cursor)
+    ledger.work.finish(claim, {})
+    assert again.until("job.done")
+
+
+def test_who_may_not_come_in_any_more_does_not_go_on_watching(app, workspace, stored_accounts):
+    from starlette.requests import Request
+
+    from treadle.web.events import _still_known
+
+    def asks(*headers):
+        scope = {"type": "http", "method": "GET", "path": "/api/v1/events", "query_string": b"", "app": app}
+        return Request({**scope, "headers": [(b"host", b"127.0.0.1:8765"), *headers]})
+
+    assert _still_known(asks())
+    accounts = app.state.accounts
+    _, token = accounts.add_key("dashboard", "viewer")
+    program = asks((b"authorization", f"Bearer {token}".encode()))
+    assert _still_known(program)
+    accounts.remove_key("dashboard")
+    assert not _still_known(program)
+    accounts.path.write_bytes((stored_accounts / "accounts.json").read_bytes())
+    assert not _still_known(asks()), "with the first user everybody logs in"
+
+
 def test_the_reader_rests_when_nobody_watches(workspace):
     hub = Hub(workspace, linger_seconds=0.05)
     reader = Reader(hub)

@@ -67,6 +67,9 @@ def test_a_server_for_others_answers_to_addresses_and_given_names_only():
     place = Place("192.168.1.9", 80, ("workshop.lan",))
     assert all(map(place.answers_to, ["192.168.1.9", "workshop.lan", "WORKSHOP.lan:80", "[fe80::1]:80"]))
     assert not any(map(place.answers_to, ["evil.example", "workshop.lan:81", "workshop.lan.evil.example"]))
+    behind = Place("127.0.0.1", 8080, ("workshop.lan",))
+    assert behind.answers_to("workshop.lan"), "a proxy with a certificate has a port of its own"
+    assert not any(map(behind.answers_to, ["localhost", "127.0.0.1", "workshop.lan:81", "evil.example"]))
 
 
 def test_every_answer_forbids_foreign_code_and_frames(client):
@@ -81,6 +84,8 @@ def test_every_answer_forbids_foreign_code_and_frames(client):
 def test_with_users_everybody_logs_in_first(client, accounts):
     answer = client.get("/", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, "/login?then=/")
+    there = client.get("/runs?of=bard&at=5", follow_redirects=False).headers["location"]
+    assert there == "/login?then=/runs%3Fof%3Dbard%26at%3D5", "the log-in leads back to the same page"
     assert "Log in" in client.get("/login").text
     assert kind(client.get("/api/v1/operations")) == (401, "Unauthorized")
     assert kind(client.get("/api/v1/events")) == (401, "Unauthorized")
@@ -118,6 +123,11 @@ def test_each_wrong_password_doubles_the_wait():
         brake.wrong("ada")
     with pytest.raises(RefusedError, match=r"in 6[0-4] s"):
         brake.check("ada")
+    for number in range(10_100):
+        brake.wrong(f"guess {number}")
+    with pytest.raises(RefusedError, match=r"in 6[0-4] s"):
+        brake.check("ada")
+    assert len(brake._wrong) <= 10_001
     brake.right("ada")
     brake.check("ada")
 
@@ -170,7 +180,9 @@ def test_a_session_without_its_token_changes_nothing(logged_in):
     client = logged_in("ada")
     del client.headers["x-treadle-csrf"]
     del client.headers["origin"]
-    assert kind(client.post("/api/v1/operations/new", json={"name": "bard"})) == (403, "Csrf")
+    for headers in ({}, {"authorization": "Basic eDp5"}):
+        answer = client.post("/api/v1/operations/new", json={"name": "bard"}, headers=headers)
+        assert kind(answer) == (403, "Csrf")
 
 
 def test_a_key_opens_the_api_at_its_level(client, accounts):
@@ -197,7 +209,7 @@ def test_tokens_and_passwords_stand_nowhere_in_the_file(accounts):
 def test_operators_name_files_of_the_workspace_and_viewers_none(logged_in, workspace):
     logged_in("ada").post("/api/v1/operations/new", json={"name": "bard"})
     operator = logged_in("olga")
-    for path in ("/etc/passwd", "../../etc/passwd", "~/notes"):
+    for path in ("/etc/passwd", "../../etc/passwd", "~/notes", "accounts", "accounts/accounts.json", ".", "x/.."):
         answer = operator.post("/api/v1/operations/feed", json={"model": "bard", "paths": [path]})
         assert kind(answer) == (403, "Forbidden"), path
     answer = logged_in("vic").post("/api/v1/operations/show", json={"model": "bard", "plot": "curve.png"})
@@ -229,6 +241,7 @@ def test_the_page_to_log_in_leads_to_pages_of_ours_only(logged_in):
         ("//evil.example", "/"),
         ("https://evil.example", "/"),
         ("/\\evil", "/"),
+        ("/\t/evil.example", "/"),
     ):
         answer = client.get("/login", params={"then": then}, follow_redirects=False)
         assert answer.headers["location"] == target

@@ -3,11 +3,14 @@
 import asyncio
 import hashlib
 import os
+import select
+import threading
 
 import pytest
 
 from treadle.web import upload_files
 from treadle.web.upload_files import remove_old, uploaded
+from treadle.web.uploads import _receive
 
 TEXT = b"To be, or not to be, that is the question.\n" * 1000
 
@@ -65,6 +68,49 @@ def test_what_arrived_before_the_connection_broke_is_kept(client, app):
     asyncio.run(app({**scope, "scheme": "http", "root_path": "", "asgi": {"version": "3.0"}}, receive, send_back))
     assert client.get(path).json()["offset"] == 5000
     assert send(client, identity, 5000, TEXT[5000:]).json()["complete"] is True
+
+
+def test_what_a_kill_left_whole_but_not_in_its_place_is_whole(client, workspace):
+    arrived, moved = begin(client, sha256=hashlib.sha256(TEXT).hexdigest()), begin(client)
+    (workspace.root / "uploads" / arrived / "data").write_bytes(TEXT)
+    assert client.get(f"/api/v1/uploads/{arrived}").json()["complete"] is True
+    assert uploaded(workspace, arrived).read_bytes() == TEXT
+    told = workspace.root / "uploads" / moved / "upload.json"
+    before = told.read_bytes()
+    send(client, moved, 0, TEXT)
+    told.write_bytes(before)
+    assert client.get(f"/api/v1/uploads/{moved}").json()["complete"] is True
+    assert uploaded(workspace, moved).read_bytes() == TEXT
+
+
+def test_a_request_that_is_superseded_while_it_writes_writes_nothing_twice(tmp_path):
+    """The file is a pipe that nobody empties yet, so the piece is still being written when its request is ended."""
+    pipe = tmp_path / "data"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    os.set_blocking(reader, True)
+    received = bytearray()
+
+    def drain():
+        while data := os.read(reader, 65536):
+            received.extend(data)
+
+    class Sender:
+        async def stream(self):
+            yield b"x" * 1024 * 1024
+
+    async def scenario():
+        task = asyncio.create_task(_receive(Sender(), pipe, {"size": 2**21, "offset": 0}))
+        await asyncio.to_thread(select.select, [reader], [], [], 20)
+        late = threading.Timer(0.2, drain)
+        late.start()
+        task.cancel()
+        await asyncio.wait({task})
+        await asyncio.to_thread(late.join, 20)
+
+    asyncio.run(scenario())
+    os.close(reader)
+    assert len(received) == 1024 * 1024
 
 
 def test_a_file_that_arrived_damaged_begins_again(client, workspace):
@@ -138,10 +184,12 @@ def test_an_upload_that_was_given_up_is_gone(client):
 
 
 def test_old_uploads_are_removed(client, workspace):
-    old, new = begin(client), begin(client)
+    old, new, growing = begin(client), begin(client), begin(client)
     past = workspace.root.stat().st_mtime - upload_files.KEPT_SECONDS - 60
-    folder = workspace.root / "uploads" / old
-    os.utime(folder / "upload.json", (past, past))
-    os.utime(folder, (past, past))
+    for identity in (old, growing):
+        folder = workspace.root / "uploads" / identity
+        for path in (folder / "upload.json", folder / "data", folder):
+            os.utime(path, (past, past))
+    send(client, growing, 0, TEXT[:100])
     assert remove_old(workspace) == [old]
-    assert client.get(f"/api/v1/uploads/{new}").status_code == 200
+    assert [client.get(f"/api/v1/uploads/{one}").status_code for one in (new, growing)] == [200, 200]

@@ -15,7 +15,8 @@ router = APIRouter()
 @router.get("/login", response_class=HTMLResponse)
 def login(request: Request, then: str = "/") -> Response:
     """Ask for name and password, unless somebody is logged in."""
-    target = then if then.startswith("/") and not then.startswith(("//", "/\\")) else "/"
+    ours = then.startswith("/") and not then.startswith(("//", "/\\")) and then.isprintable()  # browsers skip tabs
+    target = then if ours else "/"
     if door(request).identity.name != "nobody":
         return RedirectResponse(target, 303)
     return page(request, "login.html", then=target)

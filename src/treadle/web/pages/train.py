@@ -45,7 +45,7 @@ def _context(ask: Door, name: str) -> dict[str, Any]:
     return {
         "shown": shown,
         "runs": runs,
-        "others": [run for run in others if run["model"] != name][:100],
+        "others": [run for run in others if run["model"] != name],
         "drawn": drawn,
         "now": now,
         "lengths": fields_of("train", only=LENGTHS),
