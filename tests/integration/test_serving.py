@@ -535,6 +535,17 @@ def test_a_client_that_goes_away_while_it_asks_is_no_defect(another, caplog):
     assert caplog.text == ""
 
 
+def test_a_client_that_goes_away_has_no_more_texts_embedded(another):
+    server = another()
+    body = json.dumps({"model": "m", "input": ["the cat sat on the mat and the dog sat on the log"] * 2048})
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
+    connection.request("POST", "/v1/embeddings", body)
+    until(lambda: any(one.holders for one in server.models._open.values()))
+    connection.close()
+    until(lambda: counted(server, "embeddings", 400) + counted(server, "embeddings", 200) == 1)
+    assert counted(server, "embeddings", 400) == 1
+
+
 def test_without_a_core_a_model_takes_what_its_weights_take(lab, tmp_path):
     script = """
 import sys

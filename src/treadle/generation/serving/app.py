@@ -45,6 +45,8 @@ MOST_BODY: Final = 8 * 2**20
 _BODY_SECONDS: Final = 30.0
 _AT_ONCE: Final = 4096
 """Characters or tokens that are worked on without leaving the loop."""
+_GONE: Final = "The client went away before it was answered."
+"""Nobody reads this; the metrics count it."""
 
 
 def create_app(models: Models, who: Callable[[str], str | None] | None) -> ASGIApp:
@@ -185,7 +187,11 @@ class Service:
         model = await self._held(body.model)
         try:
             found = await asyncio.to_thread(lambda: [_window(model, one, body.truncate) for one in texts])
-            vectors = [await asyncio.wrap_future(model.scheduler.embed(ids)) for ids in found]
+            vectors = []
+            for ids in found:
+                if await request.is_disconnected():
+                    raise BadRequestError(_GONE)
+                vectors.append(await asyncio.wrap_future(model.scheduler.embed(ids)))
         finally:
             self._models.release(model)
         if body.dimensions not in {None, vectors[0].size}:
@@ -267,8 +273,8 @@ async def _body(request: Request) -> bytes:
                 body += piece
                 if len(body) > MOST_BODY:
                     raise BadRequestError(f"The body is larger than {MOST_BODY:,} bytes.", status=413)
-    except ClientDisconnect as error:  # nobody reads this; it is counted
-        raise BadRequestError("The client went away before its request was complete.") from error
+    except ClientDisconnect as error:
+        raise BadRequestError(_GONE) from error
     except TimeoutError as error:
         raise BadRequestError(f"The body did not come within {_BODY_SECONDS:.0f} seconds.", status=408) from error
     return bytes(body)
