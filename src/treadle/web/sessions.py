@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import secrets
@@ -15,6 +16,8 @@ from treadle.web.answers import RefusedError
 from treadle.web.door import Identity
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from treadle.store.accounts import AccountsFile
 
 LOG_IN_FIRST: Final = "Log in first; programs send `Authorization: Bearer TOKEN` (treadle key add NAME)."
@@ -66,11 +69,10 @@ class Sessions:
         """Keep sessions beside the accounts."""
         self._accounts = accounts
         self._path = accounts.path.parent / "sessions.json"
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # of the brake
         self._hashing = threading.Semaphore(2)  # each hash takes 64 MB
         self._brake = brake or Brake()
         self._nobody = ""
-        self._known: dict[str, dict[str, Any]] | None = None
 
     def log_in(self, name: str, password: str, address: str) -> str:
         """The id of a new session; raises `RefusedError` for a wrong name or password, alike for both."""
@@ -87,18 +89,17 @@ class Sessions:
             raise RefusedError(401, "This name and password do not belong together. Try again.", "LogIn")
         with self._lock:
             self._brake.right(who[0])  # not the address: an own account must not free guesses at others
-            identity = secrets.token_urlsafe(32)
-            known = self._read()
-            now = time.time()
-            alive = {key: row for key, row in known.items() if row["created"] + LASTS_SECONDS > now}
-            alive[_digest(identity)] = {"user": name, "stamp": user.stamp, "created": now}
-            self._write(alive)
+        identity = secrets.token_urlsafe(32)
+        now = time.time()
+        with self._changing() as known:
+            for over in [key for key, row in known.items() if row["created"] + LASTS_SECONDS <= now]:
+                del known[over]
+            known[_digest(identity)] = {"user": name, "stamp": user.stamp, "created": now}
         return identity
 
     def who(self, identity: str) -> Identity | None:
         """Who the session belongs to; None if there is none, it is over, or its user changed."""
-        with self._lock:
-            row = self._read().get(_digest(identity))
+        row = self._read().get(_digest(identity)) if identity else None
         if row is None or row["created"] + LASTS_SECONDS < time.time():
             return None
         user = self._accounts.read().users.get(row["user"])
@@ -108,21 +109,21 @@ class Sessions:
 
     def log_out(self, identity: str) -> None:
         """End a session."""
-        with self._lock:
-            known = self._read()
-            if known.pop(_digest(identity), None) is not None:
-                self._write(known)
+        if _digest(identity) in self._read():
+            with self._changing() as known:
+                known.pop(_digest(identity), None)
 
     def _read(self) -> dict[str, dict[str, Any]]:
-        if self._known is None:
-            self._known = dict(read_json(self._path)) if self._path.exists() else {}
-        return self._known
+        """From the file each time: another server of the same workspace may have changed it."""
+        return dict(read_json(self._path)) if self._path.exists() else {}
 
-    def _write(self, known: dict[str, dict[str, Any]]) -> None:
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[dict[str, dict[str, Any]]]:
         with locked(self._path.with_name("lock")):
+            known = self._read()
+            yield known
             write_json(self._path, known)
             self._path.chmod(0o600)
-        self._known = known
 
 
 def csrf_of(secret: str) -> str:

@@ -71,8 +71,8 @@ def test_the_log_and_the_files_read_as_markdown(client, call, notes):
 def test_a_viewer_reads_and_changes_nothing(notes, logged_in):
     vic = logged_in("vic")
     for address in ("/flow", "/flow/log", "/flow/read"):
-        text = vic.get(address).text
-        assert "Write the guide" in text or "log" in text
-        assert "data-operation" not in text
-        assert "data-call" not in text
+        answer = vic.get(address)
+        assert answer.status_code == 200
+        assert "data-operation" not in answer.text
+        assert "data-call" not in answer.text
     assert vic.get("/flow/findings").status_code == 403, "the operation can mend, so it is not for viewers"

@@ -163,13 +163,19 @@ def test_a_change_of_level_or_password_ends_the_sessions(logged_in, accounts):
     assert again.get("/api/v1/session").status_code == 401
 
 
-def test_sessions_survive_a_restart_and_end_with_the_log_out(workspace, logged_in):
+def test_sessions_survive_a_restart_and_end_with_the_log_out(app, workspace, logged_in):
     client = logged_in("ada")
     again = create_app(workspace, Place(port=8765))
     with TestClient(again, base_url=HERE, cookies=client.cookies) as restarted:
         assert restarted.get("/api/v1/session").json()["name"] == "ada"
-    assert client.delete("/api/v1/session").status_code == 200
-    assert client.get("/api/v1/session").status_code == 401
+        restarted.cookies.clear()
+        restarted.post("/api/v1/session", json={"name": "olga", "password": "correct horse"})
+        assert client.get("/api/v1/session").json()["name"] == "ada", "two servers may stand over one workspace"
+        assert client.delete("/api/v1/session").status_code == 200
+        assert client.get("/api/v1/session").status_code == 401
+        assert restarted.get("/api/v1/session").json()["name"] == "olga"
+        app.state.sessions.log_out(restarted.cookies["treadle_session"])
+        assert restarted.get("/api/v1/session").status_code == 401
     folder = workspace.root / "accounts"
     assert all(
         path.stat().st_mode & 0o077 == 0 for path in [folder, folder / "accounts.json", folder / "sessions.json"]
