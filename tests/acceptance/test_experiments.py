@@ -1,12 +1,15 @@
 """Experiments through the installed command: a grid to one report, through kills and stops."""
 
+import contextlib
 import json
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
+import treadle
 from treadle.jobs.job import ACTIVE, STATES
 from treadle.jobs.ledger import Ledger
 from treadle.store.workspace import WorkspaceFolder
@@ -20,6 +23,28 @@ def wait_for(condition, seconds=60):
     while not condition():
         assert time.monotonic() < deadline, "it did not come about"
         time.sleep(0.05)
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_behind(shell):
+    """End what the commands have started in the background, also a worker that has only just begun."""
+    yield
+    workspace = treadle.Workspace(shell.folder)
+
+    def ended():
+        workspace.worker_stop()
+        return not processes_in(shell.folder)
+
+    wait_for(ended)
+
+
+def processes_in(folder):
+    """Processes that work in a folder, where the system tells (/proc)."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended, or is none of ours
+            found += [process.name] if (process / "cwd").readlink() == folder else []
+    return found
 
 
 def test_a_grid_becomes_one_report_and_grows_by_the_same_command(shell, text):
