@@ -1,12 +1,14 @@
 """A server under mixed load for as long as wanted: does its memory stay flat, does anything fail?
 
-    python benchmarks/serving_soak.py --folder PATH [--size 1M] [--minutes 60] [--clients 24] [--out FILE]
+    python benchmarks/serving_soak.py --folder PATH [--size 1M] [--minutes 60] [--clients 24] [--rate N]
+        [--out FILE]
 
 `--folder` was made by `benchmarks/serving.py --prepare`. Clients take turns at random, seeded, between whole answers,
 streams, streams that are left in the middle, several texts at once, embeddings, chats, and requests that are wrong.
-Resident memory is what the server tells of itself. Exits with an error if there was a status of 500 or more, if memory
-at the end is more than a tenth above that of the first tenth of the time, or if a text is still being written when all
-clients have gone.
+With `--rate` they make so many requests a second together, at random times, instead of one after the other. Resident
+memory is what the server tells of itself, its processor time what the kernel tells. Exits with an error if there was a
+status of 500 or more, if memory at the end is more than a tenth above that of the first tenth of the time, or if a text
+is still being written when all clients have gone.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import os
 import random
 import re
 import subprocess
@@ -35,6 +38,7 @@ def main() -> None:
     parser.add_argument("--size", default="1M")
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--clients", type=int, default=24)
+    parser.add_argument("--rate", type=float, default=0.0)
     parser.add_argument("--out", type=Path)
     chosen = parser.parse_args()
     port = free_port()
@@ -42,7 +46,7 @@ def main() -> None:
     process = subprocess.Popen([*command, "--workspace", str(chosen.folder / "lab")], stderr=subprocess.DEVNULL)
     try:
         wait_for(port, process)
-        found = soak(port, chosen)
+        found = soak(port, process.pid, chosen)
     finally:
         process.terminate()
         process.wait(30)
@@ -53,14 +57,16 @@ def main() -> None:
         sys.exit("the server did not hold")
 
 
-def soak(port: int, chosen: argparse.Namespace) -> dict[str, Any]:
-    statuses: Counter[int] = Counter()
+def soak(port: int, server: int, chosen: argparse.Namespace) -> dict[str, Any]:
+    facts, statuses = described(), Counter[int]()
     memory: list[tuple[float, float]] = []
     start, over = time.monotonic(), threading.Event()
 
     def client(number: int) -> None:
         chance = random.Random(number)
         while not over.is_set():
+            if chosen.rate and over.wait(chance.expovariate(chosen.rate / chosen.clients)):
+                return
             statuses[ask(port, chosen.size, chance)] += 1
 
     threads = [threading.Thread(target=client, args=(number,)) for number in range(chosen.clients)]
@@ -77,11 +83,11 @@ def soak(port: int, chosen: argparse.Namespace) -> dict[str, Any]:
         time.sleep(0.2)
     early = max(value for _, value in memory[: max(1, len(memory) // 10)])
     late = max(value for _, value in memory[-max(1, len(memory) // 10) :])
-    facts = described()
     return {
         **{name: facts[name] for name in ("date", "commit", "machine", "cores")},
         "command": " ".join(["python", "benchmarks/serving_soak.py", *sys.argv[1:]]),
         "minutes": chosen.minutes,
+        "processor_seconds": round(processor_seconds(server), 1),
         "statuses": {str(status): count for status, count in sorted(statuses.items())},
         "megabytes_early": round(early, 1),
         "megabytes_late": round(late, 1),
@@ -90,6 +96,12 @@ def soak(port: int, chosen: argparse.Namespace) -> dict[str, Any]:
         "tokens": figure(port, "treadle_serve_written_tokens_total"),
         "memory": memory,
     }
+
+
+def processor_seconds(process: int) -> float:
+    """What all threads of a process have taken so far."""
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return sum(int(ticks) for ticks in fields[11:13]) / os.sysconf("SC_CLK_TCK")
 
 
 def ask(port: int, name: str, chance: random.Random) -> int:
