@@ -1,0 +1,1 @@
+"""Who carries out a transfer: programs of others on a host, or a small model of our own."""
