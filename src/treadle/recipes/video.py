@@ -16,7 +16,7 @@ from treadle.recipes import video_pictures
 from treadle.recipes.pictures import check_target
 
 try:
-    from treadle.video import chunks, controls, frames, interpolation, measures, steadying
+    from treadle.video import chunks, controls, frames, interpolation, measures, origin, steadying
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] not in {"av", "cv2", "PIL"}:
         raise
@@ -270,7 +270,7 @@ def _described(source: Path) -> dict[str, Any]:
     if source.is_dir():
         plan = source / _PLAN
         return {"path": str(source), "sha256": hash_file(plan) if plan.is_file() else None}
-    return {"path": str(source), "sha256": hash_file(source)}
+    return origin.described(source)
 
 
 def _name(number: int) -> str:

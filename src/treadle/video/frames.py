@@ -58,7 +58,7 @@ class VideoFacts:
 
 def probe(path: Path) -> VideoFacts:
     """Read a file's header; raises `NotFoundError` and `DataError`."""
-    with _opened(path) as (container, stream):
+    with opened(path) as (container, stream):
         context = stream.codec_context
         seconds = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
         if not seconds and container.duration:
@@ -81,7 +81,7 @@ def probe(path: Path) -> VideoFacts:
 
 def rate(path: Path) -> Fraction:
     """Frames per second, exactly; raises `DataError` for a file that does not say."""
-    with _opened(path) as (_, stream):
+    with opened(path) as (_, stream):
         found = stream.average_rate or stream.guessed_rate
         if not found:
             raise DataError(f"{path} does not say how many frames a second it has.")
@@ -90,7 +90,7 @@ def rate(path: Path) -> Fraction:
 
 def read_frames(path: Path) -> Iterator[Frame]:
     """Yield the frames of a video in order; raises `DataError` when it breaks off in the middle."""
-    with _opened(path) as (container, stream):
+    with opened(path) as (container, stream):
         stream.thread_type = "AUTO"
         number = 0
         try:
@@ -199,7 +199,7 @@ class FrameWriter:
         stream.pix_fmt = "rgb24" if self._lossless else "yuv420p" if even else "yuv444p"
         stream.options = dict(self._options)
         if self._sound is not None:
-            with _opened(self._sound) as (source, _):
+            with opened(self._sound) as (source, _):
                 if source.streams.audio:  # one that MP4 cannot hold is left out
                     with contextlib.suppress(ValueError, av.FFmpegError):
                         self._sound_stream = container.add_stream_from_template(source.streams.audio[0])
@@ -221,7 +221,7 @@ class FrameWriter:
     def _copy_sound(self, container: av.container.OutputContainer) -> None:
         if self._sound is None or self._sound_stream is None:
             return
-        with _opened(self._sound) as (source, _):
+        with opened(self._sound) as (source, _):
             for packet in source.demux(source.streams.audio[0]):
                 if packet.dts is not None:  # not the empty one at the end
                     packet.stream = self._sound_stream
@@ -238,7 +238,8 @@ def resized(frame: Frame, width: int, height: int) -> Frame:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+def opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+    """A file with its first stream of pictures; raises `NotFoundError`, and `DataError` for what holds none."""
     if not path.is_file():
         raise NotFoundError(f"{path} does not exist or is no file.")
     try:
