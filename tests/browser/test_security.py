@@ -61,6 +61,9 @@ def test_people_log_in_and_may_do_what_their_level_says(open_page, guarded):
     expect(page.get_by_role("heading", name="Log in")).to_be_visible()
     page.goto(guarded + "/models")
     expect(page).to_have_url(re.compile("/login"))
+    page.goto(guarded + "/login?then=/%09/127.0.0.1:9/")  # a browser leaves the tab out: another site
+    log_in(page, "vic")
+    expect(page).to_have_url(guarded + "/")
 
 
 @contextlib.contextmanager
@@ -142,9 +145,10 @@ def test_scripts_in_names_texts_and_files_stay_text_on_every_page(open_page, ser
         "flow.log": {"text": f"{PROBE} {QUOTED}"},
         "data.new": {"name": "letters"},
         "prompt.new": {"name": "probe", "text": f"{PROBE} {QUOTED}"},
-        "feed": {"model": "bard", "paths": [str(folder)]},
+        "new": {"name": "mallory", "size": "nano"},  # its own: `bard` could not be trained on with these characters
+        "feed": {"model": "mallory", "paths": [str(folder)]},
         "sample": {"model": "bard", "prompt": PROBE, "unknown": "skip", "tokens": 5},
-        "train": {"model": "bard", "config": str(folder / "broken<b>.pdf")},
+        "train": {"model": "mallory", "config": str(folder / "broken<b>.pdf")},
     }.items():
         attempt(context, server, operation, **given)
     addresses = page.locator("nav a").evaluate_all("links => links.map(link => link.getAttribute('href'))")

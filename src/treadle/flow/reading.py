@@ -31,9 +31,10 @@ def read_file(folder: FlowFolder, name: str | None) -> dict[str, Any]:
         if name is None:
             return {"path": None, "text": "", "sha256": None, "log": [], "files": files}
         raise NotFoundError(f"The notes have no file `{name}`.{did_you_mean(wanted, files)}")
+    size = names[wanted].stat().st_size
+    if size > _MOST_BYTES:
+        raise UsageError(f"{wanted} has {size:,} bytes; at most {_MOST_BYTES:,} are shown. Open it in an editor.")
     data = names[wanted].read_bytes()
-    if len(data) > _MOST_BYTES:
-        raise UsageError(f"{wanted} has {len(data):,} bytes; at most {_MOST_BYTES:,} are shown. Open it in an editor.")
     page = folder.page(names[wanted])
     return {
         "path": shown(wanted),

@@ -147,12 +147,6 @@ export const duration = (s) => {
   const hours = Math.floor(whole / 3600), minutes = Math.floor(whole / 60) % 60;
   return hours ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
 };
-export const ago = (t) => {
-  const past = Date.now() / 1000 - t;
-  if (past < 45) return "just now";
-  if (past < 3500) return `${Math.max(1, Math.round(past / 60))} min ago`;
-  return past < 85000 ? `${Math.round(past / 3600)} h ago` : `${Math.round(past / 86400)} d ago`;
-};
 export const number = (n, digits = 0) => n === null || n === undefined ? "–"
   : n.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 
@@ -184,32 +178,6 @@ export async function busy(button, work) {
   if (button.getAttribute("aria-busy") === "true") return undefined;
   button.setAttribute("aria-busy", "true");
   try { return await work(); } finally { button.removeAttribute("aria-busy"); }
-}
-
-/** Send a file, in pieces that go on after an interruption; resolves with its `upload:ID`. */
-export async function upload(file, { name = file.webkitRelativePath || file.name, into = undefined, progress = () => {}, signal = undefined } = {}) {
-  const piece = 4 * 1024 * 1024;
-  const begun = await (await request("POST", "/api/v1/uploads", { name, size: file.size, ...(into ? { into } : {}) }, {}, signal)).json();
-  let { offset } = begun, tries = 0;
-  while (offset < file.size) {
-    try {
-      const body = file.slice(offset, offset + piece);
-      const told = await request("PATCH", `/api/v1/uploads/${begun.id}`, new Blob([body], { type: "application/octet-stream" }), { "upload-offset": String(offset) }, signal);
-      ({ offset } = await told.json());
-      tries = 0;
-    } catch (error) {
-      if (error.name === "AbortError") {
-        await request("DELETE", `/api/v1/uploads/${begun.id}`).catch(() => {});
-        throw error;
-      }
-      if ((error.status && error.status !== 409) || ++tries > 8) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 300 * 2 ** tries));
-      try { ({ offset } = await (await request("GET", `/api/v1/uploads/${begun.id}`)).json()); } catch { /* asked again with the next piece */ }
-    }
-    progress(offset / Math.max(1, file.size));
-  }
-  progress(1);
-  return `upload:${begun.id}`;
 }
 
 // Forms with `data-operation` need no code of their own.

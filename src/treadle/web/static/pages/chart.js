@@ -76,6 +76,7 @@ export class RunChart {
       const measured = metric === "held_out_loss" ? event.type === "run.evaluation" : event.type === "run.progress";
       if (!curve || !measured || value === null || value === undefined || x === undefined) continue;
       if (curve.x.length && x <= curve.x.at(-1)) continue;
+      if (curve.steps !== curve.x) curve.steps.push(event.data.step);
       curve.x.push(x);
       curve.mean.push(value);
       if (curve.min.length) { curve.min.push(value); curve.max.push(value); }
@@ -109,7 +110,7 @@ export class RunChart {
 
   draw() {
     const lines = this.drawn = this.lines();
-    const small = ["learning_rate"].includes(this.metrics[0]);
+    const small = this.metrics[0] === "learning_rate";
     this.plot.draw(lines, { log: this.controls.log.checked, format: small ? (n) => n.toPrecision(2).replace(/\.?0+(e|$)/, "$1") : null, place: this.by === "seconds" ? duration : null });
     this.write(lines);
   }
@@ -202,7 +203,7 @@ export class Plot {
 
   size() { return { width: Math.max(200, this.box.clientWidth), height: innerWidth < 760 ? 230 : 280 }; }
 
-  /** Lines: `x`, `y`, optionally `low` and `high` (a band), `paint`, `points` (dots only), `digits`, `broken` (null = a gap). */
+  /** Lines: `x`, `y`, optionally `low` and `high` (a band), `paint`, `points` (dots only), `broken` (null = a gap). */
   draw(lines, { time = false, log = false, min = null, max = null, format = null, place = null } = {}) {
     const tables = lines.map((line) => line.low?.length ? [line.x, line.y, line.low, line.high] : [line.x, line.y]);
     const data = tables.length ? uPlot.join(tables) : [[], []];

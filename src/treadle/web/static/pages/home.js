@@ -1,21 +1,18 @@
-import { busy, call, duration, el, listen, number, problem, toast, upload } from "../treadle.js";
+// What runs: figures and the newest sample, as they come. The first visit: files of one's own.
 
-// What runs: figures and the newest sample, as they come.
+import { busy, call, duration, listen, number, problem } from "../treadle.js";
+import { callingButtons, renew } from "./parts.js";
+import { uploadOne } from "./upload.js";
+
+const asked = new Set();
+
+/** The place of a job; one that has just begun gets it from the server, which is asked once for each. */
 function card(event) {
-  let found = document.querySelector(`[data-job="${event.job}"]`);
-  if (found || !event.job) return found;
-  const place = document.getElementById("active");
-  if (!place) return null;
-  const stat = (label, unit) => el("div", { class: "stat" }, el("dt", {}, label), el("dd", {}, el("span", {}, "–"), unit ? el("small", {}, ` ${unit}`) : null));
-  found = el("article", { class: "running", "data-job": event.job },
-    el("h3", {}, `${event.kind ?? "job"} `, event.model ? el("a", { href: `/train?model=${encodeURIComponent(event.model)}` }, event.model) : null, " ", el("span", { class: "badge state-running" }, "running")),
-    el("div", { class: "bar", role: "progressbar", "aria-label": `Progress of job ${event.job}`, "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": 0 },
-      el("svg", { width: "100%", height: 6, "aria-hidden": "true" }, el("rect", { class: "done", width: "0%", height: 6 }))),
-    el("dl", { class: "stats" }, stat("Loss", "nats"), stat("Step"), stat("Speed", "tokens/s"), stat("Left")),
-    el("p", { class: "sample", hidden: true }),
-    el("p", { class: "actions" }, el("button", { type: "button", "data-stop": event.job }, "Stop and keep")));
-  place.append(found);
-  document.getElementById("now-card").hidden = false;
+  const found = document.querySelector(`[data-job="${event.job}"]`);
+  if (!found && event.job && !asked.has(event.job)) {
+    asked.add(event.job);
+    renew("now-card");
+  }
   return found;
 }
 
@@ -45,13 +42,7 @@ listen(["job.done", "job.failed", "job.cancelled", "job.submitted"], (event) => 
   again = setTimeout(() => location.reload(), 300);
 });
 
-document.addEventListener("click", async (event) => {
-  const button = event.target.closest("[data-stop]");
-  if (!button) return;
-  await busy(button, async () => {
-    try { toast((await call("jobs.stop", { job: Number(button.dataset.stop) })).said); } catch (error) { toast(error.message, "bad"); }
-  });
-});
+callingButtons(() => renew("now-card"));
 
 // The first visit with files of one's own: a model, the files, the training.
 const own = document.getElementById("own");
@@ -73,7 +64,7 @@ if (own) {
         bar.hidden = false;
         const paths = [];
         for (const file of files) {
-          paths.push(await upload(file, { progress: (share) => { bar.value = (paths.length + share) / files.length; } }));
+          paths.push(await uploadOne(file, (share) => { bar.value = (paths.length + share) / files.length; }));
         }
         const known = (await call("list")).models.some((one) => one.name === model);
         if (!known) await call("new", { name: model });

@@ -1,8 +1,9 @@
 // The pages of models: making one, its settings, copies and names, and drawing for one that knows pictures.
 
-import { busy, call, el, listen, problem, toast, upload } from "../treadle.js";
+import { busy, call, el, listen, problem, toast } from "../treadle.js";
 import { callingButtons, renew, said } from "./parts.js";
 import { overrides, settingsForm } from "./settings.js";
+import { uploadOne } from "./upload.js";
 
 callingButtons(() => renew("cards"));
 const cards = document.getElementById("cards");
@@ -46,7 +47,7 @@ document.getElementById("import-file")?.addEventListener("change", async (event)
   if (!files[0]) return;
   bar.hidden = false;
   try {
-    importing.elements.path.value = await upload(files[0], { progress: (share) => { bar.value = share; } });
+    importing.elements.path.value = await uploadOne(files[0], (share) => { bar.value = share; });
   } catch (error) { problem(importing, error.message); }
   bar.hidden = true;
 });
@@ -81,7 +82,7 @@ if (place) {
     try {
       const picture = file.files[0] ?? (touched ? new File([await new Promise((resolve) => canvas.toBlob(resolve, "image/png"))], "drawing.png", { type: "image/png" }) : null);
       if (!picture) throw new Error("Draw something first, or choose a picture.");
-      const answer = await call("predict", { model: place.dataset.model, files: [await upload(picture)] });
+      const answer = await call("predict", { model: place.dataset.model, files: [await uploadOne(picture)] });
       if (!answer.predictions.length) throw new Error(answer.refused[0]?.detail ?? "This picture cannot be read.");
       document.getElementById("draw-answer").replaceChildren(answered(answer.predictions[0]));
     } catch (error) { problem(place, error.message); }

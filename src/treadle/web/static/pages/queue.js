@@ -66,7 +66,7 @@ document.addEventListener("click", (event) => {
 function progress(event) {
   const place = document.querySelector(`[data-progress="${Number(event.job)}"]`);
   if (!place) return;
-  const { step, total, epoch, loss, read, pages, pending, message, seconds_left: left } = event.data;
+  const { step, total_steps: total, epoch, loss, read, pages, pending, message, eta_seconds: left } = event.data;
   const parts = [];
   if (step !== undefined) parts.push(total ? `step ${step.toLocaleString()} of ${total.toLocaleString()}` : `step ${step.toLocaleString()}`);
   if (epoch !== undefined) parts.push(`epoch ${Number(epoch).toFixed(1)}`);

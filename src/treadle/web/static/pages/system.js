@@ -1,11 +1,12 @@
 // The page of the machine: its history goes on, the disk can be cleaned up, accounts are kept.
 
-import { bytes, busy, call, confirm, el, listen, toast } from "../treadle.js";
+import { bytes, busy, call, confirm, el, listen, number, toast } from "../treadle.js";
 import { callingButtons, renew } from "./parts.js";
 import { Plot, colour, onTheme } from "./chart.js";
 
 const box = document.getElementById("history");
 const plot = new Plot(box.querySelector(".plot"));
+const FREE = { load: (n) => number(n, 2), memory_available: bytes, disk_free: bytes };
 let history = JSON.parse(document.getElementById("history-data").textContent);
 
 function draw() {
@@ -45,7 +46,8 @@ setInterval(async () => {
   try {
     history = await call("system.history", { minutes: Number(box.dataset.minutes) });
     draw();
-    renew("machine");
+    const now = await call("system.status");  // the page itself counts the whole disk
+    for (const [name, show] of Object.entries(FREE)) document.getElementById(`machine-${name}`).textContent = show(now[name]);
   } catch { /* the server is away for a moment */ }
 }, Number(box.dataset.interval) * 1000);
 

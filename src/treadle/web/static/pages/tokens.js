@@ -10,7 +10,7 @@ export function level(probability) {
   return found === -1 ? LEVELS.length : found;
 }
 
-export function percent(probability) {
+function percent(probability) {
   if (probability >= 0.9995) return "100 %";
   if (probability >= 0.1) return `${(probability * 100).toFixed(1)} %`;
   return probability >= 0.0001 ? `${(probability * 100).toFixed(2)} %` : "< 0.01 %";
@@ -23,7 +23,7 @@ export function visible(text) {
 }
 
 /** Tokens beside the pieces of the text that they stand for; those that are parts of one character go together. */
-export function aligned(text, tokens) {
+function aligned(text, tokens) {
   const pieces = [];
   let at = 0;
   let open = [];

@@ -7,6 +7,7 @@ import { callingButtons, renew, said } from "./parts.js";
 const chart = new RunChart(document.getElementById("curves"));
 const samples = new Samples(document.getElementById("samples"));
 const model = document.querySelector("[data-model-choice] select")?.value ?? "";
+const met = new Set(chart.runs);
 let newest = null;  // the last figures of the run that is shown
 
 drawBoxes(chart);
@@ -37,16 +38,23 @@ function figures(event) {
   }
 }
 
+/** Draw a run that this page did not know, whichever of its events comes first; who takes it away again is right. */
+function begun(run) {
+  if (met.has(run)) return;
+  met.add(run);
+  document.getElementById("curves-card").hidden = false;
+  chart.choose([run, ...chart.runs].slice(0, 8));
+}
+
 listen(["run.progress", "run.evaluation"], (event) => {
-  if (event.model === model && event.type === "run.progress") { newest = event; figures(event); }
+  if (event.model === model && event.type === "run.progress") { newest = event; figures(event); begun(event.run); }
   chart.take(event);
 });
 listen("run.training_started", (event) => {
   if (event.model !== model) return;
   const message = document.getElementById("live-message");
   if (message) message.textContent = event.data.message;
-  document.getElementById("curves-card").hidden = false;
-  if (!chart.runs.includes(event.run)) chart.choose([event.run, ...chart.runs].slice(0, 8));
+  begun(event.run);
 });
 listen("run.sample", (event) => { if (event.model === model) samples.take({ ...event.data, time: event.time }); });
 listen("run.recovery", (event) => { if (event.model === model) toast(event.data.message); });

@@ -11,7 +11,7 @@ const KEY = "treadle.uploads";
 const PATIENCE_SECONDS = 60;
 
 /** The files behind a drop, those inside folders with their path. */
-export async function droppedFiles(transfer) {
+async function droppedFiles(transfer) {
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
   if (!entries.length) return [...transfer.files].map((file) => ({ file, path: file.name }));
   const found = [];
@@ -33,7 +33,7 @@ async function walk(entry, above, found) {
   }
 }
 
-export function chosenFiles(input) {
+function chosenFiles(input) {
   return [...input.files].map((file) => ({ file, path: file.webkitRelativePath || file.name }));
 }
 
@@ -106,6 +106,14 @@ async function send(one, into, onProgress, signal) {
     onProgress(offset);
   }
   return id;
+}
+
+/** Send one file; `onShare` hears how much of it is there, 0 to 1. Resolves to a path that operations take. */
+export async function uploadOne(file, onShare = () => {}) {
+  const one = { file, path: file.name };
+  const id = await send(one, null, (offset) => onShare(offset / Math.max(1, file.size)), new AbortController().signal);
+  remember(keyOf(one), null);
+  return `upload:${id}`;
 }
 
 const forget = (id) => request("DELETE", `${PLACE}/${id}`).catch(() => {});
