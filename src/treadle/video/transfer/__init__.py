@@ -1,1 +1,1 @@
-"""From a prompt to a video that follows control maps: what to ask for, in whose words, and who carries it out."""
+"""Requests for Cosmos-Transfer: one strict form, and what each target is sent of it."""

@@ -1,0 +1,1 @@
+"""What each target reads: files and arguments written from one form of request."""
