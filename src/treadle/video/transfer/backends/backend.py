@@ -1,19 +1,19 @@
 """What a run asks of whatever makes its videos: the command, the meaning of its log, and how it ended.
 
-A backend touches no file and no host. The recipe stages what it wrote, starts its command in a folder of its own on the
-host, hands it the lines of the log as they come, and asks it at the end what the end means. One start of the command is
-a *launch*; a launch makes the videos of one or several *items*, each of them one request of the run.
+A backend touches no host. The recipe stages what it wrote, starts its command with a folder of its own on the host,
+hands it the lines of the log as they come, and asks it at the end what the end means. One start of the command is a
+*launch*; a launch makes the videos of one or several *items*, each of them one request.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
-    from pathlib import Path
 
+    from treadle.video.transfer.dialects.written import Written, WrittenRun
     from treadle.video.transfer.spec import TransferSpec
 
 Ending = Literal["done", "failed", "blocked", "cancelled", "lost", "unknown"]
@@ -26,7 +26,7 @@ class Places:
     """Where things are, as the command sees them: on the host, or inside its container."""
 
     run: str
-    """Folder of this launch; the command begins in `code`, so all else is absolute."""
+    """Folder of this launch; what was written lies below it."""
     code: str = "."
     """Checkout of the target."""
     checkpoints: str = "checkpoints"
@@ -34,16 +34,8 @@ class Places:
     """Folder of what outlives a launch: models that stay loaded."""
     python: str = "python3"
     gpus: int = 1
-
-    @property
-    def inputs(self) -> str:
-        """Where the staged files lie."""
-        return f"{self.run}/inputs"
-
-    @property
-    def outputs(self) -> str:
-        """Where videos and previews are expected."""
-        return f"{self.run}/outputs"
+    workspace: str = ""
+    """Folder of the workspace where the host is this machine; empty elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +51,6 @@ class LaunchSettings:
     """A loaded model that holds more than this makes room after its request; None = no limit."""
     model: str | None = None
     """The checkpoint or model to use, where the backend knows several; None = its usual one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """The command of one launch and the files it needs."""
-
-    argv: Sequence[str]
-    files: Mapping[str, bytes | Path]
-    """What to stage below `inputs`, by relative path."""
-    environment: Mapping[str, str] = field(default_factory=dict)
-    """Variables that are no secrets."""
-    unsaid: Sequence[str] = ()
-    """What of the requests the target cannot be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +106,16 @@ class Backend(Protocol):
         """What all items of one launch must have in common, because the target knows it only once."""
         ...
 
-    def launch(self, specs: Sequence[TransferSpec], places: Places, settings: LaunchSettings) -> Launch:
-        """The command for these items, in this order."""
+    def write(self, specs: Sequence[TransferSpec], folder: str, settings: LaunchSettings) -> Written:
+        """The items in the words of the target, which finds the files below `folder`."""
         ...
 
-    def output(self, item: int, count: int) -> str:
-        """Where the video of the item appears below `outputs`, in a launch of `count` items."""
+    def argv(self, written: Written, run: WrittenRun, places: Places, settings: LaunchSettings) -> list[str]:
+        """The command that carries out one run of what was written; it starts in `places.code`."""
+        ...
+
+    def environment(self, places: Places, settings: LaunchSettings) -> dict[str, str]:
+        """Variables that the command needs, none of them secret."""
         ...
 
     def event(self, line: str) -> Event | None:

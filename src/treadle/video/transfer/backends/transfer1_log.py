@@ -46,8 +46,11 @@ _TRANSIENT: Final = (
 )
 """Marks of failures that have nothing to do with the request: the same may well succeed at the next attempt."""
 _ERROR: Final = re.compile(r"^(?:\[rank\d+\]: ?)?((?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt)\b.*)")
+_NOT_THE_CAUSE: Final = ("ChildFailedError", "ProcessExitedException")
+"""What a launcher adds when the program that it started has failed."""
 _SIGNALS: Final = {129, 130, 143, -1, -2, -15}
 _KILLED: Final = {137, -9}
+_KILLED_CHILD: Final = re.compile(r"exitcode\s*: -9\b|Signal 9 \(SIGKILL\)")
 
 
 def event_of(line: str) -> Event | None:
@@ -87,7 +90,7 @@ def outcome_of(ended: Ended) -> Outcome:
         return Outcome("failed", "The host's disk is full. Free some there, then run the job again.", at_item=first)
     if any(mark in log for mark in _TRANSIENT):
         return Outcome("failed", f"Trouble on the host: {last_error(log)}", transient=True, at_item=first)
-    if ended.code in _KILLED:
+    if ended.code in _KILLED or _KILLED_CHILD.search(log) is not None:
         reason = "The command was killed; most often that is the host's memory (RAM) running out."
         return Outcome("failed", reason, out_of_memory=True, at_item=first)
     if ended.code in _SIGNALS:
@@ -101,6 +104,7 @@ def last_error(log: str) -> str:
     """The last line that names an exception, else the last line at all."""
     lines = [line.strip() for line in log.replace("\r", "\n").splitlines() if line.strip()]
     for line in reversed(lines):
-        if (found := _ERROR.match(line)) is not None:
+        found = _ERROR.match(line)
+        if found is not None and not any(name in found[1] for name in _NOT_THE_CAUSE):
             return found[1][:300]
     return lines[-1][:300] if lines else "its log is empty."
