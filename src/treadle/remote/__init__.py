@@ -1,0 +1,1 @@
+"""Work on other machines: connections, files, detached runs and containers, behind a synchronous face."""
