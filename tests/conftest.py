@@ -112,3 +112,27 @@ def manual(site):
     for path in (Path(__file__).parent / "data" / "site").glob("*.html"):
         site.pages[f"/{path.name}"] = path.read_bytes()
     return site
+
+
+@pytest.fixture(scope="session")
+def ssh_servers():
+    """The module of the SSH server that tests connect to; see `ssh_server.py`."""
+    found = importlib.util.spec_from_file_location("ssh_server", Path(__file__).parent / "ssh_server.py")
+    module = importlib.util.module_from_spec(found)
+    sys.modules["ssh_server"] = module
+    found.loader.exec_module(module)
+    pytest.importorskip("asyncssh", reason="the extra `remote` is not installed")
+    if module.PROGRAM is None:
+        pytest.skip("sshd is not installed (apt-get install openssh-server, or TREADLE_TEST_INSTALL=1 scripts/test)")
+    return module
+
+
+@pytest.fixture(scope="module")
+def ssh_server(ssh_servers):
+    """An SSH server on loopback for the tests of one file: `ssh_server.card()` is its host, `cut()` cuts the links."""
+    memory = Path("/dev/shm")  # noqa: S108 - only looked at
+    folder = Path(tempfile.mkdtemp(prefix="treadle-ssh-", dir=memory if os.access(memory, os.W_OK) else None))
+    made = ssh_servers.SshServer(folder)
+    yield made
+    made.stop()
+    shutil.rmtree(folder, ignore_errors=True)
