@@ -36,6 +36,7 @@ VERBS_OF_THE_HOUSE = {
     "user": "add list remove password level",
     "key": "add list remove",
     "prompt": "new list show edit search delete template wizard enhance",
+    "gallery": "list show rate tag recall compare remove",
     "video": "probe controls interpolate smooth deflicker chunk stitch coherence compare from-images",
 }
 each = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)

@@ -30,6 +30,7 @@ _NOUNS = {
     "flow.ci": "See and start the runs of GitHub Actions.",
     "flow.guard": "Hold an assistant to the paths, commands and gates of its role.",
     "experiment": "Compare settings: train a grid with equal budgets and several seeds, and report.",
+    "gallery": "Look at what runs have made: rate, tag, find, compare, recall.",
     "jobs": "See and change what is queued, runs, and has ended.",
     "prompt": "Keep requests for generation: texts, inputs, settings, with versions and templates.",
     "key": "Open the API of `treadle ui` to programs.",

@@ -44,11 +44,17 @@ def _shown(report: Report, arguments: Mapping[str, Any]) -> list[str]:
     if report["tags"]:
         lines.append(fact("tags", ", ".join(report["tags"])))
     if report["made_by"]:
-        by = report["made_by"]
-        lines.append(fact("written by", f"template {by['template']}" if "template" in by else by["enhanced_by"]))
+        lines.append(fact("written by", _writer(report["made_by"])))
     for remark in report["remarks"]:
         lines += _labelled(remark["level"], remark["text"])
     return lines
+
+
+def _writer(by: Mapping[str, Any]) -> str:
+    """Who or what wrote the text."""
+    if "recalled_from" in by:
+        return f"whoever made {by['recalled_from']}"
+    return f"template {by['template']}" if "template" in by else str(by["enhanced_by"])
 
 
 def _stored(report: Report, arguments: Mapping[str, Any]) -> list[str]:

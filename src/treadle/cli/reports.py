@@ -16,6 +16,7 @@ from treadle.cli.data_file_reports import DATA_FILE_VIEWS
 from treadle.cli.data_reports import DATA_VIEWS
 from treadle.cli.experiment_reports import EXPERIMENT_VIEWS
 from treadle.cli.flow_reports import FLOW_VIEWS
+from treadle.cli.gallery_reports import GALLERY_VIEWS
 from treadle.cli.guard_reports import GUARD_VIEWS
 from treadle.cli.layout import fact, wrapped
 from treadle.cli.model_reports import MODEL_VIEWS, classes, limits
@@ -254,6 +255,7 @@ _VIEWS: dict[str, Callable[[Report, Mapping[str, Any]], list[str]]] = {
     **TOKENIZER_VIEWS,
     **PROMPT_VIEWS,
     **VIDEO_VIEWS,
+    **GALLERY_VIEWS,
     **DATA_VIEWS,
     **DATA_FILE_VIEWS,
     **SHARING_VIEWS,

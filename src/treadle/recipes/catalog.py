@@ -80,6 +80,7 @@ VIDEO_TOOLS = (
     "compare",
     "from-images",
 )
+GALLERY_COMPARE = Kind("treadle.recipes.gallery_compare:run", "treadle.operations.gallery:GalleryComparePayload")
 VIDEO = Kind("treadle.recipes.video:run", "treadle.operations.video:VideoPayload")
 
 KINDS = Catalogue(
@@ -91,6 +92,7 @@ KINDS = Catalogue(
         "evaluate": "treadle.recipes.catalog:EVALUATE",
         "crawl": "treadle.recipes.catalog:CRAWL",
         "experiment": "treadle.recipes.catalog:EXPERIMENT",
+        "gallery.compare": "treadle.recipes.catalog:GALLERY_COMPARE",
         **{f"video.{tool}": "treadle.recipes.catalog:VIDEO" for tool in VIDEO_TOOLS},
     },
 )

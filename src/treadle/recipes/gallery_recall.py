@@ -1,0 +1,111 @@
+"""From a video back to the settings that it was made with, and to a prompt that can be sent again."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any, Final
+
+from treadle.base.errors import DataError, UsageError
+from treadle.prompts.record import INPUT_KINDS, Prompt, PromptInput
+from treadle.prompts.settings import checked
+from treadle.recipes import gallery
+from treadle.recipes.prompts import library, settings_class
+from treadle.registry.catalogue import load
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from treadle.store.workspace import WorkspaceFolder
+
+_LONGEST_TEXT: Final = 100_000
+_POSITIONAL: Final = ("control",)
+"""Options that stand without a flag."""
+_AGAINST: Final = {"match": "--no-match"}
+"""Options that are on unless this flag is given."""
+
+
+def recall(workspace: WorkspaceFolder, word: str, save: str | None) -> dict[str, Any]:
+    """What a file says of how it was made; `save` stores the prompt among it under that name."""
+    path, made_by, said_by = gallery.made_by(workspace, word)
+    told = load("treadle.recipes.video:origin").nearest_prompt(made_by)
+    saved: Prompt | None = None
+    if save is not None:
+        if told is None:
+            again = _command(made_by)
+            way = f" Make it again with: {again}" if again else ""
+            raise UsageError(f"{path} was made by `{made_by.get('tool', '?')}`, without a prompt.{way}")
+        saved = library(workspace).add(_prompt(told, save, str(path)))
+    return {
+        "path": str(path),
+        "said_by": said_by,
+        "tool": str(made_by.get("tool", "")),
+        "options": _mapping(made_by.get("options")),
+        "sources": _sources(made_by),
+        "prompt": told,
+        "command": _command(made_by),
+        "saved": None if saved is None else {"name": saved.name, "version": saved.version, "id": saved.id},
+    }
+
+
+def _prompt(told: Mapping[str, Any], name: str, path: str) -> Prompt:
+    """A prompt of what stood in a file, where anybody may have put anything; raises `DataError` and `SettingsError`."""
+    text, negative, inputs, settings = (told.get(key) for key in ("text", "negative", "inputs", "settings"))
+    purpose = told.get("purpose", "video")
+    if not isinstance(text, str) or not text.strip() or len(text) > _LONGEST_TEXT or purpose not in {"video", "text"}:
+        raise DataError(f"The prompt inside {path} has no text that can be used.")
+    if negative is not None and (not isinstance(negative, str) or len(negative) > _LONGEST_TEXT):
+        raise DataError(f"The negative text inside {path} cannot be used.")
+    rows = inputs if isinstance(inputs, list) else []
+    return Prompt(
+        name=name,
+        version=0,
+        parent=None,
+        purpose=purpose,
+        text=text.strip(),
+        negative=negative,
+        inputs=tuple(sorted((_input(row, path) for row in rows), key=lambda one: one.kind)),
+        settings=checked(settings_class(purpose), _mapping(settings)),
+        tags=(),
+        made_by={"recalled_from": path},
+    )
+
+
+def _input(row: Any, path: str) -> PromptInput:  # noqa: ANN401 - whatever the file holds
+    wanted = {"kind": str, "path": str, "sha256": str, "bytes": int}
+    if not isinstance(row, dict) or any(type(row.get(key)) is not type_ for key, type_ in wanted.items()):
+        raise DataError(f"An input inside {path} cannot be used: {str(row)[:80]}")
+    if row["kind"] not in INPUT_KINDS:
+        raise DataError(f"An input inside {path} is of an unknown kind: {row['kind'][:40]}")
+    return PromptInput(row["kind"], row["path"], row["sha256"], row["bytes"])
+
+
+def _command(made_by: Mapping[str, Any]) -> str | None:
+    """The command that makes it again, for the tools of this machine."""
+    noun, _, verb = str(made_by.get("tool", "")).partition(" ")
+    if noun != "video" or verb not in load("treadle.recipes.catalog:VIDEO_TOOLS") or "chunk" in made_by:
+        return None
+    options = _mapping(made_by.get("options"))
+    words = ["treadle", noun, verb, *(source["path"] for source in _sources(made_by))]
+    words += [str(options[key]) for key in _POSITIONAL if key in options]
+    for key, value in options.items():
+        if key in _AGAINST:
+            words += [] if value else [_AGAINST[key]]
+        elif value is True:
+            words.append(f"--{key.replace('_', '-')}")
+        elif key not in _POSITIONAL and value is not None and value is not False:
+            shown = f"{value:g}" if isinstance(value, float) else str(value)
+            words += [f"--{key.replace('_', '-')}", shown]
+    return f"{shlex.join(words)} --out FILE.mp4"
+
+
+def _sources(made_by: Mapping[str, Any]) -> list[dict[str, Any]]:
+    rows = made_by.get("sources")
+    return [
+        {"path": str(row.get("path", "?")), "sha256": row.get("sha256")}
+        for row in (rows if isinstance(rows, list) else [])
+        if isinstance(row, dict)
+    ]
+
+
+def _mapping(value: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever a file holds
+    return value if isinstance(value, dict) else {}
