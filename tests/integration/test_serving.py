@@ -23,8 +23,9 @@ from hypothesis import strategies as st
 
 from treadle import Workspace
 from treadle.base.errors import NotFoundError, NotReadyError, ResourceError, UsageError
+from treadle.base.listening import listening_socket
 from treadle.generation.serving.requests import MOST_TOKENS
-from treadle.recipes.serve import _listening, _settings
+from treadle.recipes.serve import _settings
 from treadle.recipes.serve_keys import KEYS_VARIABLE, key_owner
 from treadle.recipes.serve_models import ServedModels
 from treadle.recipes.serve_opening import Choice
@@ -63,7 +64,7 @@ class Server:
                   "waiting": 1024, "memory_bytes": 10**9}  # fmt: skip
         self.models = ServedModels(self.folder, Choice(**{**fields, **changes}))
         self.models.watch()
-        self.listener = _listening("127.0.0.1", 0)
+        self.listener = listening_socket("127.0.0.1", 0, "--port")
         self.port = self.listener.getsockname()[1]
         self.server = uvicorn.Server(_settings(self.models, who))
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.listener]})

@@ -9,21 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from treadle.base.errors import UsageError
-from treadle.base.names import did_you_mean
 from treadle.client.connection import Connection
-from treadle.operations.arguments import python_arguments, python_signature
-from treadle.operations.operation import operations
+from treadle.operations.methods import OperationMethods, gathered
 from treadle.telemetry.events import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from treadle.operations.operation import Operation
 
 _MOST_FILES = 10_000
 
 
-class RemoteWorkspace:
+class RemoteWorkspace(OperationMethods):
     """A workspace that a `treadle ui` serves.
 
     Each operation is a method, with the parameters and answers that it has on a workspace in a folder. Files and
@@ -43,43 +41,23 @@ class RemoteWorkspace:
     def __repr__(self) -> str:
         return f"Workspace({self.url!r})"
 
-    def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *_methods()]
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        entry = _methods().get(name)
-        if entry is None:
-            raise AttributeError(f"A Workspace has no `{name}`.{did_you_mean(name, _methods())}")
-        return _method(entry, self._connection)
-
     def follow(self, cursor: str = "") -> Iterator[dict[str, Any]]:
         """Everything that happens there, as it happens: `type`, `time`, `job`, `model`, `run`, `data`, `cursor`."""
         return self._connection.news(cursor)
 
-
-def _methods() -> dict[str, Operation]:
-    return {entry.method: entry for entry in operations().values()}
-
-
-def _method(entry: Operation, connection: Connection) -> Callable[..., Any]:
-    def method(*positional: Any, **named: Any) -> Any:  # noqa: ANN401 - each operation has its own types
-        on_event = named.pop("on_event", None) if entry.kind != "light" else None
-        arguments = python_arguments(entry, positional, named)
-        detach = bool(arguments.pop("detach", False))
-        given = {name: _sent(connection, value) for name, value in arguments.items() if value is not None}
+    def _carry_out(
+        self, entry: Operation, arguments: Mapping[str, Any], on_event: Callable[[Event], None] | None
+    ) -> Any:  # noqa: ANN401 - each operation has its own answer
+        given = {name: _sent(self._connection, value) for name, value in arguments.items() if value is not None}
+        detach = bool(given.pop("detach", False))
         if entry.kind in {"interactive", "following"}:
-            return _read(connection.events(entry.name, given), on_event)
-        answer = connection.json("POST", f"/api/v1/operations/{entry.name}", given)
+            return gathered(_told(self._connection.events(entry.name, given)), on_event)
+        answer = self._connection.json("POST", f"/api/v1/operations/{entry.name}", given)
         if entry.kind == "heavy":
             if detach:
                 return {key: value for key, value in answer.items() if key != "position"}
-            return _read(connection.events("jobs.follow", {"job": answer["job"]}), on_event)
+            return gathered(_told(self._connection.events("jobs.follow", {"job": answer["job"]})), on_event)
         return _report(entry, answer)
-
-    method.__name__ = entry.method
-    method.__doc__ = entry.description
-    setattr(method, "__signature__", python_signature(entry))  # noqa: B010 - what `inspect` and `help` ask for
-    return method
 
 
 def _sent(connection: Connection, value: Any) -> Any:  # noqa: ANN401 - any argument
@@ -106,15 +84,9 @@ def _sent(connection: Connection, value: Any) -> Any:  # noqa: ANN401 - any argu
     return str(value)
 
 
-def _read(events: Iterator[dict[str, Any]], on_event: Callable[[Event], None] | None) -> dict[str, Any]:
-    result: dict[str, Any] = {}
+def _told(events: Iterable[dict[str, Any]]) -> Iterator[Event]:
     for event in events:
-        data = event.get("data", {})
-        if event["type"] == "result":
-            result = data
-        if on_event is not None:
-            on_event(Event(event["type"], event.get("time", time.time()), data))
-    return result
+        yield Event(event["type"], event.get("time", time.time()), event.get("data", {}))
 
 
 def _report(entry: Operation, answer: Any) -> Any:  # noqa: ANN401 - each operation has its own report

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-import socket
 import sys
 import threading
 from pathlib import Path
@@ -21,7 +20,8 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, ListResourcesResult, ListResourceTemplatesResult, ListToolsResult
 
 import treadle
-from treadle.base.errors import NotFoundError, ResourceError, TreadleError, UsageError
+from treadle.base.errors import NotFoundError, TreadleError, UsageError
+from treadle.base.listening import listening_socket, shown_address
 from treadle.flow.guard_diff import Tree
 from treadle.flow.roles import read_roles
 from treadle.mcp.documents import Library
@@ -128,17 +128,9 @@ def _serve_http(server: Server[Any], port: int) -> str:
     token = os.environ.get(TOKEN_VARIABLE, "")
     if token and len(token) < _LEAST_TOKEN:
         raise UsageError(f"{TOKEN_VARIABLE} is too short; give at least {_LEAST_TOKEN} characters, or leave it away.")
-    with socket.socket() as listening:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind(("127.0.0.1", port))
-            listening.listen()  # before the address is said: whoever reads it may connect at once
-        except OSError as error:
-            raise ResourceError(
-                f"Port {port} of 127.0.0.1 cannot be used: {error.strerror}. Choose another."
-            ) from error
+    with listening_socket("127.0.0.1", port, "--http") as listening:
         bound = listening.getsockname()[1]
-        address = f"http://127.0.0.1:{bound}/mcp"
+        address = f"{shown_address('127.0.0.1', listening)}/mcp"
         said = f"Serving on {address}"
         said += (
             f", token from {TOKEN_VARIABLE}"

@@ -6,22 +6,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from treadle.base.errors import UsageError
-from treadle.base.names import did_you_mean
-from treadle.operations.arguments import python_arguments, python_signature
 from treadle.operations.heavy import call, facts
-from treadle.operations.operation import operations
+from treadle.operations.methods import OperationMethods, gathered
 from treadle.registry.catalogue import load
-from treadle.store.workspace import WorkspaceFolder, create_workspace, find_workspace
+from treadle.store.workspace import create_workspace, find_workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Mapping
 
     from treadle.jobs.handle import QueuedJob
     from treadle.operations.operation import Operation
     from treadle.telemetry.events import Event
 
 
-class Workspace:
+class Workspace(OperationMethods):
     """A workspace and everything that can be done in it.
 
     Each operation is a method: `Workspace("lab").train("bard", minutes=3)`; an operation of a noun is
@@ -60,33 +58,13 @@ class Workspace:
     def __repr__(self) -> str:
         return f"Workspace({str(self.root)!r})"
 
-    def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *_methods()]
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        entry = _methods().get(name)
-        if entry is None:
-            raise AttributeError(f"A Workspace has no `{name}`.{did_you_mean(name, _methods())}")
-        return _method(entry, self._folder)
-
-
-def _methods() -> dict[str, Operation]:
-    return {entry.method: entry for entry in operations().values()}
-
-
-def _method(entry: Operation, folder: WorkspaceFolder) -> Callable[..., Any]:
-    def method(*positional: Any, **named: Any) -> Any:  # noqa: ANN401 - each operation has its own types
-        on_event = named.pop("on_event", None) if entry.kind != "light" else None
-        arguments = python_arguments(entry, positional, named)
-        answer = call(entry, folder, arguments)
+    def _carry_out(
+        self, entry: Operation, arguments: Mapping[str, Any], on_event: Callable[[Event], None] | None
+    ) -> Any:  # noqa: ANN401 - each operation has its own answer
+        answer = call(entry, self._folder, arguments)
         if entry.kind in {"heavy", "following"}:
             return _waited(answer, on_event, detach=arguments.get("detach", False))
-        return _gathered(answer, on_event) if entry.kind == "interactive" else answer
-
-    method.__name__ = entry.method
-    method.__doc__ = entry.description
-    setattr(method, "__signature__", python_signature(entry))  # noqa: B010 - what `inspect` and `help` ask for
-    return method
+        return gathered(answer, on_event) if entry.kind == "interactive" else answer
 
 
 def _waited(job: QueuedJob, on_event: Callable[[Event], None] | None, *, detach: bool) -> dict[str, Any]:
@@ -98,13 +76,3 @@ def _waited(job: QueuedJob, on_event: Callable[[Event], None] | None, *, detach:
             if event is not None and on_event is not None:
                 on_event(event)
         return job.answer()
-
-
-def _gathered(events: Iterator[Event], on_event: Callable[[Event], None] | None) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    for event in events:
-        if on_event is not None:
-            on_event(event)
-        if event.type == "result":
-            result = event.data
-    return result

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import resource
 import signal
-import socket
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
-from treadle.base.errors import NotReadyError, ResourceError, UsageError
+from treadle.base.errors import NotReadyError
+from treadle.base.listening import listening_socket, shown_address
 from treadle.generation.serving.app import create_app
 from treadle.recipes.serve_keys import key_owner
 from treadle.recipes.serve_models import ServedModels
@@ -20,6 +19,8 @@ from treadle.recipes.serve_sampling import SamplingDoor
 from treadle.telemetry.hardware import memory
 
 if TYPE_CHECKING:
+    import socket
+
     from treadle.operations.serving import ServePayload
     from treadle.store.workspace import WorkspaceFolder
 
@@ -27,6 +28,8 @@ _SHARE: Final = 0.25
 """Share of the machine's memory that open models may take unless told otherwise."""
 _GRACE_SECONDS: Final = 5
 _IDLE_SECONDS: Final = 30
+_BACKLOG: Final = 4096
+"""How many connections may stand before the door."""
 _SWITCH_SECONDS: Final = 0.0005
 """How long a thread may keep the interpreter from another: the engine's thread must not wait for the loop's."""
 
@@ -39,11 +42,11 @@ def serve(workspace: WorkspaceFolder, payload: ServePayload) -> dict[str, Any]:
     if not names:
         raise NotReadyError("No model here can write yet. Make one and train it: treadle new NAME, treadle train NAME")
     began = time.monotonic()
-    with _listening(payload.host, payload.port) as listener:
+    with listening_socket(payload.host, payload.port, "--port", _BACKLOG) as listener:
         try:
             models.release(models.open(names[0]))  # what is wrong with it is said now, and not to the first client
             models.watch()
-            address = _address(payload.host, listener.getsockname()[1])
+            address = f"{shown_address(payload.host, listener)}/v1"
             _say(address, models, needs_key=who is not None)
             before = sys.getswitchinterval()
             sys.setswitchinterval(_SWITCH_SECONDS)
@@ -86,7 +89,7 @@ def _settings(models: ServedModels, who: Any) -> uvicorn.Config:  # noqa: ANN401
         ws="none",
         server_header=False,
         proxy_headers=False,
-        backlog=4096,
+        backlog=_BACKLOG,
         timeout_keep_alive=_IDLE_SECONDS,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
@@ -103,33 +106,6 @@ def _run(server: uvicorn.Server, listener: socket.socket) -> None:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    """A socket that listens already: whoever reads the address may connect at once."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # every client is an open file
-    try:
-        family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
-    except OSError as error:
-        raise UsageError(f"{host} is no address of this machine ({error.strerror}).") from error
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(place)
-        listener.listen(4096)
-    except OSError as error:
-        listener.close()
-        raise ResourceError(
-            f"Port {port} of {host} cannot be used: {error.strerror}. Choose another with --port, or 0 for any."
-        ) from error
-    return listener
-
-
-def _address(host: str, port: int) -> str:
-    shown = "127.0.0.1" if host in {"0.0.0.0", "localhost"} else f"[{host}]" if ":" in host else host  # noqa: S104
-    return f"http://{shown}:{port}/v1"
 
 
 def _say(address: str, models: ServedModels, *, needs_key: bool) -> None:

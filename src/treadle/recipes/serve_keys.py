@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from treadle.base.errors import NotReadyError, UsageError
-from treadle.generation.serving.door import is_loopback
+from treadle.base.listening import is_loopback
 from treadle.store.accounts import AccountsFile
 
 if TYPE_CHECKING:

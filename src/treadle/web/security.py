@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
 
+from treadle.base.listening import is_loopback
 from treadle.web.answers import RefusedError, error_answer
 from treadle.web.door import Identity
 from treadle.web.sessions import COOKIE, LOG_IN_FIRST, csrf_of
@@ -75,16 +76,6 @@ class Place:
             known.add(socket.gethostname().lower())
             return name in known or _is_address(name)
         return name in known or (_is_address(name) and is_loopback(name))
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address or name is this machine's own."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _is_address(name: str) -> bool:

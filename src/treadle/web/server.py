@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import signal
-import socket
 import sys
 import threading
 import webbrowser
@@ -13,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from treadle.base.errors import NotReadyError, ResourceError
+from treadle.base.errors import NotReadyError
+from treadle.base.listening import is_loopback, listening_socket, shown_address
 from treadle.store.accounts import AccountsFile
 from treadle.web.app import create_app
-from treadle.web.security import Place, is_loopback
+from treadle.web.security import Place
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -48,10 +48,9 @@ def serve(workspace: WorkspaceFolder, *, host: str, port: int, names: tuple[str,
             "Make a user first: treadle user add NAME --level admin"
         )
     # What an operation looks for `here` by default is the workspace, wherever this started.
-    with contextlib.chdir(workspace.root), _listening(host, port) as listener:
+    with contextlib.chdir(workspace.root), listening_socket(host, port, "--port") as listener:
         place = Place(host, listener.getsockname()[1], names)
-        shown = f"[{host}]" if ":" in host else "127.0.0.1" if host in {"0.0.0.0", "localhost"} else host  # noqa: S104
-        address = f"http://{shown}:{place.port}"
+        address = shown_address(host, listener)
         app = create_app(workspace, place)
         settings = uvicorn.Config(
             app,
@@ -74,18 +73,3 @@ def serve(workspace: WorkspaceFolder, *, host: str, port: int, names: tuple[str,
         finally:
             signal.signal(signal.SIGINT, before)
     return address
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    """A socket that listens: whoever reads the address may connect at once."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(128)
-    except (OSError, OverflowError) as error:
-        listener.close()
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ResourceError(f"Port {port} of {host} cannot be used: {reason}. Choose another with --port.") from error
-    return listener
