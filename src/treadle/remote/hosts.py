@@ -45,6 +45,12 @@ class HostCard:
     """Seconds between two signs of life; after three without an answer the link is taken for cut."""
     checkpoints: str = ""
     """Absolute folder on the host with the checkpoints."""
+    code: str = ""
+    """Absolute folder on the host with the target's code, where no image holds it."""
+    python: str = "python3"
+    """Interpreter that runs the target there, or in its image."""
+    gpus: int = 1
+    """How many GPUs a run uses."""
     runtime: Runtime | None = None
     """None where there is none."""
     runtime_flags: tuple[str, ...] = ()
