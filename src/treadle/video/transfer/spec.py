@@ -75,6 +75,8 @@ class TransferSpec:
     """Frames of a clip that the next one is conditioned on."""
     distilled: bool = False
     """A faster variant of the model, where there is one."""
+    given: tuple[str, ...] = dataclasses.field(default=(), compare=False)
+    """Keys that somebody set: one that a target has no place for is told as unsaid, a default only in passing."""
 
     @property
     def kinds(self) -> tuple[ControlKind, ...]:
@@ -90,14 +92,13 @@ class TransferSpec:
     @property
     def source(self) -> Material:
         """The video, or the first control map where there is none."""
-        found = self.video or next((control.map for control in self.controls if control.map is not None), None)
-        assert found is not None  # checked when the request was read
-        return found
+        maps = (control.map for control in self.controls if control.map is not None)
+        return self.video or next(maps)  # reading refuses a request with neither
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
         return {
-            **{key.name: getattr(self, key.name) for key in dataclasses.fields(self)},
+            **{key.name: getattr(self, key.name) for key in dataclasses.fields(self) if key.name != "given"},
             "video": None if self.video is None else _material(self.video),
             "controls": [_control(control) for control in self.controls],
             "style": None if self.style is None else str(self.style),

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from treadle.base.errors import UsageError
 from treadle.base.names import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
 
 MOST_WEIGHT = 10.0
 """Beyond, it is a slip of the finger: weights that add up to more than 1 are scaled down anyway."""
@@ -38,7 +39,7 @@ class Keyframe:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A weight that goes in straight lines from keyframe to keyframe and stays level before the first and after the last.
+    """A weight that goes in straight lines from keyframe to keyframe; level before the first and after the last.
 
     One keyframe is a constant.
     """
@@ -172,7 +173,7 @@ def normalised(weights: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def clip_weight(weight: Weight, clip: int, first: int, frames: int) -> float:
-    """The mean weight in one clip, where the weight is greatest (inside of a mask); `Adaptive` must be measured first."""
+    """The mean weight in one clip, inside of a mask; of an adaptive one not yet measured, the most it can be."""
     if isinstance(weight, Steps):
         return weight.weights[clip]
     if isinstance(weight, Adaptive):
@@ -187,7 +188,9 @@ def _read_table(value: Mapping[str, Any], where: str, folder: Path, fps: float) 
         return Adaptive(_number(value[ADAPTIVE], where))
     _known(value, _MASK_KEYS, where)
     if not isinstance(value.get("mask"), str):
-        raise UsageError(f'The weight of {where} is a table without a mask: write {{"mask": "car.png", "inside": 0.8}}.')
+        raise UsageError(
+            f'The weight of {where} is a table without a mask: write {{"mask": "car.png", "inside": 0.8}}.'
+        )
     inside = read_weight(value.get("inside", 1.0), f"{where} inside the mask", folder=folder, fps=fps)
     if not isinstance(inside, Schedule):
         raise UsageError(f"The weight of {where} inside the mask must be a number or a schedule, not {inside}.")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from treadle.base.errors import UsageError
 from treadle.base.files import write_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Hashable, Mapping, Sequence
+
+    from treadle.video.transfer.clips import ClipPlan
+    from treadle.video.transfer.spec import TransferSpec
 
 
 @runtime_checkable
@@ -61,6 +65,57 @@ class Written:
         if len(self.runs) != 1:
             raise UsageError(f"This request takes {len(self.runs)} runs; carry them out one by one.")
         return list(self.runs[0].arguments)
+
+
+class Dialect(Protocol):
+    """The words of one target. Entered in `dialects/catalog.py` by its name."""
+
+    name: str
+
+    def plan(self, spec: TransferSpec) -> ClipPlan:
+        """The clips that the target makes, with the seed of each."""
+        ...
+
+    def shared(self, spec: TransferSpec) -> Hashable | None:
+        """What all requests of a batch must have in common; None = this one cannot be in a batch."""
+        ...
+
+    def write(self, specs: Sequence[TransferSpec], folder: str) -> Written:
+        """One request, or a batch, in the target's words, for files that will lie below `folder` on the host.
+
+        Raises:
+            UsageError: The target cannot do this at all; the message names every reason.
+        """
+        ...
+
+
+class Files:
+    """Files as they are named below the run's folder on the host."""
+
+    def __init__(self, folder: str) -> None:
+        """Below `folder`, as the target will see it."""
+        self._folder = folder.rstrip("/")
+        self.contents: dict[str, Content] = {}
+
+    def put(self, name: str, content: Content) -> str:
+        """Add a file; returns its path on the host."""
+        self.contents[name] = content
+        return f"{self._folder}/{name}"
+
+    def put_json(self, name: str, value: Any) -> str:  # noqa: ANN401 - JSON is any tree of plain values
+        """Add a JSON file."""
+        return self.put(name, (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
+
+    def put_lines(self, name: str, rows: Sequence[Any]) -> str:
+        """Add a file of one JSON table a line, with no blank line: one would kill the run."""
+        lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) for row in rows)
+        return self.put(name, "\n".join(lines).encode())
+
+
+def refuse(dialect: str, reasons: Sequence[str]) -> None:
+    """Raise `UsageError` if there are reasons why a dialect cannot carry a request."""
+    if reasons:
+        raise UsageError(f"{dialect} cannot do this: {' '.join(reasons)}")
 
 
 def lay_down(written: Written, folder: Path, done: Callable[[str], None] | None = None) -> dict[str, Path]:
