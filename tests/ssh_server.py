@@ -63,7 +63,8 @@ class SshServer:
         from treadle.remote.hosts import HostCard
 
         given = {"root": str(self.root), "created": "2026-01-01T00:00:00+00:00", "user": self.user, "port": self.port}
-        return HostCard(name, self.address, key=str(self.key), host_key=self.host_key, **{**given, **fields})
+        given |= {"key": str(self.key), "host_key": self.host_key}
+        return HostCard(name, self.address, **{**given, **fields})
 
     def new_host_key(self):
         """Prove to be another machine from the next start on."""
@@ -123,7 +124,9 @@ class SshServer:
 
     @staticmethod
     def _make_key(path):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True, stdin=subprocess.DEVNULL)
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True, stdin=subprocess.DEVNULL
+        )
 
 
 def left_behind(mark):
