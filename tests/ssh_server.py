@@ -41,7 +41,7 @@ class SshServer:
             path.mkdir(exist_ok=True)
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(exist_ok=True)
-        self._make_key(self.key)
+        make_key(self.key)
         shutil.copy(f"{self.key}.pub", folder / "authorized_keys")
         self.new_host_key()
         if port is None:
@@ -69,7 +69,7 @@ class SshServer:
     def new_host_key(self):
         """Prove to be another machine from the next start on."""
         (self.folder / "host_key").unlink(missing_ok=True)
-        self._make_key(self.folder / "host_key")
+        make_key(self.folder / "host_key")
 
     def program(self, name, text):
         """Put a program where the host's commands are found first."""
@@ -122,11 +122,11 @@ class SshServer:
             except ProcessLookupError:
                 continue
 
-    @staticmethod
-    def _make_key(path):
-        subprocess.run(
-            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True, stdin=subprocess.DEVNULL
-        )
+
+def make_key(path):
+    """Make a pair of keys at `path` and `path`.pub."""
+    argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path]
+    subprocess.run(argv, check=True, stdin=subprocess.DEVNULL)
 
 
 def left_behind(mark):

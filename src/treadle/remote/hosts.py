@@ -51,6 +51,12 @@ class HostCard:
     """Interpreter that runs the target there, or in its image."""
     gpus: int = 1
     """How many GPUs a run uses."""
+    code: str = ""
+    """Absolute folder on the host with the target's code, where runs use no image."""
+    python: str = "python3"
+    """The Python there that runs it."""
+    gpus: int = 1
+    """How many of its GPUs a run uses."""
     runtime: Runtime | None = None
     """None where there is none."""
     runtime_flags: tuple[str, ...] = ()
