@@ -42,6 +42,9 @@ class DataSettings(Spec):
         description="edge of the pictures as the network sees them, in pixels; none = the larger edge of the first"
         " picture at the first training, at most 64",
     )
+    clip_frames: int = Field(
+        8, ge=2, le=64, description="frames of one example of video; longer clips are several examples"
+    )
     image_shift: float = Field(
         0.07,
         ge=0,

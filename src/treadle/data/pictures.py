@@ -47,7 +47,13 @@ class Header:
 
 def written(header: Header, labels: Sequence[str], content: Iterable[bytes]) -> Iterator[str]:
     """The text of a document, in pieces; `content` comes in pieces of any size."""
-    yield from _cut(json.dumps(asdict(header)) + "\n" + json.dumps(list(labels), ensure_ascii=False) + "\n")
+    head = json.dumps(asdict(header)) + "\n" + json.dumps(list(labels), ensure_ascii=False) + "\n"
+    yield from encoded(head, content)
+
+
+def encoded(head: str, content: Iterable[bytes]) -> Iterator[str]:
+    """Lines of text, then base64 of `content`, which comes in pieces of any size; in pieces."""
+    yield from _cut(head)
     rest = b""
     for part in content:
         data = rest + part

@@ -19,6 +19,7 @@ KINDS_OF_DATA: Final = Catalogue(
     {
         "tokens": "treadle.data.token_data:prepare_tokens",
         "labelled_images": "treadle.data.image_data:prepare_images",
+        "clips": "treadle.data.clip_data:prepare_clips",
     },
 )
 """What families need -> `prepare(dataset, folder, settings, seed, fix) -> Prepared`."""
@@ -28,6 +29,7 @@ WAYS_OF_READING: Final = Catalogue(
     {
         "tokens": "treadle.data.readers.walk:read_paths",
         "labelled_images": "treadle.data.readers.labelled_images:read_paths",
+        "clips": "treadle.data.readers.clips:read_paths",
     },
 )
 """What families need -> `read(paths) -> Iterator[Document | Refusal]`: how what a person feeds becomes documents."""
@@ -39,7 +41,7 @@ class Prepared:
 
     loader: Loader
     vocabulary: int
-    """Number of token ids; for families without tokens, of classes."""
+    """Number of token ids; for families without tokens, of classes or phrases."""
     context: int
     """Largest number of positions of one example."""
     tokenizer: Any

@@ -10,6 +10,7 @@ FAMILIES = Catalogue(
         "gpt": "treadle.models.gpt.family:FAMILY",
         "rnn": "treadle.models.rnn.family:FAMILY",
         "image_classifier": "treadle.models.image_classifier.family:FAMILY",
+        "video_flow": "treadle.models.video_flow.family:FAMILY",
     },
 )
 """Names to `Family` objects; listing and getting import neither torch nor numpy."""
