@@ -82,6 +82,7 @@ VIDEO_TOOLS = (
 )
 GALLERY_COMPARE = Kind("treadle.recipes.gallery_compare:run", "treadle.operations.gallery:GalleryComparePayload")
 VIDEO = Kind("treadle.recipes.video:run", "treadle.operations.video:VideoPayload")
+TRANSFER = Kind("treadle.recipes.transfer_run:run", "treadle.operations.transfer:TransferPayload")
 
 KINDS = Catalogue(
     "job kind",
@@ -93,6 +94,8 @@ KINDS = Catalogue(
         "crawl": "treadle.recipes.catalog:CRAWL",
         "experiment": "treadle.recipes.catalog:EXPERIMENT",
         "gallery.compare": "treadle.recipes.catalog:GALLERY_COMPARE",
+        "transfer.run": "treadle.recipes.catalog:TRANSFER",
+        "transfer.upscale": "treadle.recipes.catalog:TRANSFER",
         **{f"video.{tool}": "treadle.recipes.catalog:VIDEO" for tool in VIDEO_TOOLS},
     },
 )

@@ -85,6 +85,8 @@ class Outcome:
     transient: bool = False
     """Whether trying the same again may help."""
     out_of_memory: bool = False
+    one_by_one: bool = False
+    """Whether the items must not be made several at once."""
     at_item: int | None = None
     """The item that it stopped at, where one can be blamed."""
 
@@ -102,8 +104,8 @@ class Backend(Protocol):
         """What a loaded model must have been loaded for to serve this request."""
         ...
 
-    def shared(self, spec: TransferSpec) -> Hashable:
-        """What all items of one launch must have in common, because the target knows it only once."""
+    def shared(self, spec: TransferSpec) -> Hashable | None:
+        """What all items of one launch must have in common, because the target knows it once; None = it is alone."""
         ...
 
     def write(self, specs: Sequence[TransferSpec], folder: str, settings: LaunchSettings) -> Written:

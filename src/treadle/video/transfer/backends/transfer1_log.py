@@ -27,7 +27,7 @@ _NUMBERED: Final = re.compile(r"/video_(\d+)/[^/]+$")
 _BAR: Final = re.compile(r"\d+%\|[^|]*\| *(\d+)/(\d+) \[[^\]]*\]")
 _STEP: Final = re.compile(r"\bstep (\d+)/(\d+)\b")
 
-_NO_MEMORY: Final = ("CUDA out of memory", "torch.OutOfMemoryError", "torch.cuda.OutOfMemoryError", "CUDNN_STATUS_ALLOC")
+_NO_MEMORY: Final = ("CUDA out of memory", "torch.OutOfMemoryError", "OutOfMemoryError: CUDA", "CUDNN_STATUS_ALLOC")
 _GUARDRAIL: Final = ("Guardrail blocked generation", "failed safety checks", "is not safe")
 _FULL: Final = ("No space left on device", "Disk quota exceeded")
 _TRANSIENT: Final = (

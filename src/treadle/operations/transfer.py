@@ -1,0 +1,98 @@
+"""Operations of the noun transfer that make videos: run, upscale."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from treadle.base.errors import UsageError
+from treadle.jobs.request import JobRequest
+from treadle.operations.operation import SettingsSection, operation
+from treadle.registry.catalogue import load
+from treadle.store.workspace import WorkspaceFolder
+
+Backend = Literal["transfer1-cli", "transfer1-server", "transfer25-cli", "diffusers", "local-tiny"]
+_SETTINGS = SettingsSection("transfer", "treadle.video.transfer.backends.config:RunSettings")
+_HOST = "name of a host, local = this machine, any = the one that is free, has the model loaded, and has room"
+_BACKEND = "what makes the videos"
+_SET = "NAME=VALUE: a setting that differs from the prompt's, such as seed=7 or steps=20; may be repeated"
+_WEIGHTS = "CONTROL=WEIGHT: a number, points in time such as '0:0.2 48:0.8', adaptive, or a mask; may be repeated"
+
+
+@dataclass(frozen=True, slots=True)
+class TransferPayload:
+    """What to make, where and with what."""
+
+    backend: Backend
+    host: str
+    requests: tuple[dict[str, Any], ...]
+    """Each with `spec`, a complete request, and `prompt`, the stored one that it came from, or None."""
+    batch: bool
+    settings: dict[str, Any]
+    """Fields of `RunSettings`."""
+
+
+@operation(
+    "heavy",
+    noun="transfer",
+    examples=(
+        "treadle transfer run dusk --host gpu1",
+        "treadle transfer run dusk dawn rain --host any --batch --detach",
+        "treadle transfer run dusk --weights edge=0.8 --weights 'vis=0:0.2 48:0.8' --set seed=7",
+        "treadle transfer run street.json --host local --backend local-tiny --model shapes",
+    ),
+)
+def run(
+    workspace: WorkspaceFolder,
+    prompts: Annotated[list[str], "names of stored prompts, or files of requests (.json)"],
+    *,
+    host: Annotated[str, _HOST] = "any",
+    backend: Annotated[Backend, _BACKEND] = "transfer1-cli",
+    weights: Annotated[list[str], _WEIGHTS] = [],  # noqa: B006 - never changed
+    set: Annotated[list[str], _SET] = [],  # noqa: A002, B006 - the flag's name; never changed
+    batch: Annotated[
+        bool, "make those together, with the model loaded once, that differ in text, video, controls only"
+    ] = False,
+    settings: Annotated[dict[str, Any], _SETTINGS] = {},  # noqa: B006 - never changed
+) -> JobRequest:
+    """Have videos made that follow control maps, on a host with a GPU or by a small model here.
+
+    Files are sent once and checked by their hashes; what runs on the host goes on when the connection or this machine
+    does not, and is followed again by the next worker. Results lie in the run's folder, with their settings inside.
+    """
+    requests = load("treadle.recipes.transfer_requests:resolved")(workspace, prompts, weights, set)
+    return _request(workspace, "run", TransferPayload(backend, host, tuple(requests), batch, dict(settings)))
+
+
+@operation(
+    "heavy",
+    noun="transfer",
+    examples=(
+        "treadle transfer upscale street.mp4 --host gpu1",
+        "treadle transfer upscale street.mp4 walk.mp4 --host any --weight 0.7 --set seed=7",
+    ),
+)
+def upscale(
+    workspace: WorkspaceFolder,
+    videos: Annotated[list[Path], "video files"],
+    *,
+    host: Annotated[str, _HOST] = "any",
+    backend: Annotated[Literal["transfer1-cli", "transfer1-server"], _BACKEND] = "transfer1-cli",
+    weight: Annotated[float, "how closely the result keeps to the video"] = 0.5,
+    text: Annotated[str | None, "what is to be seen; none = the text that the video was made from"] = None,
+    set: Annotated[list[str], _SET] = [],  # noqa: A002, B006 - the flag's name; never changed
+    settings: Annotated[dict[str, Any], _SETTINGS] = {},  # noqa: B006 - never changed
+) -> JobRequest:
+    """Have videos enlarged to three times their width and height, in pieces, by the model for that."""
+    if not videos:
+        raise UsageError("Name at least one video.")
+    requests = load("treadle.recipes.transfer_requests:enlarged")(videos, weight, text, set)
+    payload = TransferPayload(backend, host, tuple(requests), batch=False, settings=dict(settings))
+    return _request(workspace, "upscale", payload)
+
+
+def _request(workspace: WorkspaceFolder, verb: str, payload: TransferPayload) -> JobRequest:
+    """A job of the host's queue; `any` becomes the host that suits best now."""
+    chosen: TransferPayload = load("treadle.recipes.transfer_place:placed")(workspace, payload)
+    return JobRequest(workspace, f"host:{chosen.host}", f"transfer.{verb}", asdict(chosen), "light")

@@ -1,0 +1,151 @@
+"""The host of a transfer, as its launches see it."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from treadle.base.errors import NotReadyError
+from treadle.remote.containers import Mount
+from treadle.remote.hosts import LOCAL, HostCard, HostCards
+from treadle.remote.run_folder import ENVIRONMENT
+from treadle.remote.transport import run_checked
+from treadle.video.transfer.backends.backend import Places
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from treadle.remote.containers import Containers
+    from treadle.remote.transport import Transport
+    from treadle.store.workspace import WorkspaceFolder
+
+_FREE: Final = 'mkdir -p "$1" && df -Pk "$1" | awk \'NR == 2 { printf "%.0f", $4 * 1024 }\''
+_SPAN: Final = 'cd "$1" && { stat -c %.Y pid rc || stat -c %Y pid rc; } 2>/dev/null'
+_INSIDE: Final = 'cd "$1" && shift && exec "$@"'
+
+
+@dataclass(frozen=True, slots=True)
+class HostHere:
+    """One host, connected."""
+
+    card: HostCard
+    transport: Transport
+    workspace: str
+    """Folder of the workspace, where the host is this machine."""
+    patience: float
+    """Seconds after which a host that cannot be reached counts as lost."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.card.name
+
+    @property
+    def root(self) -> str:
+        """Folder of the runs' folders there."""
+        return self.card.runs
+
+    @property
+    def far(self) -> bool:
+        """Whether asking it takes a connection."""
+        return not self.card.is_local
+
+    @property
+    def price(self) -> float:
+        """What an hour costs; 0 = not known."""
+        return self.card.price
+
+    @property
+    def containers(self) -> Containers | None:
+        """How its containers are run, where runs are carried out in one."""
+        return self.card.containers() if self.card.image else None
+
+    def folder(self, run_id: str) -> str:
+        """Folder of a launch there."""
+        return f"{self.root.rstrip('/')}/{run_id}"
+
+    def places(self, folder: str) -> Places:
+        """Where the command finds things; a container sees the same paths as its host."""
+        card = self.card
+        return Places(
+            run=folder,
+            code="." if card.image else card.code or ".",
+            checkpoints=card.checkpoints or "checkpoints",
+            state=f"{card.root}/warm",
+            python=card.python,
+            gpus=card.gpus,
+            workspace=self.workspace,
+        )
+
+    def command(
+        self, run_id: str, argv: Sequence[str], places: Places, environment: Mapping[str, str], files: str = ""
+    ) -> list[str]:
+        """What is started in the launch's folder: the command where its code is, in the container if there is one."""
+        card = self.card
+        variables = [f"{name}={value}" for name, value in environment.items()]
+        inner = ["env", *variables, *argv] if variables else list(argv)
+        if self.containers is None:
+            return ["sh", "-c", _INSIDE, "treadle", places.code, *inner]
+        mounts = [Mount(places.run, places.run, writable=True)]
+        if card.checkpoints:
+            mounts.append(Mount(card.checkpoints, card.checkpoints))
+        return self.containers.argv(
+            run_id, card.image, inner, mounts=mounts, environment_file=files or None, workdir=None
+        )
+
+    def secrets(self) -> dict[str, str]:
+        """What must reach the command unseen."""
+        return self.card.secrets()
+
+    def environment_file(self, folder: str) -> str:
+        """Where the secrets lie for a container to read."""
+        return f"{folder}/{ENVIRONMENT}"
+
+    def free(self) -> int:
+        """Free bytes where runs are kept."""
+        out = run_checked(self.transport, ["sh", "-c", _FREE, "free", self.root], "say how much disk is free")
+        return int(out or 0)
+
+    def seconds(self, folder: str) -> float:
+        """How long a launch took, by the host's own clock; 0 where that was not written down."""
+        done = self.transport.run(["sh", "-c", _SPAN, "span", folder], timeout=60)
+        times = [float(word.replace(b",", b".")) for word in done.out.split()]
+        return max(0.0, times[1] - times[0]) if len(times) == 2 else 0.0
+
+
+@contextlib.contextmanager
+def connected(workspace: WorkspaceFolder, name: str, patience: float) -> Iterator[HostHere]:
+    """Give a host; its connection is closed at the end."""
+    card = card_of(workspace, name)
+    transport = card.connect()
+    try:
+        yield HostHere(card, transport, str(workspace.root) if card.is_local else "", patience)
+    finally:
+        transport.close()
+
+
+def card_of(workspace: WorkspaceFolder, name: str) -> HostCard:
+    """The card of a host; `local` needs none."""
+    cards = HostCards(workspace)
+    if name == LOCAL and cards.find(LOCAL) is None:
+        return HostCard(LOCAL, LOCAL, str(workspace.root / "hosts" / LOCAL), "")
+    return cards.get(name)
+
+
+def check_ready(card: HostCard, backend: str) -> None:
+    """Refuse before anything is queued what the host has no code for; raises `NotReadyError` with the remedy."""
+    if backend == "local-tiny":
+        if not card.is_local:
+            raise NotReadyError("`local-tiny` runs on this machine only: --host local")
+        return
+    if backend == "transfer1-server" and card.image:
+        raise NotReadyError(
+            f"Host `{card.name}` runs in containers, which end with each run, so that no model stays loaded there. "
+            "Use --backend transfer1-cli with --batch."
+        )
+    if not card.image and not card.code and backend != "diffusers":
+        raise NotReadyError(
+            f"Host `{card.name}` knows neither an image nor a folder with the target's code. "
+            f"Fix it: treadle host image pin {card.name} IMAGE"
+        )

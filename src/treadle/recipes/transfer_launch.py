@@ -1,0 +1,196 @@
+"""One launch on its host: laid down, staged, started, followed to its end, brought back."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from treadle.base.errors import DataError, NotFoundError, NotReadyError, TreadleError, UsageError
+from treadle.jobs.job import ACTIVE
+from treadle.jobs.ledger import Ledger
+from treadle.recipes.transfer_following import LogHere
+from treadle.remote.run_folder import OUTPUTS, RunFolder
+from treadle.remote.transport import LinkError
+from treadle.video import frames
+from treadle.video.transfer.backends.backend import Ended, Outcome
+from treadle.video.transfer.dialects.written import lay_down
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from treadle.jobs.context import RunContext
+    from treadle.recipes.transfer_host import HostHere
+    from treadle.recipes.transfer_work import LaunchRecord, Work
+    from treadle.remote.run_folder import RunState
+    from treadle.video.transfer.backends.backend import Backend, LaunchSettings
+    from treadle.video.transfer.dialects.written import Written, WrittenRun
+
+_Answer = TypeVar("_Answer")
+_QUICKEST, _SLOWEST = 0.1, 2.0
+"""Seconds between two looks at a run: soon after something new, later when nothing comes."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+"""Seconds between attempts to reach a host again."""
+_ROOM: Final = 2 * 1000**3
+"""Free bytes below which nothing is started on a host: videos must have room."""
+
+
+class StoppedError(TreadleError):
+    """The run was asked to stop, and what it had begun on the host has ended."""
+
+
+class DetachedError(TreadleError):
+    """This process ends while the launch goes on; the next attempt follows it again."""
+
+
+class HostLostError(TreadleError):
+    """The host could not be reached for too long. What was started there may go on."""
+
+
+class Launching:
+    """Carries out one launch; every step may be repeated after a kill."""
+
+    def __init__(self, context: RunContext, work: Work, record: LaunchRecord, backend: Backend, host: HostHere) -> None:
+        """Know the launch; nothing is done yet."""
+        self._context, self._work, self._record = context, work, record
+        self._backend, self._host = backend, host
+        self.folder: Path = work.folder(record)
+        self._remote = RunFolder(host.transport, host.root, record.id, host.containers)
+
+    def carry_out(self, written: Written, run: WrittenRun, settings: LaunchSettings) -> Outcome:
+        """Bring the launch to its end from wherever it stands; returns what the end means.
+
+        Raises `StoppedError` when it was asked to stop, `DetachedError` when only this process was, `HostLostError`.
+        """
+        if self._record.state in {"staging", "starting"}:
+            self._send(written, run, settings)
+        log = LogHere(self._context, self.folder / "log", self._record, self._backend)
+        try:
+            state = self._follow(log)
+            return self._settle(log, state, run)
+        finally:
+            log.close()
+
+    def _to(self, state: str) -> None:
+        self._record.state = state  # type: ignore[assignment]
+        self._work.save()
+        self._context.emit("state", launch=self._record.number, state=state, host=self._host.name)
+
+    def _send(self, written: Written, run: WrittenRun, settings: LaunchSettings) -> None:
+        """Make and stage the files, and start the command; asked twice, it is started once."""
+        self._to("staging")
+        files = lay_down(written, self.folder / "files", self._made)
+        free = self._asked(self._host.free)
+        self._record.bytes_sent = sum(path.stat().st_size for path in files.values())
+        if free < _ROOM + self._record.bytes_sent:
+            message = f"{self._host.name} has only {free / 1e9:.1f} GB of free disk."
+            raise NotReadyError(f"{message} Free some there, then run it again.")
+        self._context.emit("transfer", message=f"sending {len(files)} files to {self._host.name}")
+        self._asked(lambda: self._remote.stage(files))
+        self._stop_between()
+        places = self._host.places(self._remote.path)
+        argv = self._backend.argv(written, run, places, settings)
+        variables = self._backend.environment(places, settings)
+        self._to("starting")
+        secrets, hidden = self._host.secrets(), ""
+        if secrets:
+            hidden = self._asked(lambda: self._remote.keep_environment(secrets))
+        command = self._host.command(self._record.id, argv, places, variables, hidden)
+        self._asked(lambda: self._remote.start(command))
+        self._to("running")
+
+    def _made(self, name: str) -> None:
+        self._stop_between()
+        self._context.emit("transfer", message=f"preparing {name}", launch=self._record.number)
+
+    def _stop_between(self) -> None:
+        """Before anything runs on the host, stopping needs nothing but to end."""
+        if self._context.stop_requested():
+            if stop_was_asked(self._context):
+                self._cancelled("Stopped before it was started.")
+                raise StoppedError("Stopped before the launch was started.")
+            raise DetachedError("This worker ends; the next one goes on.")
+
+    def _follow(self, log: LogHere) -> RunState:
+        """Bring the log here until the command has ended and all of it is read."""
+        pause = _QUICKEST
+        while True:
+            state = self._asked(self._remote.state)
+            news = False
+            while piece := self._asked(lambda: self._remote.tail(log.size)):
+                log.add(piece)
+                news = True
+            if not state.alive and log.size >= state.log_size:
+                return state
+            if self._context.stop_requested():
+                self._stop_or_leave()
+            pause = _QUICKEST if news else min(_SLOWEST, pause * 1.5)
+            time.sleep(pause if self._host.far else _QUICKEST)
+
+    def _stop_or_leave(self) -> None:
+        """End the command on the host if people asked for it; a worker that only ends leaves it running."""
+        if not stop_was_asked(self._context):
+            raise DetachedError("This worker ends; what runs on the host goes on, and the next worker follows it.")
+        self._context.emit("transfer", message=f"stopping on {self._host.name}", launch=self._record.number)
+        self._asked(self._remote.stop)
+        self._cancelled("Stopped.")
+        raise StoppedError("Stopped; what was finished before is kept.")
+
+    def _cancelled(self, reason: str) -> None:
+        self._record.state, self._record.ending, self._record.reason = "ended", "cancelled", reason
+        self._work.save()
+
+    def _settle(self, log: LogHere, state: RunState, run: WrittenRun) -> Outcome:
+        """Bring the videos here and find out what the end means."""
+        self._to("collecting")
+        if state.code is not None:
+            self._asked(lambda: self._remote.collect(self.folder, (OUTPUTS,)))
+        self._record.code = state.code
+        self._record.seconds = self._asked(lambda: self._host.seconds(self._remote.path))
+        missing = [place for place, output in enumerate(run.outputs) if not is_video(self.folder / output)]
+        if log.doubtful:  # they may stand under each other's numbers
+            missing = list(range(len(run.outputs)))
+        outcome = self._backend.outcome(Ended(state.code, log.tail(), missing, log.blocked))
+        if state.stopped:
+            outcome = Outcome("cancelled", "Stopped.")
+        if log.doubtful:
+            reason = "A guardrail refused one of several that were made at once; the others are made one by one."
+            outcome = Outcome("failed", reason, one_by_one=True)
+        warm = log.facts.get("warm", {})
+        self._record.loaded_seconds = warm.get("loaded_seconds")
+        self._record.saved_seconds = warm.get("saved_seconds")
+        self._record.ending, self._record.reason = outcome.ending, outcome.reason
+        return outcome
+
+    def _asked(self, ask: Callable[[], _Answer]) -> _Answer:
+        """Ask the host; while it cannot be reached, try again, for as long as the request says."""
+        began, pause = time.monotonic(), _FIRST_PAUSE
+        while True:
+            try:
+                return ask()
+            except LinkError as error:
+                if self._context.stop_requested() and not stop_was_asked(self._context):
+                    raise DetachedError("This worker ends; the next one looks for the host.") from error
+                away = time.monotonic() - began
+                if away > self._host.patience or self._context.stop_requested():
+                    raise HostLostError(
+                        f"{self._host.name} could not be reached for {away:.0f} s: {error} What runs there goes on; "
+                        "`treadle jobs retry` follows it again."
+                    ) from error
+                self._context.emit("transfer", message=f"{self._host.name} is away ({error}); trying again")
+                time.sleep(min(pause, max(0.05, self._host.patience - away)))
+                pause = min(_LONGEST_PAUSE, pause * 2)
+
+
+def stop_was_asked(context: RunContext) -> bool:
+    """Whether people asked for the end of this run, and not only its worker is about to end."""
+    with Ledger.open(context.workspace) as ledger:
+        return any(job.run == context.run.id and job.cancel is not None for job in ledger.jobs(states=ACTIVE))
+
+
+def is_video(path: Path) -> bool:
+    """Whether there is a video that can be opened and has at least one frame."""
+    try:
+        return frames.probe(path).frames > 0
+    except (DataError, NotFoundError, UsageError):
+        return False

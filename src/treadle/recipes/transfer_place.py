@@ -1,0 +1,82 @@
+"""Which host carries out a transfer: the one that was named, or the one that suits best."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from treadle.base.errors import NotReadyError, TreadleError
+from treadle.jobs.job import ACTIVE, WAITING
+from treadle.jobs.ledger import Ledger
+from treadle.recipes import transfer_host, transfer_requests, transfer_results
+from treadle.remote.hosts import LOCAL, HostCard, HostCards
+from treadle.video.transfer.backends.catalog import BACKENDS
+from treadle.video.transfer.backends.config import RunSettings
+
+if TYPE_CHECKING:
+    from treadle.operations.transfer import TransferPayload
+    from treadle.store.workspace import WorkspaceFolder
+
+_ROOM = 20 * 1000**3
+"""Free bytes that a host must have to be chosen by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    card: HostCard
+    ahead: int
+    """Jobs of its queue beyond what it carries out at a time, with this one."""
+    warm: bool
+
+    @property
+    def rank(self) -> tuple[int, bool, float, str]:
+        """Free ones first, of those where the model is loaded, of those the cheapest."""
+        return (max(0, self.ahead), not self.warm, self.card.price, self.card.name)
+
+
+def placed(workspace: WorkspaceFolder, payload: TransferPayload) -> TransferPayload:
+    """The request with the host's name in place of `any`; raises `NotReadyError` when no host can take it."""
+    BACKENDS.get(payload.backend)
+    RunSettings(**payload.settings)
+    host = payload.host
+    if host == "any":
+        host = LOCAL if payload.backend == "local-tiny" else _best(workspace, payload)
+    transfer_host.check_ready(transfer_host.card_of(workspace, host), payload.backend)
+    return dataclasses.replace(payload, host=host)
+
+
+def _best(workspace: WorkspaceFolder, payload: TransferPayload) -> str:
+    cards = HostCards(workspace).all()
+    if not cards:
+        raise NotReadyError(
+            "There is no host yet. Add one (treadle host add NAME USER@ADDRESS), or let a small model make the video "
+            "here: --host local --backend local-tiny"
+        )
+    key = BACKENDS.get(payload.backend).key(transfer_requests.specs(payload)[0])
+    within = RunSettings(**payload.settings).idle_seconds
+    with Ledger.open(workspace) as ledger:
+        jobs = ledger.jobs(states=(*WAITING, *ACTIVE))
+    found = []
+    for card in cards:
+        ahead = sum(job.queue == card.queue for job in jobs) + 1 - card.slots
+        warm = transfer_results.warm_key(workspace, card.name, within) == key
+        found.append(_Candidate(card, ahead, warm))
+    return _first_with_room(workspace, sorted(found, key=lambda one: one.rank), payload.backend)
+
+
+def _first_with_room(workspace: WorkspaceFolder, candidates: list[_Candidate], backend: str) -> str:
+    """The first that is ready, can be reached and has enough free disk; it says what is wrong with each if none is."""
+    wrong = []
+    for candidate in candidates:
+        card = candidate.card
+        try:
+            transfer_host.check_ready(card, backend)
+            with transfer_host.connected(workspace, card.name, patience=0.0) as host:
+                free = host.free()
+            if free >= _ROOM:
+                return card.name
+            wrong.append(f"`{card.name}` has only {free / 1e9:.1f} GB of free disk, {_ROOM / 1e9:.0f} are needed.")
+        except TreadleError as error:
+            wrong.append(str(error))
+    raise NotReadyError("\n".join(["No host can take it now:", *(f"- {line}" for line in wrong)]))
