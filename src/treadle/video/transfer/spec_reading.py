@@ -27,6 +27,8 @@ MOST_OVERLAP = 16
 SETTINGS = ("seed", "steps", "guidance", "sigma", "fps", "blur", "edges")
 """Keys that whoever holds the defaults checks and completes."""
 _OTHERS = ("name", "text", "negative", "video", "frames", "controls", "style", "overlap", "distilled")
+_ORIGINS = ("negative_from", "given")
+"""Keys that `to_mapping` adds: where the values of a complete request came from."""
 _CONTROL_KEYS = ("weight", "map", "strength", "subject", "weight_subject")
 _STRENGTH_OF = {"edge": "edges", "vis": "blur"}
 _MAP_NEEDED = ("hdmap", "lidar")
@@ -63,6 +65,34 @@ def from_mapping(
     return _Reading(value, folder, settings).spec(negative)
 
 
+def to_mapping(spec: TransferSpec) -> dict[str, Any]:
+    """A request that says everything, for `from_mapping` to read again anywhere: in a job, or from a stored file."""
+    numbers = {key: getattr(spec, key) for key in ("seed", "steps", "guidance", "sigma", "fps", "overlap", "distilled")}
+    return {
+        "name": spec.name,
+        "text": spec.text,
+        "negative": spec.negative,
+        "negative_from": spec.negative_from,
+        "video": None if spec.video is None else str(spec.video.path),
+        "frames": spec.frames,
+        "style": None if spec.style is None else str(spec.style),
+        "controls": {control.kind: _as_table(control) for control in spec.controls},
+        **numbers,
+        "given": list(spec.given),
+    }
+
+
+def _as_table(control: Control) -> dict[str, Any]:
+    table = {
+        "weight": control.weight.to_plain(),
+        "map": None if control.map is None else str(control.map.path),
+        "strength": control.strength,
+        "subject": control.subject,
+        "weight_subject": control.weight_subject,
+    }
+    return {key: value for key, value in table.items() if value is not None}
+
+
 class _Reading:
     """One reading, which goes on after the first mistake."""
 
@@ -78,7 +108,7 @@ class _Reading:
 
     def spec(self, negative: tuple[str, NegativeFrom]) -> TransferSpec:
         value = self._value
-        self._known(value, (*SETTINGS, *_OTHERS), "The request")
+        self._known(value, (*SETTINGS, *_OTHERS, *_ORIGINS), "The request")
         name, text = self._text("name", "request"), self._text("text", "")
         with self._collected():
             check_name("request", name)
@@ -86,7 +116,10 @@ class _Reading:
             self._wrong.append("The text is empty; say what is to be seen.")
         given = value.get("negative")
         if given is not None:
-            negative = (self._text("negative", "").strip(), "spec")
+            origin = value.get("negative_from", "spec")
+            if origin not in ("default", "prompt", "spec"):
+                self._wrong.append(f"`negative_from` is {origin!r}; it is default, prompt or spec.")
+            negative = (self._text("negative", "").strip(), origin)
         video = self._material(value["video"], "video") if value.get("video") is not None else None
         controls = self._controls(video)
         count = self._frames(video, controls)
@@ -109,7 +142,7 @@ class _Reading:
             **numbers,
             overlap=overlap,
             distilled=distilled,
-            given=tuple(sorted(value)),
+            given=tuple(value.get("given", sorted(value))),
         )
 
     def _controls(self, video: Material | None) -> tuple[Control, ...]:

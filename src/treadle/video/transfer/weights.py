@@ -68,6 +68,12 @@ class Schedule:
             return f"{constant:g}"
         return " ".join(f"{one.frame}:{one.weight:g}" for one in self.keyframes)
 
+    def to_plain(self) -> float | str:
+        """As `read_weight` reads it."""
+        constant = self.constant
+        points = (f"{one.frame}:{one.weight!r}" for one in self.keyframes)
+        return constant if constant is not None else " ".join(points)
+
 
 @dataclass(frozen=True, slots=True)
 class Mask:
@@ -81,6 +87,10 @@ class Mask:
     def __str__(self) -> str:
         return f"{self.inside} inside {self.path.name}, {self.outside:g} outside"
 
+    def to_plain(self) -> dict[str, Any]:
+        """As `read_weight` reads it."""
+        return {"mask": str(self.path), "inside": self.inside.to_plain(), "outside": self.outside}
+
 
 @dataclass(frozen=True, slots=True)
 class Adaptive:
@@ -91,6 +101,10 @@ class Adaptive:
 
     def __str__(self) -> str:
         return f"adaptive, at most {self.most:g}"
+
+    def to_plain(self) -> dict[str, Any]:
+        """As `read_weight` reads it."""
+        return {ADAPTIVE: self.most}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +121,10 @@ class Steps:
     def __str__(self) -> str:
         constant = self.constant
         return f"{constant:g}" if constant is not None else " ".join(f"{one:g}" for one in self.weights)
+
+    def to_plain(self) -> dict[str, Any]:
+        """As a table; `read_weight` knows none, because clips are another target's own."""
+        return {"clips": list(self.weights)}
 
 
 Weight = Schedule | Mask | Adaptive | Steps

@@ -1,0 +1,134 @@
+"""Requests for transfers: made of stored prompts or read from files, and explained before they cost anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from treadle.base.errors import MissingExtraError, UsageError
+from treadle.base.names import did_you_mean
+from treadle.prompts.checks import remarks
+from treadle.prompts.config import DEFAULT_NEGATIVE, VideoSettings
+from treadle.prompts.library import PromptLibrary
+from treadle.prompts.settings import checked, complete, read_pairs
+
+try:
+    from treadle.video.transfer.spec import KINDS, TransferSpec
+    from treadle.video.transfer.spec_reading import from_mapping, read_spec_file
+except ModuleNotFoundError as error:
+    if (error.name or "").partition(".")[0] not in {"av", "cv2", "numpy", "PIL"}:
+        raise
+    raise MissingExtraError("Videos need an optional part: pip install 'treadle[video]'.") from error
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from treadle.prompts.record import Prompt
+    from treadle.store.workspace import WorkspaceFolder
+
+_WEIGHTED = ("edge", "vis", "depth", "seg")
+"""Controls whose weights are settings of prompts."""
+
+
+def request(
+    workspace: WorkspaceFolder, source: str, weights: Sequence[str] = (), changes: Sequence[str] = ()
+) -> TransferSpec:
+    """The request that a stored prompt or a file (`.json`) makes.
+
+    Args:
+        workspace: Where prompts are.
+        source: Name of a prompt, or path of a file.
+        weights: `CONTROL=WEIGHT` pairs that count before those of the source.
+        changes: `NAME=VALUE` settings that count before those of the source.
+
+    Raises:
+        NotFoundError: There is no such prompt.
+        DataError: The file cannot be read.
+        UsageError: The request is wrong; the message names all of it.
+    """
+    path = Path(source).expanduser()
+    if path.suffix == ".json":
+        mapping = read_spec_file(path)
+        mapping.setdefault("name", path.stem)
+        return spec_of(_changed(mapping, weights, changes), path.resolve().parent)
+    prompt = PromptLibrary(workspace.root / "prompts", workspace.trash).get(source)
+    return of_prompt(prompt, weights, changes)
+
+
+def of_prompt(prompt: Prompt, weights: Sequence[str] = (), changes: Sequence[str] = ()) -> TransferSpec:
+    """The request that a prompt makes; raises `UsageError` for one that is no request for a video."""
+    if prompt.purpose != "video":
+        raise UsageError(f"`{prompt.name}` is a prompt for a {prompt.purpose}; a transfer needs one for a video.")
+    wrong = [remark.text for remark in remarks(prompt) if remark.level == "error"]
+    if wrong:
+        raise UsageError(f"`{prompt.name}` cannot be sent: {' '.join(wrong)}")
+    return spec_of(_changed(_mapping(prompt), weights, changes), Path("/"))
+
+
+def spec_of(mapping: Mapping[str, Any], folder: Path = Path("/")) -> TransferSpec:
+    """Read a request, with the defaults that prompts have; paths are relative to `folder`."""
+    return from_mapping(mapping, folder=folder, settings=_settings, negative=(DEFAULT_NEGATIVE, "default"))
+
+
+def _settings(given: Mapping[str, Any]) -> dict[str, Any]:
+    return complete(VideoSettings, checked(VideoSettings, given))
+
+
+def _mapping(prompt: Prompt) -> dict[str, Any]:
+    inputs = {one.kind: one.path for one in prompt.inputs}
+    settings = dict(prompt.settings)
+    controls: dict[str, dict[str, Any]] = {
+        kind: {"weight": settings.pop(kind)} for kind in _WEIGHTED if settings.get(kind)
+    }
+    mapping: dict[str, Any] = {"name": prompt.name, "text": prompt.text, **settings}
+    mapping = {key: value for key, value in mapping.items() if key not in _WEIGHTED}
+    if prompt.negative is not None:
+        mapping |= {"negative": prompt.negative, "negative_from": "prompt"}
+    for key, kind in (("video", "video"), ("style", "image")):
+        if kind in inputs:
+            mapping[key] = inputs[kind]
+    for kind, table in controls.items():
+        if kind in inputs:
+            table["map"] = inputs[kind]
+    mapping["controls"] = controls
+    mapping["_inputs"] = inputs
+    return mapping
+
+
+def _changed(mapping: dict[str, Any], weights: Sequence[str], changes: Sequence[str]) -> dict[str, Any]:
+    """The mapping with what was given on the command line laid over it."""
+    inputs = mapping.pop("_inputs", {})
+    given = dict(_pair(pair) for pair in weights)
+    for key, value in read_pairs(changes).items():
+        if key in KINDS:
+            given[key] = value
+        else:
+            mapping[key] = value
+    controls = dict(mapping["controls"]) if isinstance(mapping.get("controls"), dict) else {}
+    for kind, weight in given.items():
+        old = controls.get(kind)
+        table = dict(old) if isinstance(old, dict) else {}
+        if kind in inputs:
+            table.setdefault("map", inputs[kind])
+        controls[kind] = {**table, "weight": weight}
+    if given:
+        mapping["controls"] = {kind: one for kind, one in controls.items() if given.get(kind) not in (0, "0", 0.0)}
+    if "mask" in inputs:
+        mapping["controls"] = {kind: _masked(one, inputs["mask"]) for kind, one in mapping["controls"].items()}
+    return mapping
+
+
+def _masked(table: dict[str, Any], mask: str) -> dict[str, Any]:
+    """A control that counts where the prompt's mask is white."""
+    return {**table, "weight": {"mask": mask, "inside": table["weight"]}}
+
+
+def _pair(pair: str) -> tuple[str, Any]:
+    """`CONTROL=WEIGHT`; a mask's path is taken from where the command runs."""
+    kind, equals, weight = pair.partition("=")
+    if not equals or not weight:
+        raise UsageError(f"Cannot read the weight `{pair}`: write CONTROL=WEIGHT, such as edge=0.6 or depth=adaptive.")
+    if kind not in KINDS:
+        raise UsageError(f"There is no control `{kind}`.{did_you_mean(kind, KINDS)} Known: {', '.join(KINDS)}.")
+    path = Path(weight).expanduser()
+    return kind, str(path.resolve()) if ":" not in weight and path.exists() else weight
