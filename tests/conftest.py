@@ -14,6 +14,12 @@ import pytest
 
 os.environ["TREADLE_WORKER_IDLE_SECONDS"] = "3"  # workers in the background end soon after the last job
 os.environ["TREADLE_ENGINE_IDLE_SECONDS"] = "3"  # and so do the processes that sample
+os.environ["TREADLE_JOB_NICENESS"] = (
+    "0"  # tests wait for jobs; those that step back for other tests take many times longer
+)
+os.environ["OMP_WAIT_POLICY"] = (
+    "PASSIVE"  # torch's threads do not spin while they wait for one that another test holds up
+)
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Coverage is that of the tests' own processes. Measuring the hundreds of programs that they start, too, costs a
     # third of the time of the whole suite.

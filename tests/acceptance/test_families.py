@@ -25,7 +25,7 @@ def test_a_classifier_of_digits_from_feeding_to_prediction(shell):
     shell.run("new", "digits", "--family", "image_classifier", "--size", "nano")
     fed = shell.json("feed", "digits", "bundled:digits")
     assert (fed["accepted"], fed["refused"]) == (1, [])
-    trained = shell.json("train", "digits", "--steps", "200", "training.evaluate_every=100")
+    trained = shell.json("train", "digits", "--steps", "200", "training.evaluate_every=100", "training.threads=1")
     assert (trained["outcome"], trained["next_step"]) == ("done", "treadle predict digits FILES")
     picture = shell.folder / "confusion.png"
     measured = shell.json("evaluate", "digits", "--plot", picture)
@@ -78,7 +78,7 @@ def shows_itself(shell):
 def test_a_recurrent_model_writes_and_is_looked_into(shell, text):
     shell.run("new", "echo", "--family", "rnn", "--size", "nano", "--tokenizer", "char", "family.width=64")
     shell.run("feed", "echo", text)
-    options = ("training.precision=fp32", "training.sample_every=0", "data.sequence_length=32")
+    options = ("training.precision=fp32", "training.sample_every=0", "data.sequence_length=32", "training.threads=1")
     trained = shell.json("train", "echo", "--steps", "60", *options)
     assert trained["held_out"] < 3.0
     first = shell.json("sample", "echo", "--tokens", "60", "--seed", "3", "--prompt", "ROMEO:")

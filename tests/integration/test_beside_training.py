@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from treadle import Workspace
-from treadle.jobs.child import NICENESS
+from treadle.jobs.child import NICENESS, NICENESS_VARIABLE
 from treadle.jobs.engine_socket import stream
 from treadle.operations.generation import ChatPayload, SamplePayload
 from treadle.recipes.chat import open_chat
@@ -25,6 +25,13 @@ SHARE_SECONDS = 1.5
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
+    """A workspace whose jobs step back as those of users do."""
+    others, os.environ[NICENESS_VARIABLE] = os.environ[NICENESS_VARIABLE], str(NICENESS)
+    yield made(tmp_path_factory)
+    os.environ[NICENESS_VARIABLE] = others
+
+
+def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("beside")
     workspace = Workspace.create(folder / "lab")
     (folder / "a.txt").write_text(TEXT * 60)

@@ -30,6 +30,8 @@ ORPHAN_SECONDS = 20
 """How long a process may take to keep its work after its worker has died."""
 NICENESS = 5
 """How much a job gives way to what people wait for, such as a sample: beside it on one core it gets a quarter."""
+NICENESS_VARIABLE = "TREADLE_JOB_NICENESS"
+"""Environment variable: another niceness, from 0 (a job gives way to nothing) to 19."""
 _FENCED_OFF = 75
 
 
@@ -92,10 +94,12 @@ def _carry_out(context: RunContext, order: dict[str, Any]) -> dict[str, Any]:
 
 def _step_back() -> None:
     """Take what others leave of the processors; alone, that is all."""
-    os.nice(NICENESS)
+    wish = os.environ.get(NICENESS_VARIABLE, "")
+    niceness = min(19, int(wish)) if wish.isdecimal() else NICENESS
+    os.nice(niceness)
     own_group = Path("/proc/self/autogroup")  # Linux weighs sessions against each other, before their processes
     with contextlib.suppress(OSError):  # a system without them, or one that was asked a moment ago
-        own_group.write_text(str(NICENESS), encoding="ascii")
+        own_group.write_text(str(niceness), encoding="ascii")
 
 
 def _print_to(log: Path) -> None:

@@ -80,7 +80,7 @@ void write(TreadleEngine* engine, const TreadleShape& shape) {
     }
 }
 
-void exercise(const TreadleShape& shape, int32_t format) {
+void exercise(const TreadleShape& shape, int32_t format, const std::vector<int32_t>& teams) {
     int64_t bytes = 0;
     require(treadle_engine_weight_bytes(&shape, format, &bytes));
     const Block block(bytes);
@@ -89,7 +89,7 @@ void exercise(const TreadleShape& shape, int32_t format) {
     const TreadleEnginePlan plan = {format, 3, 4};
     TreadleEngine* engine = nullptr;
     require(treadle_engine_create(&shape, &plan, block.place, bytes, &engine));
-    for (int32_t threads : {0, 3, 1, 2}) {
+    for (int32_t threads : teams) {
         require(treadle_engine_use_threads(engine, threads));
         feed(engine, shape);
         write(engine, shape);
@@ -110,7 +110,9 @@ int main() {
         {1, 8, 1, 1, 160, 8, 5, 4, TREADLE_RMSNORM, 0, TREADLE_LEARNED, 0, TREADLE_SWIGLU, 0, 1, 0, 1e-6f, 1e4f, 0, 0},
     };
     for (const TreadleShape& shape : shapes) {
-        for (int32_t format = TREADLE_ENGINE_FLOAT32; format <= TREADLE_ENGINE_INT4; format++) exercise(shape, format);
+        // How a team grows and shrinks does not depend on the shape: the first, a small one, shows it.
+        const std::vector<int32_t> teams = &shape == shapes ? std::vector<int32_t>{0, 3, 1, 2} : std::vector<int32_t>{3};
+        for (int32_t format = TREADLE_ENGINE_FLOAT32; format <= TREADLE_ENGINE_INT4; format++) exercise(shape, format, teams);
     }
     return 0;
 }
