@@ -34,9 +34,9 @@ _STOPPED = 130
 
 def invoke(entry: Operation, values: dict[str, Any]) -> int:
     """Run one operation for the command line; returns the exit code."""
-    if os.environ.get("TREADLE_ROLE"):  # set by the guard
-        load("treadle.flow.roles:refuse_operation")(entry.name, reads=entry.effect == "reads")
     arguments = collect(entry, values)
+    if os.environ.get("TREADLE_ROLE"):  # set by the guard
+        load("treadle.flow.roles:refuse_operation")(entry.name, reads=entry.effect_of(arguments) == "reads")
     if arguments.get("prompt") == "-":
         arguments["prompt"] = _standard_input()
     if arguments.get("password") == "-":

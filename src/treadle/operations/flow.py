@@ -336,6 +336,7 @@ def stats(workspace: WorkspaceFolder | None, *, flow: Annotated[Path | None, FLO
     "light",
     noun="flow",
     needs_workspace=False,
+    reads_unless=("fix",),
     examples=(
         "treadle flow check",
         "treadle flow check notes --json",

@@ -161,6 +161,7 @@ def archive(
     "light",
     noun="flow",
     needs_workspace=False,
+    reads_unless=("horizon",),
     examples=(
         "treadle flow review",
         "treadle flow review two-weeks",

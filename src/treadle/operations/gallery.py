@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from treadle.base.errors import UsageError
 from treadle.jobs.request import JobRequest
-from treadle.operations.operation import operation
+from treadle.operations.operation import NamesFile, operation
 from treadle.registry.catalogue import load
 from treadle.store.workspace import WorkspaceFolder
 
@@ -232,11 +232,12 @@ def remove(
 @operation(
     "light",
     noun="gallery",
+    reads_unless=("save",),
     examples=("treadle gallery recall result.mp4", "treadle gallery recall result.mp4 --save dusk-again"),
 )
 def recall(
     workspace: WorkspaceFolder,
-    file: Annotated[str, "a video that Treadle made, wherever it lies now, or the id of a result"],
+    file: Annotated[str, "a video that Treadle made, wherever it lies now, or the id of a result", NamesFile()],
     *,
     save: Annotated[str | None, "store the prompt that it was generated from under this name"] = None,
 ) -> RecallReport:

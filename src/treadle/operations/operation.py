@@ -44,6 +44,16 @@ class SettingsSection:
 
 
 @dataclass(frozen=True, slots=True)
+class NamesFile:
+    """Marks a parameter whose text, or each of its texts, may name a file; doors look at it as at a `Path`."""
+
+    behind: str = ""
+    """The file is named behind this sign, such as the `=` of `KIND=PATH`; empty = the whole text is the name."""
+    kept: bool = False
+    """Whether the file is needed later, too, and not by this call alone."""
+
+
+@dataclass(frozen=True, slots=True)
 class Parameter:
     """One parameter of an operation, as doors see it."""
 
@@ -54,6 +64,7 @@ class Parameter:
     help: str
     positional: bool
     settings: SettingsSection | None
+    names_file: NamesFile | None = None
 
     @property
     def required(self) -> bool:
@@ -87,6 +98,13 @@ class Operation:
     effect: Effect = "changes"
     for_assistants: bool = True
     """Whether assistants may be offered it; false for what starts servers and programs."""
+    reads_unless: tuple[str, ...] = ()
+    """Parameters without which it only reads, whatever its effect is with them; empty = none makes that difference."""
+
+    def effect_of(self, arguments: Mapping[str, Any]) -> Effect:
+        """What a call with these arguments does."""
+        reads = bool(self.reads_unless) and not any(arguments.get(name) for name in self.reads_unless)
+        return "reads" if reads else self.effect
 
     @property
     def name(self) -> str:
@@ -133,6 +151,7 @@ class Operation:
                     help=next((extra for extra in extras if isinstance(extra, str)), ""),
                     positional=parameter.kind is not inspect.Parameter.KEYWORD_ONLY,
                     settings=next((extra for extra in extras if isinstance(extra, SettingsSection)), None),
+                    names_file=next((extra for extra in extras if isinstance(extra, NamesFile)), None),
                 )
             )
         return [*found, *JOB_OPTIONS] if self.kind == "heavy" else found
@@ -162,12 +181,13 @@ def operation(
     examples: tuple[str, ...] = (),
     effect: Effect = "changes",
     for_assistants: bool = True,
+    reads_unless: tuple[str, ...] = (),
 ) -> Callable[[_Function], _Function]:
     """Enter a function in the table. The verb is its name unless given; `examples` are whole command lines."""
 
     def enter(function: _Function) -> _Function:
         name = verb or function.__name__.removesuffix("_").replace("_", "-")
-        entry = Operation(noun, name, kind, function, needs_workspace, examples, effect, for_assistants)
+        entry = Operation(noun, name, kind, function, needs_workspace, examples, effect, for_assistants, reads_unless)
         setattr(function, "__operation__", entry)  # noqa: B010
         return function
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from treadle.base.errors import UsageError
-from treadle.operations.operation import operation
+from treadle.operations.operation import NamesFile, operation
 from treadle.registry.catalogue import load
 from treadle.store.workspace import WorkspaceFolder
 
 _TEXT = "the text; - = standard input (command line)"
 _NEGATIVE = "what must not be seen; `default` = the default one, empty = none"
 _INPUT = "KIND=PATH: a file that goes with it, such as video=street.mp4 or edge=edges.mp4; may be repeated"
+_NAMES = NamesFile(behind="=", kept=True)
 _SET = "NAME=VALUE: a setting, such as seed=7 or edge=0.6; may be repeated"
 _TAG = "a word to find it by; may be repeated"
 _ANSWER = "QUESTION=ANSWER: an answer to a question of the template; may be repeated"
@@ -116,7 +117,7 @@ def new(
     template: Annotated[str | None, "fill this template instead (`treadle prompt template`)"] = None,
     answer: Annotated[list[str], _ANSWER] = [],  # noqa: B006 - never changed
     negative: Annotated[str | None, _NEGATIVE] = None,
-    input: Annotated[list[str], _INPUT] = [],  # noqa: A002, B006 - the flag's name; never changed
+    input: Annotated[list[str], _INPUT, _NAMES] = [],  # noqa: A002, B006 - the flag's name; never changed
     set: Annotated[list[str], _SET] = [],  # noqa: A002, B006 - the flag's name; never changed
     tag: Annotated[list[str], _TAG] = [],  # noqa: B006 - never changed
 ) -> PromptReport:
@@ -141,7 +142,7 @@ def edit(
     text: Annotated[str | None, "another text"] = None,
     version: Annotated[int | None, "version to start from; none = the newest"] = None,
     negative: Annotated[str | None, _NEGATIVE] = None,
-    input: Annotated[list[str], _INPUT] = [],  # noqa: A002, B006 - the flag's name; never changed
+    input: Annotated[list[str], _INPUT, _NAMES] = [],  # noqa: A002, B006 - the flag's name; never changed
     without: Annotated[list[str], "kind of an input to leave out; may be repeated"] = [],  # noqa: B006
     set: Annotated[list[str], _SET] = [],  # noqa: A002, B006 - the flag's name; never changed
     tag: Annotated[list[str], _TAG] = [],  # noqa: B006 - never changed
@@ -236,6 +237,7 @@ def template(
 @operation(
     "light",
     noun="prompt",
+    reads_unless=("save",),
     examples=(
         "treadle prompt wizard city-street",
         'treadle prompt wizard city-street --answer "place=a harbour town" --save harbour',
@@ -249,7 +251,7 @@ def wizard(
     answer: Annotated[list[str], _ANSWER] = [],  # noqa: B006 - never changed
     save: Annotated[str | None, "store it under this name; none = only show it"] = None,
     negative: Annotated[str | None, _NEGATIVE] = None,
-    input: Annotated[list[str], _INPUT] = [],  # noqa: A002, B006 - the flag's name; never changed
+    input: Annotated[list[str], _INPUT, _NAMES] = [],  # noqa: A002, B006 - the flag's name; never changed
     set: Annotated[list[str], _SET] = [],  # noqa: A002, B006 - the flag's name; never changed
     tag: Annotated[list[str], _TAG] = [],  # noqa: B006 - never changed
 ) -> PromptReport:

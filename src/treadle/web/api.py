@@ -41,7 +41,7 @@ def table(request: Request) -> Response:
             "schema": arguments_schema(entry),
         }
         for entry in offered().values()
-        if may(level_for(entry))
+        if may(level_for(entry, {}))
     ]
     return JsonAnswer({"operations": found})
 
@@ -57,7 +57,7 @@ async def operate(request: Request, name: str) -> Response:
     """Carry out an operation: its answer, the job that was queued, or a stream of events."""
     given = await json_body(request)
     here = door(request)
-    if here.entry(name).kind not in STREAMS:
+    if here.entry(name, given).kind not in STREAMS:
         return JsonAnswer(await run_in_threadpool(lambda: here.call(name, **given)))
     events = await run_in_threadpool(here.events, name, given)
     first = await run_in_threadpool(_next, events)  # what is wrong with the request is told by the status

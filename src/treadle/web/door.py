@@ -56,9 +56,10 @@ def _is_offered(entry: Operation) -> bool:
     return entry.for_assistants or entry.noun in _ADMIN_NOUNS or entry.name in ALSO_OFFERED
 
 
-def level_for(entry: Operation) -> Level:
-    """The level that calling an operation takes."""
-    return "admin" if entry.noun in _ADMIN_NOUNS else _LEVEL_OF_EFFECT[entry.effect]
+def level_for(entry: Operation, given: Mapping[str, Any] | None = None) -> Level:
+    """The level that calling an operation takes, with these arguments or else with any."""
+    effect = entry.effect if given is None else entry.effect_of(given)
+    return "admin" if entry.noun in _ADMIN_NOUNS else _LEVEL_OF_EFFECT[effect]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -68,15 +69,15 @@ class Door:
     workspace: WorkspaceFolder
     identity: Identity
 
-    def entry(self, name: str) -> Operation:
-        """The operation called `name`, if it may be called; else a refusal that says why."""
+    def entry(self, name: str, given: Mapping[str, Any] | None = None) -> Operation:
+        """The operation called `name`, if it may be called, with what is given; else a refusal that says why."""
         entry = offered().get(name)
         if entry is None:
             near = did_you_mean(name, offered())
             raise RefusedError(
                 404, f"There is no operation `{name}`.{near} GET /api/v1/operations lists them.", "NotFound"
             )
-        level = level_for(entry)
+        level = level_for(entry, given)
         if not self.identity.may(level):
             raise RefusedError(
                 403,
@@ -98,7 +99,7 @@ class Door:
 
     def call(self, name: str, /, **given: Any) -> dict[str, Any]:  # noqa: ANN401 - each operation has its own types
         """Carry out an operation and return its answer: a heavy one's is the job that was queued."""
-        entry = self.entry(name)
+        entry = self.entry(name, given)
         answer = call(entry, self.workspace, self.arguments(entry, given))
         if entry.kind == "heavy":
             with answer:
@@ -111,7 +112,7 @@ class Door:
 
     def events(self, name: str, given: Mapping[str, Any]) -> Generator[dict[str, Any], None, None]:
         """The events of an interactive operation, or of a job that is followed, its answer last."""
-        entry = self.entry(name)
+        entry = self.entry(name, given)
         answer = call(entry, self.workspace, self.arguments(entry, given))
         return _events(answer, following=entry.kind == "following")
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from treadle.store.accounts import FOLDER as ACCOUNTS
 from treadle.web.answers import RefusedError
-from treadle.web.upload_files import uploaded
+from treadle.web.upload_files import keep_upload, uploaded
 
 if TYPE_CHECKING:
-    from treadle.operations.operation import Operation
+    from treadle.operations.operation import NamesFile, Operation
     from treadle.store.workspace import WorkspaceFolder
 
 UPLOAD = "upload:"
@@ -25,12 +25,30 @@ def given_paths(workspace: WorkspaceFolder, level: str, entry: Operation, argume
     none. Where the server was started does not matter: what is not absolute lies in the workspace.
     """
     found = dict(arguments)
+    marks = {parameter.name: parameter.names_file for parameter in entry.parameters() if parameter.names_file}
     for name, value in arguments.items():
         if isinstance(value, Path):
             found[name] = _meant(workspace, level, entry, value)
         elif isinstance(value, list) and any(isinstance(one, Path) for one in value):
             found[name] = [_meant(workspace, level, entry, one) for one in value]
+        elif name in marks and value:
+            found[name] = (
+                _named(workspace, level, entry, marks[name], value)
+                if isinstance(value, str)
+                else [_named(workspace, level, entry, marks[name], one) for one in value]
+            )
     return found
+
+
+def _named(workspace: WorkspaceFolder, level: str, entry: Operation, mark: NamesFile, text: str) -> str:
+    """A text that may name a file, with that file as it is meant here; what is no path at all stays."""
+    before, sign, name = text.partition(mark.behind) if mark.behind else ("", "", text)
+    if not name.startswith(UPLOAD) and not set(name) & set("/.~\\"):
+        return text  # an id, or a file that lies in the workspace itself, where the server stands
+    path = _meant(workspace, level, entry, Path(name))
+    if mark.kept and name.startswith(UPLOAD):
+        keep_upload(workspace, name.removeprefix(UPLOAD))
+    return f"{before}{sign}{path}"
 
 
 def _meant(workspace: WorkspaceFolder, level: str, entry: Operation, path: Path) -> Path:

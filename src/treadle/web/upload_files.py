@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 FOLDER = "uploads"
 KEPT_SECONDS = 14 * 86_400
 """After how long an upload is removed, whole or not; what it fed was read long before."""
+_KEPT = "kept"
 _ID = re.compile(r"u-[0-9a-z]{16}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SPARE_BYTES = 64 * 1024 * 1024
@@ -42,12 +43,17 @@ def uploaded(workspace: WorkspaceFolder, identity: str) -> Path:
     return files
 
 
+def keep_upload(workspace: WorkspaceFolder, identity: str) -> None:
+    """Let an upload stay for good, since something that is stored names its file."""
+    (upload_folder(workspace, identity) / _KEPT).touch()
+
+
 def remove_old(workspace: WorkspaceFolder) -> list[str]:
-    """Remove uploads that nothing has touched for a long time; returns their ids."""
+    """Remove uploads that nothing has touched for a long time and nothing keeps; returns their ids."""
     removed = []
     for path in (workspace.root / FOLDER).glob("u-*/upload.json"):
         touched = [one.stat().st_mtime for one in (path, path.parent, path.with_name("data")) if one.exists()]
-        if time.time() - max(touched) > KEPT_SECONDS:
+        if time.time() - max(touched) > KEPT_SECONDS and not path.with_name(_KEPT).exists():
             shutil.rmtree(path.parent, ignore_errors=True)
             removed.append(path.parent.name)
     return removed

@@ -70,9 +70,13 @@ def test_the_log_and_the_files_read_as_markdown(client, call, notes):
 
 def test_a_viewer_reads_and_changes_nothing(notes, logged_in):
     vic = logged_in("vic")
-    for address in ("/flow", "/flow/log", "/flow/read"):
+    (notes.root / "flow" / "planning" / "ideas.md").write_text("# Ideas\n\n# Again\n\n[dead](nowhere.md)\n")
+    for address in ("/flow", "/flow/log", "/flow/read", "/flow/findings", "/flow/findings?preview=F09"):
         answer = vic.get(address)
         assert answer.status_code == 200
         assert "data-operation" not in answer.text
         assert "data-call" not in answer.text
-    assert vic.get("/flow/findings").status_code == 403, "the operation can mend, so it is not for viewers"
+    assert "planning/ideas.md:5" in vic.get("/flow/findings").text
+    assert "two weeks" in vic.get("/flow/log").text.lower()
+    for operation, given in (("flow.check", {"fix": True}), ("flow.review", {"horizon": "two-weeks"})):
+        assert vic.post(f"/api/v1/operations/{operation}", json=given).status_code == 403, "with this it changes notes"

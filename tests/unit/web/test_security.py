@@ -141,7 +141,7 @@ def test_levels_hold_for_every_operation(logged_in):
         client = logged_in(name)
         for entry in offered().values():
             answer = client.post(f"/api/v1/operations/{entry.name}", json={"no-such-parameter": 1})
-            allowed = order.index(level) >= order.index(level_for(entry))
+            allowed = order.index(level) >= order.index(level_for(entry, {}))
             assert (answer.status_code == 403) == (not allowed), (name, entry.name, answer.text)
 
 
@@ -251,3 +251,23 @@ def test_the_page_to_log_in_leads_to_pages_of_ours_only(logged_in):
     ):
         answer = client.get("/login", params={"then": then}, follow_redirects=False)
         assert answer.headers["location"] == target
+
+
+def test_files_that_are_named_within_texts_are_held_to_the_level_too(logged_in, workspace):
+    (workspace.root / "street.mp4").write_bytes(b"frames")
+    olga, vic = logged_in("olga"), logged_in("vic")
+
+    def made(client, place):
+        given = {"name": "dusk", "prompt": "A street", "input": [f"video={place}"]}
+        return client.post("/api/v1/operations/prompt.new", json=given)
+
+    refused = made(olga, "/etc/hostname")
+    assert (refused.status_code, "may not use /etc/hostname" in refused.text) == (403, True)
+    assert made(olga, "accounts/accounts.json").status_code == 403
+    told = made(olga, "street.mp4").json()
+    assert told["inputs"][0]["path"] == str(workspace.root / "street.mp4")
+    recalled = olga.post("/api/v1/operations/gallery.recall", json={"file": "/etc/hostname"})
+    assert (recalled.status_code, "may not use" in recalled.text) == (403, True)
+    answered = vic.post("/api/v1/operations/gallery.recall", json={"file": "g-0123456789"})
+    assert answered.status_code == 404, "a viewer may read how a result was made"
+    assert vic.post("/api/v1/operations/gallery.recall", json={"file": "g-01", "save": "x"}).status_code == 403

@@ -5,6 +5,7 @@ import hashlib
 import os
 import select
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -183,13 +184,17 @@ def test_an_upload_that_was_given_up_is_gone(client):
     assert client.get("/api/v1/uploads/../accounts").status_code == 404
 
 
-def test_old_uploads_are_removed(client, workspace):
-    old, new, growing = begin(client), begin(client), begin(client)
+def test_old_uploads_are_removed_unless_something_stored_names_them(client, call, workspace):
+    old, new, growing, named = (begin(client) for _ in range(4))
+    send(client, named, 0, TEXT)
+    kept = call("prompt.new", name="dusk", prompt="A street", input=[f"video=upload:{named}"])["inputs"][0]["path"]
     past = workspace.root.stat().st_mtime - upload_files.KEPT_SECONDS - 60
-    for identity in (old, growing):
+    for identity in (old, growing, named):
         folder = workspace.root / "uploads" / identity
         for path in (folder / "upload.json", folder / "data", folder):
-            os.utime(path, (past, past))
+            if path.exists():
+                os.utime(path, (past, past))
     send(client, growing, 0, TEXT[:100])
     assert remove_old(workspace) == [old]
     assert [client.get(f"/api/v1/uploads/{one}").status_code for one in (new, growing)] == [200, 200]
+    assert Path(kept).read_bytes() == TEXT

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, Request, Response
 
-from treadle.base.errors import NotFoundError, TreadleError
+from treadle.base.errors import NotFoundError
 from treadle.web.door import door
 from treadle.web.markdown import rendered
 from treadle.web.page import page
@@ -78,7 +78,8 @@ def findings(request: Request, preview: str = "") -> Response:
         }
         for code, about in found["explanations"].items()
     ]
-    would = ask.call("flow.check", fix=True, dry_run=True, only=preview) if preview in found["explanations"] else None
+    shown = preview in found["explanations"] and ask.identity.may("operator")
+    would = ask.call("flow.check", fix=True, dry_run=True, only=preview) if shown else None
     return page(request, "flow_findings.html", kinds=kinds, preview=preview, would=would)
 
 
@@ -90,7 +91,7 @@ def log(request: Request) -> Response:
     if found is None:
         return page(request, "flow_none.html")
     entries = [{**one, "text": rendered(one["text"], found["path"] or "")} for one in found["log"][:_SHOWN_ENTRIES]]
-    return page(request, "flow_log.html", entries=entries, reviews=_reviews(ask))
+    return page(request, "flow_log.html", entries=entries, reviews=ask.call("flow.review")["horizons"])
 
 
 @router.get("/flow/read")
@@ -107,15 +108,6 @@ def read(request: Request, path: str | None = None) -> Response:
         files=found["files"],
         text=rendered(found["text"], found["path"] or ""),
     )
-
-
-def _reviews(ask: Door) -> list[dict[str, Any]]:
-    """Which reviews are due, for who may open one: the same operation tells and opens them."""
-    try:
-        found: list[dict[str, Any]] = ask.call("flow.review")["horizons"]
-    except TreadleError:
-        return []
-    return found
 
 
 def _notes(ask: Door, operation: str) -> dict[str, Any] | None:

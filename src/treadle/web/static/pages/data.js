@@ -1,7 +1,6 @@
 // Files into models and datasets, and the tables of what there is.
 
-import { call, el, listen, toast } from "../treadle.js";
-import { renew } from "./parts.js";
+import { call, el, listen, renew, toast } from "../treadle.js";
 import { dropZone, upload } from "./upload.js";
 
 const drop = document.getElementById("drop");

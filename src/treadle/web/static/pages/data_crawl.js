@@ -1,7 +1,6 @@
 // Crawls: begin one, watch its frontier, test what the rules say of an address.
 
-import { call, formValues, listen, problem, request, toast } from "../treadle.js";
-import { callingButtons, renew } from "./parts.js";
+import { call, callingButtons, formValues, listen, problem, renew, request, toast } from "../treadle.js";
 
 const begin = document.getElementById("crawl");
 const state = document.getElementById("crawl-state");

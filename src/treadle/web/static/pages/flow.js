@@ -1,8 +1,7 @@
 // The board: tasks are dragged or moved by a menu, their priority and title are changed in place.
 
 import "../vendor/Sortable/Sortable.min.js";
-import { call, el, formValues, problem, toast } from "../treadle.js";
-import { renew, said } from "./parts.js";
+import { call, el, formValues, problem, renew, said, toast } from "../treadle.js";
 
 /** What dropping into a column means; a task that is not done cannot go back to what nobody has begun. */
 const VERBS = { open: "reopen", going: "start", waiting: "pause", done: "done" };

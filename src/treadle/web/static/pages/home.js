@@ -1,7 +1,6 @@
 // What runs: figures and the newest sample, as they come. The first visit: files of one's own.
 
-import { busy, call, duration, listen, number, problem } from "../treadle.js";
-import { callingButtons, renew } from "./parts.js";
+import { busy, call, callingButtons, duration, listen, number, problem, renew } from "../treadle.js";
 import { uploadOne } from "./upload.js";
 
 const asked = new Set();

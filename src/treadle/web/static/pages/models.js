@@ -1,7 +1,6 @@
 // The pages of models: making one, its settings, copies and names, and drawing for one that knows pictures.
 
-import { busy, call, el, listen, problem, toast } from "../treadle.js";
-import { callingButtons, renew, said } from "./parts.js";
+import { busy, call, callingButtons, el, listen, problem, renew, said, toast } from "../treadle.js";
 import { overrides, settingsForm } from "./settings.js";
 import { uploadOne } from "./upload.js";
 

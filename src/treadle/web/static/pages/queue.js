@@ -1,8 +1,7 @@
 // The queue: rows are dragged or moved by keys, and the lists follow what happens.
 
 import "../vendor/Sortable/Sortable.min.js";
-import { call, duration, formValues, listen, problem, toast } from "../treadle.js";
-import { callingButtons, renew, said } from "./parts.js";
+import { call, callingButtons, duration, formValues, listen, problem, renew, said, toast } from "../treadle.js";
 
 const PARTS = ["worker", "waiting", "past", "schedules"];
 

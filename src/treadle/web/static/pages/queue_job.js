@@ -1,7 +1,6 @@
 // One job: its state and what it prints, as they come.
 
-import { call, listen, toast } from "../treadle.js";
-import { callingButtons, renew } from "./parts.js";
+import { call, callingButtons, listen, renew, toast } from "../treadle.js";
 
 const PARTS = ["job", "events", "result"];
 const log = document.getElementById("log-text");

@@ -1,8 +1,7 @@
 // The page of runs: curves of the chosen ones, and what differs between them.
 
-import { call, duration, el, listen, number, toast } from "../treadle.js";
+import { call, duration, el, listen, number, renew, toast } from "../treadle.js";
 import { RunChart, drawBoxes, figure } from "./chart.js";
-import { renew } from "./parts.js";
 
 const root = document.getElementById("curves");
 if (root) {

@@ -1,7 +1,6 @@
 // The page of the machine: its history goes on, the disk can be cleaned up, accounts are kept.
 
-import { bytes, busy, call, confirm, el, listen, number, toast } from "../treadle.js";
-import { callingButtons, renew } from "./parts.js";
+import { busy, bytes, call, callingButtons, confirm, el, listen, number, renew, toast } from "../treadle.js";
 import { Plot, colour, onTheme } from "./chart.js";
 
 const box = document.getElementById("history");

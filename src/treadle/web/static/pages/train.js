@@ -1,8 +1,7 @@
 // The page of training: live figures, curves, samples, and the form for more.
 
-import { busy, call, duration, bytes, listen, number, problem, toast } from "../treadle.js";
+import { busy, bytes, call, callingButtons, duration, listen, number, problem, renew, said, toast } from "../treadle.js";
 import { RunChart, Samples, drawBoxes, figure } from "./chart.js";
-import { callingButtons, renew, said } from "./parts.js";
 
 const chart = new RunChart(document.getElementById("curves"));
 const samples = new Samples(document.getElementById("samples"));
