@@ -39,6 +39,7 @@ _NOUNS = {
     "runs": "See what was run, compare it, draw its curves.",
     "schedule": "Queue a job again and again.",
     "system": "See the machine and the disk, and clean up.",
+    "transfer": "Have videos made that follow control maps, by Cosmos-Transfer or a small model here.",
     "user": "Say who may log in to `treadle ui`, and what they may do there.",
     "video": "Probe, change, cut, join and measure videos.",
     "worker": "See and control the process that carries out jobs.",

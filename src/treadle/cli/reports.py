@@ -27,6 +27,7 @@ from treadle.cli.run_reports import RUN_VIEWS
 from treadle.cli.sharing_reports import SHARING_VIEWS, answers
 from treadle.cli.system_reports import SYSTEM_VIEWS
 from treadle.cli.tokenizer_reports import TOKENIZER_VIEWS
+from treadle.cli.transfer_explain_reports import TRANSFER_EXPLAIN_VIEWS
 from treadle.cli.video_reports import VIDEO_VIEWS
 
 if TYPE_CHECKING:
@@ -253,6 +254,7 @@ _VIEWS: dict[str, Callable[[Report, Mapping[str, Any]], list[str]]] = {
     **GUARD_VIEWS,
     **FLOW_VIEWS,
     **TOKENIZER_VIEWS,
+    **TRANSFER_EXPLAIN_VIEWS,
     **PROMPT_VIEWS,
     **VIDEO_VIEWS,
     **GALLERY_VIEWS,

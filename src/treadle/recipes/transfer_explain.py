@@ -5,14 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from treadle.base.errors import MissingExtraError, UsageError
+from treadle.base.errors import MissingExtraError, SettingsError, TreadleError, UsageError
 from treadle.base.names import did_you_mean
 from treadle.prompts.checks import remarks
 from treadle.prompts.config import DEFAULT_NEGATIVE, VideoSettings
 from treadle.prompts.library import PromptLibrary
 from treadle.prompts.settings import checked, complete, read_pairs
+from treadle.recipes import pictures
 
 try:
+    from treadle.video.transfer.dialects.catalog import DIALECTS
+    from treadle.video.transfer.explain import explained
+    from treadle.video.transfer.explain_picture import ControlView, views
     from treadle.video.transfer.spec import KINDS, TransferSpec
     from treadle.video.transfer.spec_reading import from_mapping, read_spec_file
 except ModuleNotFoundError as error:
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 
     from treadle.prompts.record import Prompt
     from treadle.store.workspace import WorkspaceFolder
+    from treadle.video.frames import Frame
 
 _WEIGHTED = ("edge", "vis", "depth", "seg")
 """Controls whose weights are settings of prompts."""
@@ -55,6 +60,38 @@ def request(
     return of_prompt(prompt, weights, changes)
 
 
+def explain(
+    workspace: WorkspaceFolder,
+    source: str,
+    dialect: str,
+    given: tuple[Sequence[str], Sequence[str]],
+    *,
+    variants: int,
+    picture: tuple[Path | None, int],
+) -> dict[str, Any]:
+    """Everything about a request; `given` are weights and settings, `picture` a file to draw and the frame for it."""
+    if variants < 1:
+        raise UsageError(f"variants is {variants}; it must be 1 or more.")
+    path, frame = picture
+    if path is not None:
+        pictures.check_target(path)
+    spec = request(workspace, source, *given)
+    found = explained(spec, dialect, variants)
+    if path is not None:
+        shown, controls = views(spec, DIALECTS.get(dialect).plan(spec), frame)
+        _draw(shown, controls, f"{spec.name}, frame {frame}", path)
+    return {"source": source, **found, "picture": None if path is None else str(path)}
+
+
+def preview(prompt: Prompt) -> dict[str, Any]:
+    """What would be sent of a prompt: `sent`, `remarks` and `unsaid`, or `cannot` with the reason."""
+    try:
+        found = explained(of_prompt(prompt), "transfer1")
+    except TreadleError as error:
+        return {"cannot": str(error)}
+    return {"dialect": "transfer1", **{key: found[key] for key in ("sent", "clips", "waste", "unsaid", "remarks")}}
+
+
 def of_prompt(prompt: Prompt, weights: Sequence[str] = (), changes: Sequence[str] = ()) -> TransferSpec:
     """The request that a prompt makes; raises `UsageError` for one that is no request for a video."""
     if prompt.purpose != "video":
@@ -71,7 +108,10 @@ def spec_of(mapping: Mapping[str, Any], folder: Path = Path("/")) -> TransferSpe
 
 
 def _settings(given: Mapping[str, Any]) -> dict[str, Any]:
-    return complete(VideoSettings, checked(VideoSettings, given))
+    try:
+        return complete(VideoSettings, checked(VideoSettings, given))
+    except SettingsError as error:
+        raise UsageError(str(error).replace(" on the command line", "")) from error
 
 
 def _mapping(prompt: Prompt) -> dict[str, Any]:
@@ -132,3 +172,37 @@ def _pair(pair: str) -> tuple[str, Any]:
         raise UsageError(f"There is no control `{kind}`.{did_you_mean(kind, KINDS)} Known: {', '.join(KINDS)}.")
     path = Path(weight).expanduser()
     return kind, str(path.resolve()) if ":" not in weight and path.exists() else weight
+
+
+def _draw(frame: Frame, controls: Sequence[ControlView], title: str, path: Path) -> None:
+    """The frame and the controls' maps above, and below each map where and how strongly it counts."""
+    columns = len(controls) + 1
+    figure, _ = pictures.new_figure(3.4 * columns + 0.6, 4.6)
+    figure.clear()
+    axes = figure.subplots(2, columns, squeeze=False)
+    axes[0][0].imshow(frame)
+    axes[0][0].set_title(title, loc="left", fontsize=10)
+    free = 1 - sum(view.weights for view in controls)
+    below = [("free: left to text and noise", free)]
+    for place, view in enumerate(controls, 1):
+        low, high = float(view.weights.min()), float(view.weights.max())
+        if view.map is not None:
+            axes[0][place].imshow(view.map)
+        else:
+            axes[0][place].text(
+                0.5, 0.5, "made by the target", ha="center", va="center", transform=axes[0][place].transAxes
+            )
+        axes[0][place].set_title(view.kind, loc="left", fontsize=10)
+        below.append(
+            (f"weight of {view.kind}: {low:.2f}" + (f" to {high:.2f}" if high - low > 0.005 else ""), view.weights)
+        )
+    drawn = []
+    for column, (name, weights) in enumerate(below):
+        drawn.append(axes[1][column].imshow(weights, vmin=0, vmax=1, cmap="viridis"))
+        axes[1][column].set_title(name, loc="left", fontsize=10)
+    for row in axes:
+        for one in row:
+            one.set_xticks([])
+            one.set_yticks([])
+    figure.colorbar(drawn[0], ax=axes[1].tolist(), fraction=0.03, pad=0.01)
+    pictures.write_figure(figure, path)

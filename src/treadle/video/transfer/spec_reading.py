@@ -153,20 +153,14 @@ class _Reading:
         self._known(table, KINDS, "`controls`")
         first = next((one for one in table.values() if isinstance(one, dict) and one.get("map") is not None), None)
         source = video or (None if first is None else self._material(first["map"], "first map"))
-        found = [self._control(kind, table[kind], video, source) for kind in table if kind in KINDS]
+        found = [self._control(kind, table[kind], source) for kind in table if kind in KINDS]
         if "upscale" in table and len(table) > 1:
             self._wrong.append("`upscale` stands alone: make the video first, then send it to be enlarged.")
         if "upscale" in table and video is None:
             self._wrong.append("`upscale` needs a video: it is what gets enlarged.")
         return tuple(one for one in found if one is not None)
 
-    def _control(
-        self,
-        kind: str,
-        value: Any,  # noqa: ANN401 - from JSON
-        video: Material | None,
-        source: Material | None,
-    ) -> Control | None:
+    def _control(self, kind: str, value: Any, source: Material | None) -> Control | None:  # noqa: ANN401 - from JSON
         if not isinstance(value, dict):
             value = {"weight": value}
         self._known(value, _CONTROL_KEYS, f"The control {kind}")
@@ -175,7 +169,7 @@ class _Reading:
             self._wrong.append(f"The control {kind} needs a map; no target makes one.")
         if material is not None and kind == "upscale":
             self._wrong.append("The control upscale takes no map; it works on the video.")
-        if material is None and video is None and value.get("map") is None:
+        if material is None and self._value.get("video") is None and value.get("map") is None:
             self._wrong.append(f"The control {kind} has no map, and there is no video to make it of.")
         if material is not None and source is not None:
             self._same_shape(material.path, (material.width, material.height), source)

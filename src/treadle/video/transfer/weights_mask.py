@@ -87,6 +87,10 @@ class WeightFile:
     length: int
     size: tuple[int, int]
 
+    def about(self) -> str:
+        """See `dialects.written.Derived`."""
+        return f"weights: {self.weight}"
+
     def write(self, path: Path) -> None:
         """Write it as torch reads it; a picture that stands for the whole video as one (H, W)."""
         still = (

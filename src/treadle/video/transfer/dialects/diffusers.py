@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from treadle.base.errors import UsageError
 from treadle.video.transfer.clips import ClipPlan, clip_count, planned, snapped
-from treadle.video.transfer.dialects.inputs import ending, map_file
+from treadle.video.transfer.dialects.inputs import ending, map_file, rate_remarks
 from treadle.video.transfer.dialects.written import Files, Written, WrittenRun, refuse
 from treadle.video.transfer.weights import Schedule, Steps
 from treadle.video.transfer.weights_adaptive import measured
@@ -101,6 +101,4 @@ def _unsaid(spec: TransferSpec) -> tuple[str, ...]:
 
 
 def _remarks(spec: TransferSpec) -> tuple[str, ...]:
-    if spec.video is not None and spec.controls[0].map is None:
-        return ("Of the video, only the control map is sent.",)
-    return ()
+    return ("Of the input, only the control map is sent.", *rate_remarks(spec))

@@ -30,6 +30,10 @@ class Piece:
     first: int
     frames: int
 
+    def about(self) -> str:
+        """See `Derived`."""
+        return f"frames {self.first} to {self.first + self.frames - 1} of {self.source.name}"
+
     def write(self, path: Path) -> None:
         """Cut it out, bit for bit: maps of regions bear no loss."""
         pictures = islice(frames.read_frames(self.source), self.first, self.first + self.frames)
@@ -45,6 +49,10 @@ class ControlMap:
     strength: str
     first: int
     frames: int
+
+    def about(self) -> str:
+        """See `Derived`."""
+        return f"{self.kind} ({self.strength}) of frames {self.first} to {self.first + self.frames - 1}"
 
     def write(self, path: Path) -> None:
         """Draw it."""
@@ -65,6 +73,10 @@ class MaskVideo:
     source: Path
     first: int
     frames: int
+
+    def about(self) -> str:
+        """See `Derived`."""
+        return f"mask of {self.mask.name} in black and white"
 
     def write(self, path: Path) -> None:
         """Draw it; the last picture stands for all that follow."""
@@ -99,6 +111,16 @@ def map_file(spec: TransferSpec, control: Control, first: int, count: int) -> Co
     if control.strength is not None and spec.video is not None:
         return ControlMap(spec.video.path, control.kind, control.strength, first, count)
     return None
+
+
+def rate_remarks(spec: TransferSpec) -> list[str]:
+    """What a result with another frame rate than its input means."""
+    rate = spec.source.fps
+    if abs(rate - spec.fps) <= 0.5:
+        return []
+    return [
+        f"The input has {rate:g} frames a second, the result {spec.fps}: it takes {rate / spec.fps:.2f} times as long."
+    ]
 
 
 def _part(material: Material, first: int, count: int, *, limited: bool) -> Content:

@@ -15,9 +15,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from treadle.base.errors import UsageError
 from treadle.video.transfer.clips import ClipPlan, clip_count, counted_seeds, planned, snapped
-from treadle.video.transfer.dialects.inputs import ending, map_file, video_file
+from treadle.video.transfer.dialects.inputs import ending, map_file, rate_remarks, video_file
 from treadle.video.transfer.dialects.written import Files, Written, WrittenRun, refuse
 from treadle.video.transfer.weights import Adaptive, Mask, Schedule, Steps
 from treadle.video.transfer.weights_adaptive import measured
@@ -151,10 +153,10 @@ def _weight(files: Files, spec: TransferSpec, control: Control, piece: Clip, mar
         return _number(weight.weights[piece.number])
     if isinstance(weight, Adaptive):
         raise UsageError(f"The weight of {control.kind} must be measured before it is sent.")
-    if isinstance(weight, Schedule) and weight.constant is not None:
-        return _number(weight.constant)
-    # A request in one run may have several clips here only if its map is the same for all of them.
+    # A request in one run may have several clips here only if its weights are the same for all of them.
     count = min(piece.frames, CLIP)
+    if isinstance(weight, Schedule) and np.ptp(course := weight.over(piece.first, count)) == 0:
+        return _number(float(course[0]))
     name = f"inputs/{control.kind}_weight{mark}.pt"
     if isinstance(weight, Schedule):
         return files.put(name, torch_file(weight_map(weight, piece.first, count, CLIP, (8, 8))))
@@ -214,7 +216,7 @@ def _unsaid(spec: TransferSpec) -> tuple[str, ...]:
 
 
 def _remarks(spec: TransferSpec, runs: int) -> tuple[str, ...]:
-    found = []
+    found = rate_remarks(spec)
     if runs > 1:
         found.append(
             f"The weights change beyond one clip, so each of the {runs} clips is a run of its own. None sees "

@@ -24,6 +24,9 @@ class Derived(Protocol):
     def write(self, path: Path) -> None:
         """Make the file; wholly or not at all."""
 
+    def about(self) -> str:
+        """What it is and of what it is made, in a few words."""
+
 
 Content = bytes | Path | Derived
 """What a file holds: bytes, a copy of a file that is there, or something to be made first."""
