@@ -128,7 +128,7 @@ class ClipExamples:
 
     def frames(self, place: int) -> NDArray[np.uint8]:
         """The frames of one example, (T, S, S, 3)."""
-        return self.parts[int(self.part[place])][int(self.row[place])]
+        return np.asarray(self.parts[int(self.part[place])][int(self.row[place])], np.uint8)
 
 
 def _sides(

@@ -33,7 +33,8 @@ def edge_maps(frames: NDArray[np.uint8], strength: str) -> NDArray[np.uint8]:
     import cv2
 
     lower, upper = EDGES[strength]
-    return np.stack([cv2.Canny(np.ascontiguousarray(frame), lower, upper) for frame in frames])[..., None]
+    found = [cv2.Canny(np.ascontiguousarray(frame), lower, upper) for frame in frames]
+    return np.asarray(np.stack(found), np.uint8)[..., None]
 
 
 def blur_maps(frames: NDArray[np.uint8], strength: str) -> NDArray[np.uint8]:
@@ -47,7 +48,7 @@ def blur_maps(frames: NDArray[np.uint8], strength: str) -> NDArray[np.uint8]:
     for frame in frames:
         small = cv2.resize(frame, coarse, interpolation=cv2.INTER_AREA)
         found.append(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC))
-    return np.stack(found)
+    return np.asarray(np.stack(found), np.uint8)
 
 
 def fitted(frame: NDArray[np.uint8], edge: int) -> NDArray[np.uint8]:

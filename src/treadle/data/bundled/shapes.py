@@ -78,7 +78,8 @@ def _coverage(shape: str, random: np.random.Generator, frames: int, edge: int) -
     grid = np.arange(edge, dtype=np.float32) + np.float32(0.5)
     x = grid[None, None, :] - centre[:, 0, None, None]
     y = grid[None, :, None] - centre[:, 1, None, None]
-    return np.clip(0.5 - _distance(shape, x, y, turned, np.float32(radius)), 0, 1)
+    share: NDArray[np.float32] = np.clip(0.5 - _distance(shape, x, y, turned, np.float32(radius)), 0, 1)
+    return share
 
 
 def _distance(

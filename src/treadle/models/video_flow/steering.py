@@ -1,4 +1,4 @@
-"""What steers a clip, as the network sees it; and how training clips are steered, so that weights come to mean something.
+"""What steers a clip, as the network sees it; and how training clips are steered, so that weights mean something.
 
 Symbols in shapes: B batch, T frames, S edge in pixels, V phrases.
 """
@@ -87,7 +87,7 @@ def training_steering(inputs: Tensor, phrases: Tensor, config: VideoFlowConfig, 
         area = _areas(batch, edge, chance)[:, None, :, :, None]
         found.append((moved, (weight[:, None, None, None, None] * area).expand(batch, frames, edge, edge, 1)))
     kept = (chance.uniform(batch, 1) >= config.phrase_dropout).float()
-    overlap = chance.uniform(batch) * frames / 4 * (chance.uniform(batch) < config.known_frames)
+    overlap = chance.uniform(batch) * frames / 2 * (chance.uniform(batch) < config.known_frames)
     given = (torch.arange(frames, device=chance.device)[None] < overlap.ceil()[:, None]).float()
     return Steering(*found[0], *found[1], given[:, :, None, None, None], phrases * kept)
 

@@ -1,0 +1,87 @@
+"""Our own small models, on this machine's processor: the whole chain without a GPU, in minutes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Final
+
+from treadle.video.transfer.backends.backend import Event, Outcome
+from treadle.video.transfer.dialects.local_tiny import DIALECT
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from treadle.video.transfer.backends.backend import Ended, LaunchSettings, Places
+    from treadle.video.transfer.dialects.written import Written, WrittenRun
+    from treadle.video.transfer.spec import TransferSpec
+
+MARK: Final = "@treadle "
+"""What a line of the program begins with that tells something; JSON follows."""
+ERROR: Final = "error: "
+_PROGRAM: Final = "treadle.recipes.local_tiny"
+_KNOWN: Final = frozenset({"clip", "step", "stage", "item", "preview"})
+_KILLED: Final = {137, -9}
+
+
+class LocalTiny:
+    """A model of the family `video_flow`, loaded for one launch."""
+
+    name = "local-tiny"
+    dialect = DIALECT.name
+    batches = True
+
+    def key(self, spec: TransferSpec) -> str:
+        """See `Backend`: one model serves all."""
+        del spec
+        return self.name
+
+    def shared(self, spec: TransferSpec) -> Hashable | None:
+        """See `Backend`."""
+        return DIALECT.shared(spec)
+
+    def write(self, specs: Sequence[TransferSpec], folder: str, settings: LaunchSettings) -> Written:
+        """See `Backend`."""
+        del settings  # they are arguments
+        return DIALECT.write(specs, folder)
+
+    def argv(self, written: Written, run: WrittenRun, places: Places, settings: LaunchSettings) -> list[str]:
+        """See `Backend`. It runs where Treadle is, by the same interpreter."""
+        del written
+        chosen = [] if settings.model is None else ["--model", settings.model]
+        return [sys.executable, "-m", _PROGRAM, *run.arguments, "--workspace", places.workspace, *chosen]
+
+    def environment(self, places: Places, settings: LaunchSettings) -> dict[str, str]:
+        """See `Backend`."""
+        del places, settings
+        return {"PYTHONUNBUFFERED": "1"}
+
+    def event(self, line: str) -> Event | None:
+        """See `Backend`."""
+        if not line.startswith(MARK):
+            return None
+        try:
+            told = json.loads(line.removeprefix(MARK))
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(told, dict) or told.get("type") not in _KNOWN:
+            return None
+        return Event(told["type"], {key: value for key, value in told.items() if key != "type"})
+
+    def outcome(self, ended: Ended) -> Outcome:
+        """See `Backend`."""
+        if ended.code == 0 and not ended.missing:
+            return Outcome("done")
+        first = ended.missing[0] if ended.missing else None
+        if ended.code is None:
+            return Outcome("unknown", "The command is gone and has left no exit code; this machine may have restarted.")
+        if ended.code in _KILLED:
+            reason = "The command was killed; most often that is the memory running out."
+            return Outcome("failed", reason, out_of_memory=True, at_item=first)
+        lines = [line for line in ended.log_tail.splitlines() if line.strip()]
+        said = next((line.removeprefix(ERROR) for line in reversed(lines) if line.startswith(ERROR)), None)
+        last = said or (lines[-1] if lines else "its log is empty.")
+        return Outcome("failed", last[:500], at_item=first)
+
+
+BACKEND = LocalTiny()
