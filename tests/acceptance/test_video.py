@@ -32,7 +32,7 @@ def clip(tmp_path):
     return file
 
 
-def test_a_clip_goes_through_every_tool(run, clip, tmp_path):
+def test_a_clip_goes_through_every_tool(run, here, clip, tmp_path):
     facts = run("probe", clip, "--json")
     assert (facts["width"], facts["height"], facts["frames"], facts["clips"]) == (64, 48, 24, 1)
     assert facts["waste"] == pytest.approx(1 - 24 / 121, abs=1e-3)
@@ -43,6 +43,13 @@ def test_a_clip_goes_through_every_tool(run, clip, tmp_path):
     assert by["options"] == {"control": "edge", "strength": "low", "quality": "high"}
     assert len(by["sources"][0]["sha256"]) == 64
     assert run("controls", clip, "vis", "--out", "vis.mp4", "--json")["control"] == "vis"
+    np.save(tmp_path / "depth.npy", np.random.default_rng(1).random((24, 6, 8)))
+    given = run("controls", clip, "depth", "--maps", "depth.npy", "--invert", "--out", "depth.mp4", "--json")
+    assert (given["frames"], given["given"], given["invert"]) == (24, "maps", True)
+    again = here("gallery", "recall", "depth.mp4", "--json")["command"]
+    assert again.endswith(
+        "clip.mp4 depth --maps " + str(tmp_path / "depth.npy") + " --invert --quality high --out FILE.mp4"
+    )
 
     faster = run("interpolate", clip, "--to", "48", "--out", "fast.mp4", "--json")
     assert (faster["frames"], faster["fps"]) == (47, 48.0)
@@ -89,6 +96,13 @@ def test_pictures_become_a_film(run, tmp_path):
         (("probe", "treadle.yaml"), 1, "not a video"),
         (("controls", "gone.mp4", "edge", "--out", "x.mp4"), 2, "does not exist"),
         (("controls", "CLIP", "edge", "--out", "CLIP"), 2, "exists already"),
+        (("controls", "CLIP", "depth", "--out", "x.mp4"), 2, "--maps FILE or --model"),
+        (("controls", "CLIP", "seg", "--maps", "CLIP", "--model", "CLIP", "--out", "x.mp4"), 2, "not both"),
+        (("controls", "CLIP", "seg", "--maps", "gone.npy", "--out", "x.mp4"), 2, "does not exist"),
+        (("controls", "CLIP", "seg", "--maps", "CLIP", "--invert", "--out", "x.mp4"), 2, "for depth"),
+        (("controls", "CLIP", "depth", "--maps", "CLIP", "--strength", "low", "--out", "x.mp4"), 2, "means nothing"),
+        (("controls", "CLIP", "depth", "--model", "CLIP", "--side", "9", "--out", "x.mp4"), 2, "32 to 4096"),
+        (("controls", "CLIP", "edge", "--maps", "CLIP", "--out", "x.mp4"), 2, "computed from the video"),
         (("interpolate", "CLIP"), 2, "--to 60"),
         (("interpolate", "CLIP", "--to", "0", "--out", "x.mp4"), 2, "1 to 1000"),
         (("interpolate", "CLIP", "--check", "--to", "60"), 2, "leave out"),

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     Report = dict[str, Any]
 
 _MOST_SEAMS = 10
+_OF = {"maps": "as given", "model": "by a model"}
 
 
 def _probe(report: Report, _: Mapping[str, Any]) -> list[str]:
@@ -40,7 +41,14 @@ def _written(report: Report) -> list[str]:
 
 
 def _controls(report: Report, _: Mapping[str, Any]) -> list[str]:
-    return [*_written(report), fact("control", f"{report['control']}, strength {report['strength']}")]
+    if "given" not in report:
+        return [*_written(report), fact("control", f"{report['control']}, strength {report['strength']}")]
+    lines = [*_written(report), fact("control", f"{report['control']}, {_OF[report['given']]}")]
+    if "sees" in report:
+        lines.append(fact("model sees", f"{report['sees'][1]} x {report['sees'][0]}"))
+    if "range" in report:
+        lines.append(fact("depths", f"{report['range'][0]:.4g} (black) to {report['range'][1]:.4g} (white)"))
+    return lines
 
 
 def _interpolate(report: Report, arguments: Mapping[str, Any]) -> list[str]:

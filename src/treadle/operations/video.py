@@ -69,24 +69,56 @@ def probe(workspace: WorkspaceFolder | None, video: Annotated[Path, _VIDEO]) -> 
     examples=(
         "treadle video controls street.mp4 edge --out street-edges.mp4",
         "treadle video controls street.mp4 vis --strength high --out street-blur.mp4",
+        "treadle video controls street.mp4 depth --maps depth.npy --out street-depth.mp4",
+        "treadle video controls street.mp4 depth --model depth.onnx --out street-depth.mp4",
+        "treadle video controls street.mp4 seg --model classes.onnx --side 512 --pixels unit --out street-seg.mp4",
     ),
 )
 def controls(
     workspace: WorkspaceFolder,
     video: Annotated[Path, _VIDEO],
-    control: Annotated[Literal["edge", "vis"], "which map: edges, or colours and shapes without detail"],
+    control: Annotated[
+        Literal["edge", "vis", "depth", "seg"],
+        "which map: edges, colours and shapes without detail, depth, or what belongs together",
+    ],
     *,
     out: Annotated[Path, _OUT],
     strength: Annotated[
-        Literal["very_low", "low", "medium", "high", "very_high"],
-        "edge: higher keeps fewer edges; vis: higher keeps less detail",
-    ] = "medium",
+        Literal["very_low", "low", "medium", "high", "very_high"] | None,
+        "edge: higher keeps fewer edges; vis: higher keeps less detail; none = medium",
+    ] = None,
+    maps: Annotated[Path | None, "depth, seg: a video, a folder of pictures, or an array (.npy) of the maps"] = None,
+    model: Annotated[Path | None, "depth, seg: a model in one file (.onnx) that makes the maps"] = None,
+    pixels: Annotated[
+        Literal["imagenet", "unit", "signed", "bytes"],
+        "what the model expects: ImageNet's mean and spread taken out, 0 to 1, -1 to 1, or 0 to 255",
+    ] = "imagenet",
+    side: Annotated[int, "longer side of what the model sees, if it takes any size"] = 518,
+    invert: Annotated[
+        bool, "depth: near and far exchanged, for maps in which far is large; near must be bright"
+    ] = False,
     quality: Annotated[_Quality, _QUALITY] = "high",
     replace: Annotated[bool, _REPLACE] = False,
 ) -> JobRequest:
-    """Make a control map of a video: what a generated one shall keep of it. The strengths are Cosmos-Transfer's."""
-    options = {"control": control, "strength": strength, "quality": quality}
-    return _job(workspace, "controls", [video], _new(out, replace=replace), options)
+    """Make a control map of a video: what a generated one shall keep of it. The strengths are Cosmos-Transfer's.
+
+    Maps of depth and of segments come from files, or from a model in a file, which runs in a process with limits.
+    """
+    options: dict[str, Any] = {"control": control, "strength": strength or "medium", "quality": quality}
+    files = [video]
+    if control in {"depth", "seg"}:
+        if strength is not None:
+            raise UsageError(f"A strength means nothing for `{control}`; leave out --strength.")
+        files.append(_given(maps, model, control))
+        options = {"control": control, "given": "maps" if model is None else "model", "quality": quality}
+        options |= {"invert": invert} | ({} if model is None else {"pixels": pixels, "side": side})
+    elif maps is not None or model is not None:
+        raise UsageError(f"A map of `{control}` is computed from the video; leave out --maps and --model.")
+    if invert and control != "depth":
+        raise UsageError("--invert is for depth.")
+    if not 32 <= side <= 4096:
+        raise UsageError(f"--side is {side}; possible are 32 to 4096.")
+    return _job(workspace, "controls", files, _new(out, replace=replace), options)
 
 
 @operation(
@@ -261,6 +293,19 @@ def from_images(
     return _request(workspace, payload)
 
 
+def _given(maps: Path | None, model: Path | None, control: str) -> Path:
+    """The file or folder that maps come from; raises `UsageError` unless there is just one."""
+    if (maps is None) == (model is None):
+        raise UsageError(
+            f"Say where the maps of `{control}` come from: --maps FILE or --model FILE.onnx"
+            + ("." if maps is None else ", not both.")
+        )
+    found = maps or model
+    if found is None or not found.expanduser().exists():
+        raise NotFoundError(f"{found} does not exist.")
+    return found
+
+
 def _check_plan(length: int, overlap: int) -> None:
     """Raise `UsageError` for pieces that cannot be."""
     if length < 2 or not 0 <= overlap <= length // 2:
@@ -270,8 +315,8 @@ def _check_plan(length: int, overlap: int) -> None:
 def _job(
     workspace: WorkspaceFolder, tool: Tool, videos: list[Path], out: Path | None, options: dict[str, Any]
 ) -> JobRequest:
-    for video in videos:
-        if not video.expanduser().is_file():
+    for place, video in enumerate(videos):
+        if not video.expanduser().is_file() and not (place and tool == "controls"):  # maps may be a folder
             raise NotFoundError(f"{video} does not exist or is no file.")
     sources = tuple(str(_absolute(video)) for video in videos)
     return _request(workspace, VideoPayload(tool, sources, None if out is None else str(out), options))

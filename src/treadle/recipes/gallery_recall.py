@@ -85,9 +85,14 @@ def _command(made_by: Mapping[str, Any]) -> str | None:
     if noun != "video" or verb not in load("treadle.recipes.catalog:VIDEO_TOOLS") or "chunk" in made_by:
         return None
     options = _mapping(made_by.get("options"))
-    words = ["treadle", noun, verb, *(source["path"] for source in _sources(made_by))]
+    files = [source["path"] for source in _sources(made_by)]
+    beside = files[1:] if "given" in options else []
+    words = ["treadle", noun, verb, *files[: len(files) - len(beside)]]
     words += [str(options[key]) for key in _POSITIONAL if key in options]
+    words += [word for file in beside for word in (f"--{options['given']}", file)]
     for key, value in options.items():
+        if key == "given":
+            continue
         if key in _AGAINST:
             words += [] if value else [_AGAINST[key]]
         elif value is True:

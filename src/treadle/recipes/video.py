@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from treadle.base.errors import DataError, MissingExtraError, TreadleError
 from treadle.base.files import new_folder, read_json, write_json
 from treadle.base.hashing import hash_file
-from treadle.recipes import video_pictures
+from treadle.recipes import video_maps, video_pictures
 from treadle.recipes.pictures import check_target
 
 try:
@@ -62,6 +62,11 @@ def run(context: RunContext, payload: VideoPayload) -> dict[str, Any]:
 
 def _controls(context: RunContext, payload: VideoPayload) -> dict[str, Any]:
     source, options = Path(payload.sources[0]), payload.options
+    if "given" in options:
+        told: dict[str, Any] = {}
+        use = video_maps.MapUse(source, Path(payload.sources[1]), options)
+        drawn = video_maps.drawn(use, lambda passes, done: _watched(context, source, passes, done), told)
+        return {**options, **_written(payload, drawn, frames.rate(source)), **told}
     draw = controls.edge_map if options["control"] == "edge" else controls.blurred
     made = (draw(frame, options["strength"]) for frame in _watched(context, source))
     return {**options, **_written(payload, made, frames.rate(source))}
