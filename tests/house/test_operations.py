@@ -37,6 +37,9 @@ VERBS_OF_THE_HOUSE = {
     "key": "add list remove",
     "prompt": "new list show edit search delete template wizard enhance",
     "gallery": "list show rate tag recall compare remove",
+    "host": "add list doctor remove",
+    "host.image": "build pull pin",
+    "host.checkpoints": "download verify manifest",
     "video": "probe controls interpolate smooth deflicker chunk stitch coherence compare from-images",
 }
 each = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)

@@ -47,6 +47,10 @@ def invoke(entry: Operation, values: dict[str, Any]) -> int:
         from treadle.cli.wizard import ask
 
         arguments["answer"] = ask(arguments["template"], arguments["answer"])
+    if entry.name == "host.add" and not as_json and arguments["accept"] is None and sys.stdin.isatty():
+        from treadle.cli.wizard import accepted
+
+        arguments["accept"] = accepted(arguments["place"])
     answer = call(entry, folder, arguments)
     if entry.name == "chat":
         from treadle.cli.chat import converse

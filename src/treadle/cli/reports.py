@@ -18,6 +18,7 @@ from treadle.cli.experiment_reports import EXPERIMENT_VIEWS
 from treadle.cli.flow_reports import FLOW_VIEWS
 from treadle.cli.gallery_reports import GALLERY_VIEWS
 from treadle.cli.guard_reports import GUARD_VIEWS
+from treadle.cli.host_reports import HOST_VIEWS
 from treadle.cli.layout import fact, wrapped
 from treadle.cli.model_reports import MODEL_VIEWS, classes, limits
 from treadle.cli.places import near, place_flag
@@ -252,6 +253,7 @@ _VIEWS: dict[str, Callable[[Report, Mapping[str, Any]], list[str]]] = {
     **MODEL_VIEWS,
     **COMPARISON_VIEWS,
     **GUARD_VIEWS,
+    **HOST_VIEWS,
     **FLOW_VIEWS,
     **TOKENIZER_VIEWS,
     **TRANSFER_EXPLAIN_VIEWS,

@@ -1,4 +1,4 @@
-"""The questions of a template, asked one by one on a terminal."""
+"""Questions asked one by one on a terminal: those of a template, and whether a key is the right one."""
 
 from __future__ import annotations
 
@@ -25,3 +25,14 @@ def ask(template: str, answered: Sequence[str]) -> list[str]:
         said = click.prompt("    ", default=question.default, err=True, prompt_suffix=" ")
         answers.append(f"{question.name}={said}")
     return answers
+
+
+def accepted(place: str) -> str | None:
+    """Show the key of a host and ask whether it is the right one; returns its fingerprint, or None for this machine."""
+    shown: str = load("treadle.recipes.hosts:shown_fingerprint")(place)
+    if not shown:
+        return None
+    click.echo(f"The machine at {place} shows the key\n  {shown}", err=True)
+    click.echo("There, `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` must print the same.", err=True)
+    click.confirm("Is it the same?", abort=True, err=True)
+    return shown

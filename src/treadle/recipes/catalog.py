@@ -84,6 +84,9 @@ GALLERY_COMPARE = Kind("treadle.recipes.gallery_compare:run", "treadle.operation
 VIDEO = Kind("treadle.recipes.video:run", "treadle.operations.video:VideoPayload")
 TRANSFER = Kind("treadle.recipes.transfer_run:run", "treadle.operations.transfer:TransferPayload")
 
+HOST_IMAGE = Kind("treadle.recipes.host_image:run", "treadle.operations.host_work:HostImagePayload")
+HOST_CHECKPOINTS = Kind("treadle.recipes.host_checkpoints:run", "treadle.operations.host_work:HostCheckpointsPayload")
+
 KINDS = Catalogue(
     "job kind",
     {
@@ -96,6 +99,11 @@ KINDS = Catalogue(
         "gallery.compare": "treadle.recipes.catalog:GALLERY_COMPARE",
         "transfer.run": "treadle.recipes.catalog:TRANSFER",
         "transfer.upscale": "treadle.recipes.catalog:TRANSFER",
+        **{f"host.image.{verb}": "treadle.recipes.catalog:HOST_IMAGE" for verb in ("build", "pull")},
+        **{
+            f"host.checkpoints.{verb}": "treadle.recipes.catalog:HOST_CHECKPOINTS"
+            for verb in ("download", "verify", "manifest")
+        },
         **{f"video.{tool}": "treadle.recipes.catalog:VIDEO" for tool in VIDEO_TOOLS},
     },
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import shutil
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -51,12 +53,6 @@ class HostCard:
     """Interpreter that runs the target there, or in its image."""
     gpus: int = 1
     """How many GPUs a run uses."""
-    code: str = ""
-    """Absolute folder on the host with the target's code, where runs use no image."""
-    python: str = "python3"
-    """The Python there that runs it."""
-    gpus: int = 1
-    """How many of its GPUs a run uses."""
     runtime: Runtime | None = None
     """None where there is none."""
     runtime_flags: tuple[str, ...] = ()
@@ -83,6 +79,11 @@ class HostCard:
     def place(self) -> str:
         """Where it is, for people."""
         return LOCAL if self.is_local else f"{self.user}@{self.address}:{self.port}"
+
+    @property
+    def fingerprint(self) -> str:
+        """Its accepted key in the short form that people compare; empty for this machine."""
+        return fingerprint(self.host_key) if self.host_key else ""
 
     @property
     def runs(self) -> str:
@@ -119,6 +120,12 @@ class HostCard:
         else:
             made = load("treadle.remote.ssh:SshTransport")(self)
         return made
+
+
+def fingerprint(host_key: str) -> str:
+    """A key in the short form that people compare, as `ssh-keygen -l` prints it."""
+    digest = hashlib.sha256(base64.b64decode(host_key.split()[1])).digest()
+    return f"SHA256:{base64.b64encode(digest).decode('ascii').rstrip('=')}"
 
 
 class HostCards:

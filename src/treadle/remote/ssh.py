@@ -17,6 +17,7 @@ from treadle.base.errors import DataError, MissingExtraError, NotFoundError
 from treadle.base.files import disk_errors, sync_folder
 from treadle.base.hashing import hash_bytes, hash_file
 from treadle.base.units import size as readable
+from treadle.remote.hosts import fingerprint
 from treadle.remote.transport import Finished, HostError, HostFullError, HostKeyError, LinkError
 
 try:
@@ -273,7 +274,7 @@ async def connected(card: HostCard) -> asyncssh.SSHClientConnection:
             **chosen,
         )
     except (asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed) as error:
-        shown = await presented_key(card.address, card.port)
+        shown = await _presented_key(card.address, card.port)
         raise HostKeyError(
             f"Host `{card.name}` ({card.place}) shows another key than the one that was accepted:\n"
             f"  accepted  {fingerprint(card.host_key)}\n  shown     {fingerprint(shown)}\n"
@@ -297,8 +298,12 @@ async def connected(card: HostCard) -> asyncssh.SSHClientConnection:
         ) from error
 
 
-async def presented_key(address: str, port: int) -> str:
+def presented_key(address: str, port: int) -> str:
     """The public key that a machine shows to anybody, unproved; raises `LinkError`."""
+    return asyncio.run(_presented_key(address, port))
+
+
+async def _presented_key(address: str, port: int) -> str:
     try:
         key = await asyncio.wait_for(asyncssh.get_server_host_key(address, port, config=None), _CONNECT_SECONDS)
     except (TimeoutError, *_CUT, asyncssh.Error) as error:
@@ -309,11 +314,6 @@ async def presented_key(address: str, port: int) -> str:
     if key is None:
         raise LinkError(f"The machine at {address}:{port} shows no key.")
     return key.export_public_key("openssh").decode("ascii").strip()
-
-
-def fingerprint(host_key: str) -> str:
-    """A key in the short form that people compare, as `ssh-keygen -l` prints it."""
-    return asyncssh.import_public_key(host_key).get_fingerprint()
 
 
 def _algorithms(key: asyncssh.SSHKey) -> list[str]:
