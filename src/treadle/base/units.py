@@ -35,3 +35,9 @@ def duration(seconds: float) -> str:
 def counted(value: int, noun: str) -> str:
     """Format a number of things: `1 page`, `1,200 pages`."""
     return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"
+
+
+def loss_of(examples: str) -> str:
+    """What a loss is measured in, by what the examples are counted in: `nats/token`, `squared error/clip`."""
+    one = examples.removesuffix("s")
+    return f"squared error/{one}" if one == "clip" else f"nats/{one}"

@@ -83,8 +83,8 @@ def _show(report: Report, arguments: Mapping[str, Any]) -> list[str]:
         bits = best.get("bits_per_byte")
         shown = "" if bits is None else f" · {bits:.2f} bits/byte"
         shown += "" if best.get("accuracy") is None else f" · {best['accuracy']:.2%} right"
-        unit = report["unit"][:-1]
-        lines.append(fact("held out", f"{best['held_out']:.3f} nats/{unit}{shown} (best, at step {best['step']:,})"))
+        loss = units.loss_of(report["unit"])
+        lines.append(fact("held out", f"{best['held_out']:.3f} {loss}{shown} (best, at step {best['step']:,})"))
     refused = report["documents"].get("refused", {})
     detail = f" ({', '.join(f'{number} {reason}' for reason, number in sorted(refused.items()))})" if refused else ""
     accepted = report["documents"].get("accepted", 0)
@@ -143,7 +143,7 @@ def _train(report: Report, _: Mapping[str, Any]) -> list[str]:
         bits = report.get("bits_per_byte")
         shown = "" if bits is None else f" ({bits:.2f} bits/byte)"
         shown += "" if report.get("accuracy") is None else f", {report['accuracy']:.2%} right"
-        measured = f": held out {report['held_out']:.3f} nats/{report.get('unit', 'tokens')[:-1]}{shown}"
+        measured = f": held out {report['held_out']:.3f} {units.loss_of(report.get('unit', 'tokens'))}{shown}"
     if report["already"]:
         said = f"Already there: `{report['model']}` has made {units.counted(report['step'], 'step')}{measured}."
     else:
@@ -180,9 +180,10 @@ def _evaluate(report: Report, arguments: Mapping[str, Any]) -> list[str]:
     unit = report.get("unit", "tokens")
     lines = [
         f"{report['model']} · checkpoint at step {report['step']:,} · {report['targets']:,} held-out {unit}",
-        fact("loss", f"{report['loss']:.4f} nats/{unit[:-1]}"),
-        fact("perplexity", f"{report['perplexity']:.3f}"),
+        fact("loss", f"{report['loss']:.4f} {units.loss_of(unit)}"),
     ]
+    if unit != "clips":
+        lines.append(fact("perplexity", f"{report['perplexity']:.3f}"))
     if report.get("precision") is not None:
         lines.append(fact("precision", f"{report['precision']}, {report['cost']:+.4f} nats/{unit[:-1]} beside fp32"))
     if report.get("accuracy") is not None:

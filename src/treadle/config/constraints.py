@@ -63,6 +63,7 @@ RULES = (
         possible="yes; shorter only with learned positions",
     ),
     Rule("data.image_size", "the network sees pictures of the size that it was first trained on"),
+    Rule("data.clip_frames", "the network sees as many frames as it was first trained on"),
     Rule("training.optimizer.name", "the checkpoints hold the state of this optimizer"),
     Rule("training.seed", "the reading order hangs on it, and the pass under way would read some text twice"),
 )

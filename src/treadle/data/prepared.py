@@ -34,6 +34,9 @@ WAYS_OF_READING: Final = Catalogue(
 )
 """What families need -> `read(paths) -> Iterator[Document | Refusal]`: how what a person feeds becomes documents."""
 
+DECIDED: Final = {"labelled_images": "classes.json", "clips": "clips.json"}
+"""Kinds of data without a tokenizer -> the file of what a model holds on to since its first training."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:

@@ -17,7 +17,7 @@ _ENOUGH_DISK = 500_000_000
 _EXTRAS = {
     "torch": (
         "torch",
-        "Optional: rnn and image_classifier, and the reference for gpt. Install it with: pip install 'treadle[torch]'",
+        "Optional: rnn, image_classifier, video_flow; the reference for gpt. Install it: pip install 'treadle[torch]'",
     ),
     "tensorboard": (
         "tensorboardX",

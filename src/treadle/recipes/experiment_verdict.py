@@ -13,6 +13,8 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from treadle.base.units import loss_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -39,7 +41,7 @@ def measure_of(results: Sequence[Mapping[str, Any]]) -> Measure:
     if len(tokenizers) > 1 and all(result.get("bits_per_byte") is not None for result in results):
         return Measure("bits_per_byte", "bits/byte")
     unit = next((result["unit"] for result in results), "tokens")
-    return Measure("held_out", f"nats/{unit.removesuffix('s')}")
+    return Measure("held_out", loss_of(unit))
 
 
 def summarise(plan: Mapping[str, Any], keys: Mapping[str, Sequence[str]], results: Mapping[str, Any]) -> dict[str, Any]:

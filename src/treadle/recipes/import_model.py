@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,12 +12,13 @@ from treadle.base.files import write_json
 from treadle.config.compose import Sources, compose
 from treadle.config.constraints import kept_with_model
 from treadle.config.override_text import overrides_of
+from treadle.data.prepared import DECIDED
 from treadle.data.tokenizers.tokenizer import save_tokenizer, tokenizer_from_description
 from treadle.jobs.inbox import INBOX
 from treadle.models.catalog import FAMILIES
 from treadle.models.streamed_arrays import StreamedArrays
 from treadle.recipes.incoming import read_incoming
-from treadle.recipes.opened import parameters_of
+from treadle.recipes.opened import parameters_of, use_of
 from treadle.store.models import ModelCards
 from treadle.training.checkpoints import CheckpointFolder, ModelRecord, Snapshot
 from treadle.training.optimizers.roles import role
@@ -81,8 +81,7 @@ def import_model(workspace: WorkspaceFolder, request: Request) -> dict[str, Any]
         CheckpointFolder(folder / "checkpoints").write(snapshot)
 
     card = cards.create_from(request.name, kept_with_model(settings), origin, fill)
-    quoted = shlex.quote(card.name)
-    use = f"treadle sample {quoted}" if _writes_text(incoming) else f"treadle predict {quoted} FILES"
+    use = use_of(settings, card.name)
     return {
         "id": card.id,
         "name": card.name,
@@ -224,11 +223,12 @@ def _snapshot(
 
 
 def _save_codes(folder: Path, tokenizer: Any) -> None:  # noqa: ANN401 - plain JSON
-    """Put the learned codes where trainings look for them: a tokenizer, or the classes of a classifier."""
+    """Put the learned codes where trainings look for them: a tokenizer, classes of pictures, phrases of clips."""
     if tokenizer is None:
         return
-    if tokenizer.get("kind") == "labelled_images":
-        write_json(folder / "classes.json", tokenizer)
+    kind = tokenizer.get("kind")
+    if kind in DECIDED:
+        write_json(folder / DECIDED[kind], tokenizer)
     else:
         save_tokenizer(tokenizer_from_description(tokenizer), folder / "tokenizer.json")
 

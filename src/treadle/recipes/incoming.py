@@ -14,6 +14,7 @@ import numpy as np
 from treadle.base.errors import DataError, NotFoundError, TreadleError, UsageError
 from treadle.base.files import read_json
 from treadle.base.hashing import canonical_json, hash_file
+from treadle.data.prepared import DECIDED
 from treadle.data.tokenizers.char import CharTokenizer
 from treadle.data.tokenizers.exchange import read_tokenizer
 from treadle.data.tokenizers.gguf_vocabulary import vocabulary_of
@@ -201,7 +202,7 @@ def _characters(meta: Any) -> tuple[list[str], list[int]]:  # noqa: ANN401 - wha
 def _package(path: Path, _: Tokenizer | None) -> Incoming:
     package = read_package(path)
     model, facts = package.model, package.facts
-    if model["tokenizer"] is not None and model["tokenizer"].get("kind") != "labelled_images":
+    if model["tokenizer"] is not None and model["tokenizer"].get("kind") not in DECIDED:
         ids = tokenizer_from_description(model["tokenizer"]).vocabulary_size
         if ids != model["vocabulary"]:
             raise DataError(f"{path} is refused: its tokenizer has {ids:,} ids and its model {model['vocabulary']:,}")

@@ -106,12 +106,15 @@ def writes_text(settings: Settings) -> bool:
 
 def unit_of(settings: Settings) -> str:
     """What the examples of this family are counted in."""
-    return "tokens" if writes_text(settings) else "pictures"
+    needs: str = FAMILIES.get(settings.values()["family"]["name"]).needs
+    return {"labelled_images": "pictures"}.get(needs, needs)
 
 
 def use_of(settings: Settings, name: str) -> str:
     """A command that uses a trained model."""
     quoted = shlex.quote(name)
+    if unit_of(settings) == "clips":
+        return f"treadle transfer run PROMPT --host local --backend local-tiny --model {quoted}"
     return f"treadle sample {quoted}" if writes_text(settings) else f"treadle predict {quoted} FILES"
 
 

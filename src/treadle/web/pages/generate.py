@@ -21,13 +21,18 @@ _OFTEN = ("temperature", "tokens", "top_k", "top_p", "min_p")
 """Settings that stand open on the page; the others are one click away."""
 _SHOWN_SAMPLES = 12
 _START = 90
-_NO_WRITERS = frozenset({"image_classifier"})
+_NO_WRITERS = frozenset({"image_classifier", "video_flow"})
 
 
 @router.get("/generate")
-def generate(request: Request, prompt: str = "", seed: str = "", step: str = "") -> Response:
-    """The playground: one prompt and seed, one model or two settings beside each other."""
-    return _page(request, "generate.html", with_samples=True, prompt=prompt, seed=seed, step=step)
+def generate(request: Request, prompt: str = "", seed: str = "", step: str = "", saved: str = "") -> Response:
+    """The playground: one prompt and seed, one model or two settings beside each other; `saved` names a prompt."""
+    given: dict[str, Any] = {}
+    if saved:
+        stored = door(request).call("prompt.show", name=saved)
+        prompt, given = stored["text"], stored["settings"]
+        seed = seed or str(given.get("seed", ""))
+    return _page(request, "generate.html", given, with_samples=True, prompt=prompt, seed=seed, step=step)
 
 
 @router.get("/generate/chat")
@@ -42,30 +47,37 @@ def inspect(request: Request, text: str = "") -> Response:
     return _page(request, "generate_inspect.html", text=text)
 
 
+def writers(models: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Names of those models that can write."""
+    return [model["name"] for model in models if model["steps"] and model["family"] not in _NO_WRITERS]
+
+
 def _page(
     request: Request,
     template: str,
+    given: Mapping[str, Any] | None = None,
     *,
     with_samples: bool = False,
     **context: Any,  # noqa: ANN401 - what the template shows
 ) -> Response:
     ask = door(request)
     models = ask.call("list")["models"]
-    writers = [model["name"] for model in models if model["steps"] and model["family"] not in _NO_WRITERS]
+    names = writers(models)
     chosen, _ = chosen_model(request, [model["name"] for model in models])
-    writer = chosen if chosen in writers else (writers[0] if writers else None)
+    writer = chosen if chosen in names else (names[0] if names else None)
     about: dict[str, Any] = {"name": "", "steps": [], "settings": {}} if writer is None else _about(ask, writer)
-    names = list(_names())
+    settings = list(_names())
+    values = {**about["settings"], **(given or {})}
     return page(
         request,
         template,
         models=models,
-        writers=writers,
+        writers=names,
         writer=writer,
         about=about,
         samples=_samples(ask, writer) if with_samples and writer is not None else [],
-        often=fields_of("sample", about["settings"], only=_OFTEN),
-        seldom=fields_of("sample", about["settings"], only=[name for name in names if name not in (*_OFTEN, "seed")]),
+        often=fields_of("sample", values, only=_OFTEN),
+        seldom=fields_of("sample", values, only=[name for name in settings if name not in (*_OFTEN, "seed")]),
         **context,
     )
 
