@@ -83,6 +83,21 @@ class Display:
         left = units.duration(data["eta_seconds"])
         self._live(f"frame {data['done']:,}/{data['total']:,}  {left} left  {data['per_second']:.0f} frames/s")
 
+    def _on_transfer(self, data: dict[str, Any]) -> None:
+        self._live(data["message"])
+
+    def _on_stage(self, data: dict[str, Any]) -> None:
+        self._live(f"there: {data['stage']}")
+
+    def _on_clip(self, data: dict[str, Any]) -> None:
+        self._live(f"there: clip {data['done']} of {data['total']}")
+
+    def _on_step(self, data: dict[str, Any]) -> None:
+        self._live(f"there: step {data['step']} of {data['total']}")
+
+    def _on_item_done(self, data: dict[str, Any]) -> None:
+        self._line(f"  {data['name']}: {data['video']}, after {units.duration(data['seconds'])}")
+
     def _on_queued(self, data: dict[str, Any]) -> None:
         self._line(f"Job {data['job']} waits: {data['message']}.", style="yellow")
 

@@ -29,6 +29,7 @@ from treadle.cli.sharing_reports import SHARING_VIEWS, answers
 from treadle.cli.system_reports import SYSTEM_VIEWS
 from treadle.cli.tokenizer_reports import TOKENIZER_VIEWS
 from treadle.cli.transfer_explain_reports import TRANSFER_EXPLAIN_VIEWS
+from treadle.cli.transfer_run_reports import TRANSFER_RUN_VIEWS
 from treadle.cli.video_reports import VIDEO_VIEWS
 
 if TYPE_CHECKING:
@@ -258,6 +259,7 @@ _VIEWS: dict[str, Callable[[Report, Mapping[str, Any]], list[str]]] = {
     **FLOW_VIEWS,
     **TOKENIZER_VIEWS,
     **TRANSFER_EXPLAIN_VIEWS,
+    **TRANSFER_RUN_VIEWS,
     **PROMPT_VIEWS,
     **VIDEO_VIEWS,
     **GALLERY_VIEWS,

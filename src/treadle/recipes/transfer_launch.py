@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from treadle.base.errors import DataError, NotFoundError, NotReadyError, TreadleError, UsageError
+from treadle.base.files import write_bytes
+from treadle.base.hashing import hash_bytes
 from treadle.jobs.job import ACTIVE
 from treadle.jobs.ledger import Ledger
 from treadle.recipes.transfer_following import LogHere
@@ -13,18 +16,16 @@ from treadle.remote.run_folder import OUTPUTS, RunFolder
 from treadle.remote.transport import LinkError
 from treadle.video import frames
 from treadle.video.transfer.backends.backend import Ended, Outcome
-from treadle.video.transfer.dialects.written import lay_down
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from treadle.jobs.context import RunContext
     from treadle.recipes.transfer_host import HostHere
     from treadle.recipes.transfer_work import LaunchRecord, Work
     from treadle.remote.run_folder import RunState
     from treadle.video.transfer.backends.backend import Backend, LaunchSettings
-    from treadle.video.transfer.dialects.written import Written, WrittenRun
+    from treadle.video.transfer.dialects.written import Content, Written, WrittenRun
 
 _Answer = TypeVar("_Answer")
 _QUICKEST, _SLOWEST = 0.1, 2.0
@@ -79,7 +80,7 @@ class Launching:
     def _send(self, written: Written, run: WrittenRun, settings: LaunchSettings) -> None:
         """Make and stage the files, and start the command; asked twice, it is started once."""
         self._to("staging")
-        files = lay_down(written, self.folder / "files", self._made)
+        files = {name: self._laid_down(name, content) for name, content in written.files.items()}
         free = self._asked(self._host.free)
         self._record.bytes_sent = sum(path.stat().st_size for path in files.values())
         if free < _ROOM + self._record.bytes_sent:
@@ -99,9 +100,20 @@ class Launching:
         self._asked(lambda: self._remote.start(command))
         self._to("running")
 
-    def _made(self, name: str) -> None:
+    def _laid_down(self, name: str, content: Content) -> Path:
+        """A file of the launch on this machine; what takes work is made once for all launches of the run."""
         self._stop_between()
-        self._context.emit("transfer", message=f"preparing {name}", launch=self._record.number)
+        if isinstance(content, Path):
+            return content
+        if isinstance(content, bytes):
+            write_bytes(self.folder / "files" / name, content)
+            return self.folder / "files" / name
+        made = self._context.run.path / "files" / f"{hash_bytes(repr(content).encode())[:16]}{Path(name).suffix}"
+        if not made.is_file():
+            self._context.emit("transfer", message=f"making {content.about()}", launch=self._record.number)
+            made.parent.mkdir(exist_ok=True)
+            content.write(made)
+        return made
 
     def _stop_between(self) -> None:
         """Before anything runs on the host, stopping needs nothing but to end."""

@@ -65,7 +65,7 @@ def run(context: RunContext, payload: TransferPayload) -> dict[str, Any]:
         except StoppedError:
             return {"outcome": "stopped", "host": host.name, "detached": False, **work.facts()}
         transfer_results.remember_warm(context.workspace, host.name, backend.key(specs[0]), work)
-        return _answer(work, host, payload)
+        return _answer(context, work, host, payload)
 
 
 class _Story:
@@ -189,7 +189,7 @@ class _Story:
             time.sleep(0.1)
 
 
-def _answer(work: Work, host: HostHere, payload: TransferPayload) -> dict[str, Any]:
+def _answer(context: RunContext, work: Work, host: HostHere, payload: TransferPayload) -> dict[str, Any]:
     """What came of the run; raises when no video was made at all."""
     done = [item for item in work.items if item.state == "done"]
     if not done:
@@ -203,6 +203,7 @@ def _answer(work: Work, host: HostHere, payload: TransferPayload) -> dict[str, A
         "outcome": "done" if len(done) == len(work.items) else "partial",
         "host": host.name,
         "backend": payload.backend,
+        "folder": str(context.run.outputs),
         "seconds_on_host": round(seconds, 2),
         "cost": round(seconds / 3600 * host.price, 4) if host.price else None,
         "saved_seconds": round(math.fsum(saved), 2) if saved else None,

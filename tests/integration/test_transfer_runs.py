@@ -1,0 +1,309 @@
+"""Transfers from request to video, with a stand-in for the target that is started as the real one is."""
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("av", reason="PyAV is not installed (extra `video`)")
+pytest.importorskip("cv2", reason="OpenCV is not installed (extra `video`)")
+
+import numpy as np
+
+from treadle.base.errors import NotReadyError, UsageError
+from treadle.jobs.context import RunContext
+from treadle.jobs.runs import create_run
+from treadle.operations.transfer import TransferPayload
+from treadle.recipes import transfer_place, transfer_requests, transfer_run
+from treadle.recipes.transfer_run import EndUnknownError, TransferBlockedError, TransferFailedError
+from treadle.remote.hosts import HostCard, HostCards
+from treadle.store.workspace import create_workspace
+from treadle.telemetry.events import EventLog, read_events
+from treadle.video.frames import FrameWriter, probe
+
+TARGET = Path(__file__).parents[1] / "data" / "transfer1_target"
+QUICK = {"pause_seconds": 0.0, "patience_seconds": 2.0}
+
+
+class Lab:
+    """A workspace with a host that is this machine, and a checkout of the stand-in on it."""
+
+    def __init__(self, folder):
+        self.workspace = create_workspace(folder / "lab")
+        self.code = folder / "target"
+        shutil.copytree(TARGET, self.code)
+        self.clip = folder / "clip.mp4"
+        for path, shade in ((self.clip, 90), (self.code / "base.mp4", 30)):
+            with FrameWriter(path, Fraction(24), quality="lossless") as writer:
+                for number in range(4):
+                    writer.write(np.full((36, 64, 3), shade + number, np.uint8))
+        self.host("box")
+
+    def host(self, name, **fields):
+        root = str(self.workspace.root.parent / f"host-{name}")
+        card = HostCard(name, "local", root, "", code=str(self.code), python=sys.executable, **fields)
+        HostCards(self.workspace).keep(card)
+
+    def payload(self, *texts, batch=False, backend="transfer1-cli", host="box", spec=None, **settings):
+        requests = [
+            {
+                "spec": {
+                    "name": f"v{number}",
+                    "text": text,
+                    "video": str(self.clip),
+                    "controls": {"edge": {"weight": 0.6}},
+                    **(spec or {}),
+                },
+                "prompt": None,
+            }
+            for number, text in enumerate(texts)
+        ]
+        return TransferPayload(backend, host, tuple(requests), batch, {**QUICK, **settings})
+
+    def context(self, run=None):
+        run = run or create_run(self.workspace, "transfer.run", {})
+        return RunContext(self.workspace, run, EventLog(run.events))
+
+    def run(self, *texts, context=None, **more):
+        context = context or self.context()
+        answer = transfer_run.run(context, self.payload(*texts, **more))
+        return answer, context.run
+
+    def starts(self):
+        path = self.code / "started"
+        return path.read_text().splitlines() if path.exists() else []
+
+
+@pytest.fixture
+def lab(quick_folder):
+    return Lab(quick_folder)
+
+
+def work_of(run):
+    return json.loads((run.path / "transfer.json").read_text())
+
+
+def test_a_request_becomes_a_video_that_knows_how_it_was_made(lab):
+    lab.host("box", price=2.0)
+    answer, run = lab.run("A wet street")
+    video = run.outputs / "v0.mp4"
+    assert (answer["outcome"], answer["items"][0]["video"]) == ("done", "v0.mp4")
+    assert probe(video).frames == 4
+    made_by = probe(video).made_by
+    assert (made_by["spec"]["text"], made_by["options"]["backend"]) == ("A wet street", "transfer1-cli")
+    assert answer["cost"] == pytest.approx(answer["seconds_on_host"] / 1800, abs=1e-3)
+    states = [event.data["state"] for event in read_events(run.events) if event.type == "state"]
+    assert states == ["staging", "starting", "running", "collecting"]
+    assert "Saved video" in run.log.read_text()
+    (argv,) = lab.starts()
+    assert "--num_gpus 1" in argv
+
+
+def test_a_batch_makes_what_single_runs_make_and_loads_the_model_once(lab):
+    texts = ["A wet street", "A dry street", "A harbour"]
+    together, _ = lab.run(*texts, batch=True)
+    assert len(lab.starts()) == 1
+    singly, _ = lab.run(*texts)
+    assert len(lab.starts()) == 4
+    assert [item["sha256"] for item in together["items"]] == [item["sha256"] for item in singly["items"]]
+    assert len({item["sha256"] for item in singly["items"]}) == 3
+
+
+def test_only_what_shares_all_that_the_target_knows_once_goes_together(lab):
+    payload = lab.payload("one", "two", "three", batch=True)
+    payload.requests[1]["spec"]["negative"] = "rain"
+    payload.requests[2]["spec"]["controls"] = {"edge": {"weight": 0.1}}
+    context = lab.context()
+    answer = transfer_run.run(context, payload)
+    assert [launch["items"] for launch in answer["launches"]] == [[0, 2], [1]]
+    alone = transfer_run.run(lab.context(), dataclasses.replace(payload, requests=payload.requests[1:2], batch=False))
+    assert alone["items"][0]["sha256"] == answer["items"][1]["sha256"]
+
+
+def test_too_many_at_once_are_halved_and_what_is_there_is_not_made_again(lab):
+    texts = ["one", "two", "three [memory>1]", "four"]
+    answer, run = lab.run(*texts, batch=True, batch_size=2)
+    assert [(launch["items"], launch["at_once"]) for launch in answer["launches"]] == [([0, 1, 2, 3], 2), ([2, 3], 1)]
+    assert answer["outcome"] == "done"
+    assert any("2 at once were too many" in event.data.get("message", "") for event in read_events(run.events))
+
+
+def test_a_refused_prompt_costs_the_others_nothing(lab):
+    answer, _ = lab.run("one", "two [unsafe]", "three", batch=True)
+    assert [item["state"] for item in answer["items"]] == ["done", "blocked", "done"]
+    assert answer["outcome"] == "partial"
+    assert "guardrail" in answer["items"][1]["reason"]
+    assert [launch["items"] for launch in answer["launches"]] == [[0, 1, 2], [2]]
+
+
+def test_videos_under_each_others_numbers_are_not_taken(lab):
+    texts = ["one [unsafe]", "two", "three"]
+    answer, _ = lab.run(*texts, batch=True, batch_size=3)
+    assert [item["state"] for item in answer["items"]] == ["blocked", "done", "done"]
+    single, _ = lab.run("two")
+    assert answer["items"][1]["sha256"] == single["items"][0]["sha256"]
+
+
+@pytest.mark.parametrize("mark", ["[unsafe]", "[silent]"])
+def test_a_refusal_is_told_from_a_failure_also_when_the_command_ends_well(lab, mark):
+    with pytest.raises(TransferBlockedError, match="guardrail"):
+        lab.run(f"A fight {mark}")
+
+
+def test_what_would_fail_again_is_not_tried_again(lab):
+    with pytest.raises(TransferFailedError, match="ValueError: a bad input"):
+        lab.run("one [crash]")
+    assert len(lab.starts()) == 1
+
+
+def test_trouble_that_passes_is_waited_out(lab):
+    answer, _ = lab.run("one [busy]")
+    assert [launch["ending"] for launch in answer["launches"]] == ["failed", "done"]
+    assert "busy" in answer["launches"][0]["reason"]
+
+
+def test_the_log_is_here_once_whatever_bytes_it_holds(lab):
+    answer, run = lab.run("one [flood] [bytes]")
+    here = (run.path / "launches" / "000" / "log").read_bytes()
+    there = lab.workspace.root.parent / "host-box" / "runs" / answer["launches"][0]["id"] / "log"
+    assert here == there.read_bytes()
+    assert len(here) > 8 * 1024**2
+    assert b"caf\xe9" in here
+
+
+def in_background(function, *arguments):
+    box = []
+    thread = threading.Thread(target=lambda: box.append(function(*arguments)))
+    thread.start()
+    return thread, box
+
+
+def wait_for(condition, seconds=30):
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends, "it never came to that"
+        time.sleep(0.02)
+
+
+def test_a_run_goes_on_without_us_and_is_followed_again(lab):
+    context = lab.context()
+    payload = lab.payload("one [slow]")
+    thread, box = in_background(transfer_run.run, context, payload)
+    wait_for(lab.starts)
+    context.stop.requested = True  # as when the worker ends; nobody asked for the job's end
+    thread.join(30)
+    assert (box[0]["outcome"], box[0]["detached"]) == ("stopped", True)
+    answer = transfer_run.run(lab.context(context.run), payload)
+    assert (answer["outcome"], len(lab.starts()), len(answer["launches"])) == ("done", 1, 1)
+    told = [(event.type, event.data["at"]) for event in read_events(context.run.events) if "at" in event.data]
+    assert len(told) == len(set(told))
+    assert sum(kind == "clip" for kind, _ in told) == 3
+
+
+def test_a_command_that_vanished_is_no_success_and_no_failure_of_the_request(lab):
+    context = lab.context()
+    thread, box = in_background(ending_of, context, lab.payload("one [hang]"))
+    wait_for(lab.starts)
+    pid = lab.workspace.root.parent / "host-box" / "runs" / f"{context.run.id}-000" / "pid"
+    os.killpg(int(pid.read_text().split()[0]), signal.SIGKILL)
+    thread.join(30)
+    assert isinstance(box[0], EndUnknownError)
+    assert work_of(context.run)["launches"][0]["ending"] == "unknown"
+    assert work_of(context.run)["items"][0]["state"] == "waiting"
+
+
+def ending_of(context, payload):
+    try:
+        return transfer_run.run(context, payload)
+    except Exception as error:
+        return error
+
+
+def test_weights_that_change_beyond_a_clip_take_a_run_for_each_clip(lab):
+    long = lab.workspace.root.parent / "long.mp4"
+    with FrameWriter(long, Fraction(24), quality="lossless") as writer:
+        for number in range(124):
+            writer.write(np.full((36, 64, 3), number, np.uint8))
+    spec = {"video": str(long), "controls": {"depth": {"weight": "0:0.2 123:0.8", "map": str(long)}}}
+    answer, run = lab.run("one", spec=spec, batch=True)
+    assert [launch["piece"] for launch in answer["launches"]] == [0, 1]
+    assert probe(run.outputs / "v0.mp4").frames == 7  # four of each, without the one that is there twice
+
+
+def test_a_video_is_enlarged_with_the_text_it_was_made_from(lab):
+    _, run = lab.run("A wet street")
+    (request,) = transfer_requests.enlarged([run.outputs / "v0.mp4"], 0.5, "A wet street, sharp", ())
+    payload = dataclasses.replace(lab.payload(), requests=(request,))
+    answer = transfer_run.run(lab.context(), payload)
+    assert answer["items"][0]["name"] == "v0-large"
+
+
+def test_any_is_the_free_one_then_the_warm_one_then_the_cheapest(lab):
+    lab.host("dear", price=9.0)
+    lab.host("cheap", price=1.0)
+    HostCards(lab.workspace).remove("box")
+    payload = lab.payload("one", host="any")
+    assert transfer_place.placed(lab.workspace, payload).host == "cheap"
+    key = "transfer1-cli/edge"
+    (lab.workspace.root / "hosts" / "dear" / "warm.json").write_text(json.dumps({"key": key, "time": time.time()}))
+    assert transfer_place.placed(lab.workspace, payload).host == "dear"
+    from treadle.jobs.job import NewJob
+    from treadle.jobs.ledger import Ledger
+
+    with Ledger.open(lab.workspace) as ledger:
+        ledger.submit(NewJob("host:dear", "transfer.run", {}, "light"))
+    assert transfer_place.placed(lab.workspace, payload).host == "cheap"
+
+
+def test_what_cannot_run_there_is_said_before_anything_is_queued(lab):
+    root = str(lab.workspace.root / "x")
+    HostCards(lab.workspace).keep(HostCard("bare", "local", root, ""))
+    with pytest.raises(NotReadyError, match="treadle host image pin bare"):
+        transfer_place.placed(lab.workspace, lab.payload("one", host="bare"))
+    with pytest.raises(UsageError, match="unknown key `colour`"):
+        transfer_requests.specs(lab.payload("one", spec={"colour": 1}))
+
+
+def serving(lab):
+    """Processes of the model server that this lab has started."""
+    mark = f"TREADLE_WARM={lab.workspace.root.parent}".encode()
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (folder / "environ").read_bytes():
+                found.append(int(folder.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_a_model_stays_loaded_for_what_follows_and_makes_room_in_time(lab):
+    more = {"backend": "transfer1-server", "batch": True}
+    try:
+        first, run = lab.run("one", "two", idle_seconds=60.0, **more)
+        assert first["items"][1]["state"] == "done"
+        assert probe(run.outputs / "v1.mp4").frames == 4
+        assert (first["saved_seconds"], first["launches"][0]["loaded_seconds"] > 0.5) == (0.0, True)
+        second, _ = lab.run("three", idle_seconds=60.0, **more)
+        assert second["saved_seconds"] == pytest.approx(first["launches"][0]["loaded_seconds"], abs=0.01)
+        assert (lab.code / "loaded").read_text().count("\n") == 1
+        assert transfer_place.placed(lab.workspace, lab.payload("x", **more)).host == "box"
+        with pytest.raises(TransferFailedError, match="memory"):
+            lab.run("four [crash]", **more)
+        assert not serving(lab)  # what failed may be broken: the next one begins anew
+        third, _ = lab.run("five", idle_seconds=0.3, **more)
+        assert third["saved_seconds"] == 0.0
+        wait_for(lambda: not serving(lab))
+        lab.run("six", memory_gb=0.001, **more)
+        wait_for(lambda: not serving(lab))
+    finally:
+        for pid in serving(lab):
+            os.kill(pid, signal.SIGKILL)
