@@ -128,6 +128,41 @@ def test_files_arrive_and_an_interrupted_transfer_goes_on(open_page, server, lab
     expect(page.locator("#rule-verdict")).to_contain_text("is not asked for: domain:ads.example")
 
 
+def test_a_folder_is_dropped_and_a_site_crawled(open_page, server, lab, tmp_path, site):
+    from playwright.sync_api import expect
+
+    Workspace(lab).data_new("diary")
+    folder = tmp_path / "letters"
+    (folder / "1999").mkdir(parents=True)
+    for name in ("a.txt", "1999/b.txt"):
+        (folder / name).write_text(f"A letter called {name}, which nobody has read before.\n" * 20)
+    page = open_page(f"{server}/data")
+    page.get_by_label("Into").select_option("dataset:diary")
+    box = page.locator("#drop").bounding_box()
+    drag = page.context.new_cdp_session(page)
+    place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + 20}
+    data = {"items": [], "files": [str(folder)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        drag.send("Input.dispatchDragEvent", {"type": kind, **place, "data": data})
+    expect(page.locator("#sending li")).to_contain_text("2 files")
+    expect(page.locator("#sending li")).to_contain_text("2 taken", timeout=60_000)
+
+    text = "<p>What stands on this page is long enough to be taken for a text, and it says something of its own.</p>" * 5
+    site.pages["/"] = f"<html><title>Start</title><body><h1>Start</h1>{text}<a href='/two'>on</a></body></html>".encode()
+    site.pages["/two"] = f"<html><title>Two</title><body><h1>Two</h1>{text[:300]}</p></body></html>".encode()
+    page.goto(f"{server}/data/crawl")
+    page.get_by_label("Address", exact=True).first.fill(site.url)
+    page.get_by_label("Into").select_option("dataset:diary")
+    page.get_by_label("Rate").fill("20")
+    page.get_by_text("More settings").click()
+    page.get_by_label("Allow private").check()
+    page.get_by_role("button", name="Begin the crawl").click()
+    page.wait_for_url("**/data/crawls/*")
+    expect(page.locator("#crawl-state .badge")).to_have_text("complete", timeout=60_000)
+    expect(page.locator("#crawl-state")).to_contain_text("into dataset diary")
+    assert {request.path for request in site.log} >= {"/robots.txt", "/", "/two"}
+
+
 def test_two_columns_write_from_the_same_prompt_and_seed(open_page, server):
     from playwright.sync_api import expect
 
