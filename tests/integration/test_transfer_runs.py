@@ -23,6 +23,7 @@ from treadle.jobs.context import RunContext
 from treadle.jobs.runs import create_run
 from treadle.operations.transfer import TransferPayload
 from treadle.recipes import transfer_place, transfer_requests, transfer_run
+from treadle.recipes.transfer_launch import HostLostError
 from treadle.recipes.transfer_run import EndUnknownError, TransferBlockedError, TransferFailedError
 from treadle.remote.hosts import HostCard, HostCards
 from treadle.store.workspace import create_workspace
@@ -59,7 +60,7 @@ class Lab:
                     "name": f"v{number}",
                     "text": text,
                     "video": str(self.clip),
-                    "controls": {"edge": {"weight": 0.6}},
+                    "controls": {"edge": {"weight": 0.6, "map": str(self.clip)}},
                     **(spec or {}),
                 },
                 "prompt": None,
@@ -120,7 +121,7 @@ def test_a_batch_makes_what_single_runs_make_and_loads_the_model_once(lab):
 def test_only_what_shares_all_that_the_target_knows_once_goes_together(lab):
     payload = lab.payload("one", "two", "three", batch=True)
     payload.requests[1]["spec"]["negative"] = "rain"
-    payload.requests[2]["spec"]["controls"] = {"edge": {"weight": 0.1}}
+    payload.requests[2]["spec"]["controls"]["edge"]["weight"] = 0.1
     context = lab.context()
     answer = transfer_run.run(context, payload)
     assert [launch["items"] for launch in answer["launches"]] == [[0, 2], [1]]
@@ -307,3 +308,35 @@ def test_a_model_stays_loaded_for_what_follows_and_makes_room_in_time(lab):
     finally:
         for pid in serving(lab):
             os.kill(pid, signal.SIGKILL)
+
+
+def test_a_cut_link_costs_nothing_but_time(lab, ssh_server):
+    card = ssh_server.card("far", code=str(lab.code), python=sys.executable)
+    HostCards(lab.workspace).keep(card)
+    context = lab.context()
+    thread, box = in_background(
+        ending_of, context, lab.payload("one [slow] [flood]", host="far", patience_seconds=60.0)
+    )
+    wait_for(lab.starts)
+    ssh_server.cut()
+    thread.join(60)
+    assert box[0]["outcome"] == "done"
+    here = (context.run.path / "launches" / "000" / "log").read_bytes()
+    assert here == (ssh_server.root / "runs" / f"{context.run.id}-000" / "log").read_bytes()
+    assert len(here) > 8 * 1024**2
+
+
+def test_a_host_that_is_away_too_long_is_lost_and_found_again(lab, ssh_server):
+    HostCards(lab.workspace).keep(ssh_server.card("far", code=str(lab.code), python=sys.executable))
+    context = lab.context()
+    payload = lab.payload("one [slow]", host="far", patience_seconds=0.5)
+    thread, box = in_background(ending_of, context, payload)
+    wait_for(lab.starts)
+    ssh_server.stop()
+    thread.join(60)
+    assert isinstance(box[0], HostLostError)
+    assert work_of(context.run)["launches"][0]["state"] == "running"
+    ssh_server.start()
+    again = dataclasses.replace(payload, settings={**payload.settings, "patience_seconds": 60.0})
+    answer = transfer_run.run(lab.context(context.run), again)
+    assert (answer["outcome"], len(lab.starts())) == ("done", 1)

@@ -147,8 +147,9 @@ class _Story:
             return
         items = self._work.items
         if outcome.ending == "blocked":
-            blamed = launch.items[outcome.at_item] if outcome.at_item is not None else missing[0]
-            items[blamed].state, items[blamed].reason = "blocked", outcome.reason
+            for place in outcome.refused or (launch.items.index(missing[0]),):
+                item = items[launch.items[place]]
+                item.state, item.reason = "blocked", outcome.reason
             return
         if outcome.one_by_one:
             self._work.at_once = 1

@@ -78,26 +78,27 @@ def outcome_of(ended: Ended) -> Outcome:
     log = _COLOURS.sub("", ended.log_tail)
     if ended.code == 0 and not ended.missing:
         return Outcome("done")
-    first = ended.missing[0] if ended.missing else None
-    blocked = first in ended.blocked if ended.blocked else first is not None and any(mark in log for mark in _GUARDRAIL)
-    if blocked:
-        return Outcome("blocked", "The target's guardrail refused the prompt or the video it led to.", at_item=first)
+    refused = tuple(sorted(set(ended.blocked) & set(ended.missing)))
+    if not ended.blocked and ended.missing and any(mark in log for mark in _GUARDRAIL):
+        refused = (ended.missing[0],)
+    if refused:
+        return Outcome("blocked", "The target's guardrail refused the prompt or the video it led to.", refused=refused)
     if ended.code is None:
         return Outcome("unknown", "The command is gone and has left no exit code; the host may have been restarted.")
     if any(mark in log for mark in _NO_MEMORY):
-        return Outcome("failed", "The GPU's memory was not enough.", out_of_memory=True, at_item=first)
+        return Outcome("failed", "The GPU's memory was not enough.", out_of_memory=True)
     if any(mark in log for mark in _FULL):
-        return Outcome("failed", "The host's disk is full. Free some there, then run the job again.", at_item=first)
+        return Outcome("failed", "The host's disk is full. Free some there, then run the job again.")
     if any(mark in log for mark in _TRANSIENT):
-        return Outcome("failed", f"Trouble on the host: {last_error(log)}", transient=True, at_item=first)
+        return Outcome("failed", f"Trouble on the host: {last_error(log)}", transient=True)
     if ended.code in _KILLED or _KILLED_CHILD.search(log) is not None:
         reason = "The command was killed; most often that is the host's memory (RAM) running out."
-        return Outcome("failed", reason, out_of_memory=True, at_item=first)
+        return Outcome("failed", reason, out_of_memory=True)
     if ended.code in _SIGNALS:
         return Outcome("failed", f"Somebody on the host ended the command (status {ended.code}).", transient=True)
     if ended.code == 0:
-        return Outcome("failed", "The command ended without an error, but also without a video.", at_item=first)
-    return Outcome("failed", f"The command failed (status {ended.code}): {last_error(log)}", at_item=first)
+        return Outcome("failed", "The command ended without an error, but also without a video.")
+    return Outcome("failed", f"The command failed (status {ended.code}): {last_error(log)}")
 
 
 def last_error(log: str) -> str:

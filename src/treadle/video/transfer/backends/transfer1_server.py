@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from treadle.base.hashing import hash_json
-from treadle.video.transfer.backends import transfer1_log
-from treadle.video.transfer.backends.backend import Event
+from treadle.video.transfer.backends import said, transfer1_log
 from treadle.video.transfer.backends.transfer1_cli import launcher
 from treadle.video.transfer.dialects.transfer1 import DIALECT
 from treadle.video.transfer.dialects.written import Written, WrittenRun, refuse
@@ -16,12 +15,11 @@ from treadle.video.transfer.dialects.written import Written, WrittenRun, refuse
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
 
-    from treadle.video.transfer.backends.backend import Ended, LaunchSettings, Outcome, Places
+    from treadle.video.transfer.backends.backend import Ended, Event, LaunchSettings, Outcome, Places
     from treadle.video.transfer.dialects.written import Content
     from treadle.video.transfer.spec import TransferSpec
 
 _DRIVER: Final = Path(__file__).with_name("warm_driver.py")
-_SAID: Final = "@treadle "
 _NUMBERS: Final = ("guidance", "num_steps", "seed", "sigma_max", "negative_prompt", "prompt", "num_input_frames")
 _STRENGTHS: Final = ("blur_strength", "canny_threshold")
 _FPS: Final = 24
@@ -102,12 +100,8 @@ class Transfer1Server:
 
     def event(self, line: str) -> Event | None:
         """See `Backend`: the driver's own lines, and those of the server that it passes on."""
-        if line.startswith(_SAID):
-            try:
-                data = json.loads(line.removeprefix(_SAID))
-                return Event(str(data.pop("type")), data)
-            except (ValueError, KeyError, AttributeError):
-                return None
+        if (told := said.event_of(line)) is not None:
+            return told
         found = transfer1_log.event_of(line)
         return None if found is not None and found.type in {"item", "batch"} else found
 
