@@ -155,7 +155,7 @@ class Engine(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class WantedText:
     """A text to write, as an engine sees it."""
 
     prompt: Sequence[int]
@@ -193,7 +193,7 @@ class WritingEngine(Engine, Protocol):
     fed by `step`.
     """
 
-    def begin(self, slot: int, draft: Draft) -> int:
+    def begin(self, slot: int, text: WantedText) -> int:
         """Put a text into a slot that has none; returns how many of its tokens need not be read any more."""
         ...
 

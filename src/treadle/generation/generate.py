@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from treadle.base.errors import UsageError, WeightsError
-from treadle.generation.engine import Draft, Rows, WritingEngine, Written
+from treadle.generation.engine import Rows, WantedText, WritingEngine, Written
 from treadle.generation.sampling import Sampler, likeliest, log_probability
 from treadle.generation.stops import StopFilter
 
@@ -155,7 +155,7 @@ def _run_below(engine: WritingEngine, waiting: deque[Writing]) -> Generator[Burs
             begun = bool(waiting and free)
             while waiting and free:
                 slot, text = free.popleft(), waiting.popleft()
-                engine.begin(slot, text.draft())
+                engine.begin(slot, text.wanted())
                 active[slot] = text
             for written in engine.write(0.0 if begun else _SECONDS_OF_A_BURST):
                 text = active[written.slot]
@@ -235,10 +235,10 @@ class Writing:
         likely = [likeliest(logits, self._wanted_alternatives)] if self._wanted_alternatives else []
         return self._burst(Written(0, (token,), "", logs, likely), 1, text)
 
-    def draft(self) -> Draft:
+    def wanted(self) -> WantedText:
         """The text as an engine needs it that draws tokens itself."""
         bias, logs, likely = self._bias, self._wants_logs, self._wanted_alternatives
-        return Draft(self._ids, self._settings, self._seed, self._boundary, bias, logs, likely)
+        return WantedText(self._ids, self._settings, self._seed, self._boundary, bias, logs, likely)
 
     def accept_written(self, written: Written) -> Burst:
         """Take tokens that the engine drew; those after a stop string were never written."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from treadle.generation.engine import Draft, EngineModel, PackedPlace, Rows
+    from treadle.generation.engine import EngineModel, PackedPlace, Rows, WantedText
     from treadle.models.gpt.config import GPTConfig
 
 FORMATS: Final = {"fp32": Format.FLOAT32, "bf16": Format.BFLOAT16, "int8": Format.INT8, "int4": Format.INT4}
@@ -105,14 +105,14 @@ class NativeEngine:
         check_rows(rows, self._engine.held(rows.slots), self.slots, self.context, self.vocabulary)
         return self._engine.states(rows.tokens, rows.slots, rows.positions, rows.wanted)
 
-    def begin(self, slot: int, draft: Draft) -> int:
+    def begin(self, slot: int, wanted: WantedText) -> int:
         """Put a text into a slot that has none; returns how many of its tokens are held already, and not read again."""
-        settings = draft.settings
+        settings = wanted.settings
         text = engine_binding.Text(
-            prompt=draft.prompt,
-            boundary=draft.boundary,
+            prompt=wanted.prompt,
+            boundary=wanted.boundary,
             tokens=settings.tokens,
-            seed=draft.seed,
+            seed=wanted.seed,
             temperature=settings.temperature,
             top_k=min(settings.top_k, self.vocabulary),
             top_p=settings.top_p,
@@ -120,11 +120,22 @@ class NativeEngine:
             repetition_penalty=settings.repetition_penalty,
             frequency_penalty=settings.frequency_penalty,
             presence_penalty=settings.presence_penalty,
-            bias=draft.bias,
-            log_probabilities=draft.log_probabilities,
-            alternatives=min(draft.alternatives, self.vocabulary),
+            bias=wanted.bias,
+            log_probabilities=wanted.log_probabilities,
+            alternatives=min(wanted.alternatives, self.vocabulary),
         )
         return self._engine.begin(slot, text)
+
+    def use_draft(self, draft: NativeEngine, ahead: int = -1) -> None:
+        """Let a draft model guess `ahead` tokens of each text, -1 = as many as prove worth it; it is this engine's now.
+
+        It must have the same tokens, and at least the context and the slots. Texts are the same with it and without.
+        """
+        self._engine.use_draft(draft._engine, ahead)
+
+    def guesses(self) -> tuple[int, int]:
+        """How many tokens the draft model has guessed, and how many of them came."""
+        return self._engine.guesses()
 
     def write(self, seconds: float) -> list[Written]:
         """Write all texts until one ends or the time is over, at least one step."""

@@ -297,7 +297,7 @@ class Scheduler:
     def _begin(self, slot: int, ticket: Ticket) -> None:
         self.figures.prompt_tokens += ticket.writing.prompt_tokens
         if self._below is not None:
-            ticket.cached = self._below.begin(slot, ticket.writing.draft())
+            ticket.cached = self._below.begin(slot, ticket.writing.wanted())
             self.figures.cached_tokens += ticket.cached
 
     def _read(self) -> None:

@@ -160,6 +160,8 @@ _SIGNATURES: Signatures = {
     "engine_use_threads": (c_int32, [c_void_p, c_int32]),
     "engine_begin": (c_int32, [c_void_p, c_int32, POINTER(_Text)]),
     "engine_forget": (c_int32, [c_void_p, c_int32]),
+    "engine_use_draft": (c_int32, [c_void_p, c_void_p, c_int32]),
+    "engine_guesses": (None, [c_void_p, POINTER(c_int64), POINTER(c_int64)]),
     "engine_read": (c_int64, [c_void_p, c_int32]),
     "engine_alternatives": (c_int32, [c_void_p, c_int32, c_void_p, c_void_p]),
     "engine_write": (c_int32, [c_void_p, c_double, c_int32, POINTER(_Burst), POINTER(c_int32), c_void_p, c_void_p]),
@@ -228,6 +230,7 @@ class Engine:
         self._pointer = c_void_p()
         self._library = _core()
         self._block = block
+        self._draft: Engine | None = None
         self._vocabulary, self._width = shape.vocabulary, shape.width
         self._bursts = (_Burst * plan.slots)()
         self._tokens = (c_int32 * (plan.slots * BURST_TOKENS))()
@@ -323,6 +326,20 @@ class Engine:
         starts = range(0, burst.count * width, width)
         return [list(zip(ids[n : n + width], logs[n : n + width], strict=True)) for n in starts]
 
+    def use_draft(self, draft: Engine, ahead: int = -1) -> None:
+        """Let `draft`, this engine's own from now on, guess `ahead` tokens of each text, -1 = as many as prove worth it.
+
+        It needs the same vocabulary, and at least the context and the slots of this one. Texts stay the same.
+        """
+        self._library.call("engine_use_draft", self._handle, draft._handle, ahead)
+        self._draft = draft
+
+    def guesses(self) -> tuple[int, int]:
+        """How many tokens the draft has guessed, and how many of them came."""
+        guessed, right = c_int64(), c_int64()
+        self._library.value("engine_guesses", self._handle, byref(guessed), byref(right))
+        return guessed.value, right.value
+
     def use_threads(self, threads: int) -> None:
         """Compute with so many of the plan's threads; 0, as at the beginning, with as many as prove worth it."""
         self._library.call("engine_use_threads", self._handle, threads)
@@ -333,6 +350,8 @@ class Engine:
             self._library.value("engine_destroy", self._pointer)
             self._pointer.value = None
             del self._block
+            if self._draft is not None:
+                self._draft.close()
 
     def __del__(self) -> None:
         """Free what `close` was not asked to."""

@@ -103,12 +103,12 @@ def test_opening_what_was_packed_and_writing_a_token_needs_neither_numpy_nor_pyd
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from treadle.generation.engine import Draft, PackedPlace
+from treadle.generation.engine import PackedPlace, WantedText
 from treadle.generation.native_engine import open_packed
 engine = open_packed(PackedPlace(Path({str(place.source)!r}), "a", "n"))
 settings = SimpleNamespace(tokens=1, temperature=0, top_k=0, top_p=1, min_p=0, repetition_penalty=1,
                            frequency_penalty=0, presence_penalty=0)
-engine.begin(0, Draft([3, 4], settings, 1, 0, {{}}))
+engine.begin(0, WantedText([3, 4], settings, 1, 0, {{}}))
 print(engine.write(0)[0].tokens[0], sorted({{"numpy", "pydantic", "torch"}} & set(sys.modules)))
 """
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from treadle.base.errors import UsageError, WeightsError
 from treadle.data.tokenizers.bytes import BytesTokenizer
 from treadle.generation.config import GREATEST_SEED, GenerationSettings
-from treadle.generation.engine import Draft, EngineModel, Rows, WritingEngine
+from treadle.generation.engine import EngineModel, Rows, WantedText, WritingEngine
 from treadle.generation.generate import Burst, Completion, GenerationRequest, complete, generate
 from treadle.generation.native_engine import FORMATS, NativeEngine
 from treadle.models.gpt.config import GPTConfig
@@ -240,9 +240,9 @@ def test_what_a_slot_holds_of_a_prompt_is_not_computed_again() -> None:
 def test_impossible_texts_are_refused(slot: int, change: dict[str, Any], message: str) -> None:
     engine = NativeEngine(model(), "fp32", 1)
     assert isinstance(engine, WritingEngine)
-    draft = {"prompt": [1], "settings": GenerationSettings(), "seed": 1, "boundary": 256, "bias": {}, **change}
+    wanted = {"prompt": [1], "settings": GenerationSettings(), "seed": 1, "boundary": 256, "bias": {}, **change}
     with pytest.raises(UsageError, match=message):
-        engine.begin(slot, Draft(**draft))
+        engine.begin(slot, WantedText(**wanted))
 
 
 def test_what_another_slot_holds_of_a_text_is_taken_over_and_changes_no_bit() -> None:

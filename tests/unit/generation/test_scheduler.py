@@ -13,7 +13,7 @@ import pytest
 from treadle.base.errors import DataError, TreadleError, UsageError, WeightsError
 from treadle.data.tokenizers.bytes import BytesTokenizer
 from treadle.generation.config import GenerationSettings
-from treadle.generation.engine import Draft, EngineModel, Rows, Written
+from treadle.generation.engine import EngineModel, Rows, WantedText, Written
 from treadle.generation.generate import Burst, Completion, GenerationRequest, complete
 from treadle.generation.native_engine import NativeEngine
 from treadle.generation.scheduler import BusyError, Finished, Scheduler
@@ -250,7 +250,7 @@ class Failing:
 class FailingToBegin(Failing):
     """One that writes itself, and fails at once."""
 
-    def begin(self, slot: int, draft: Draft) -> int:
+    def begin(self, slot: int, text: WantedText) -> int:
         raise RuntimeError("no such thing")
 
     def write(self, seconds: float) -> list[Written]:

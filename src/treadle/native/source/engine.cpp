@@ -1,18 +1,9 @@
 #include "engine.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
 namespace treadle {
-
-namespace {
-
-double seconds_now() {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-}  // namespace
 
 Operand take_operand(Format format, int rows, int columns, Arena& arena) {
     const int64_t count = static_cast<int64_t>(rows) * columns;

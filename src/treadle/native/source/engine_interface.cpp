@@ -238,6 +238,29 @@ int32_t treadle_engine_forget(TreadleEngine* engine, int32_t slot) {
     return TREADLE_OK;
 }
 
+int32_t treadle_engine_use_draft(TreadleEngine* engine, TreadleEngine* draft, int32_t ahead) {
+    return guarded([&]() -> int32_t {
+        if (!engine || !draft || engine == draft) return fail(TREADLE_INVALID, "an engine and another one must be given");
+        const treadle::Shape& mine = engine->engine->shape();
+        const treadle::Shape& small = draft->engine->shape();
+        const Range ranges[] = {
+            {"the draft's vocabulary", small.vocabulary, mine.vocabulary, mine.vocabulary},
+            {"the draft's context", small.context, mine.context, INT32_MAX},
+            {"the draft's slots", draft->engine->plan().slots, engine->engine->plan().slots, INT32_MAX},
+            {"tokens to guess", ahead, -1, 63},
+        };
+        if (int32_t code = check_ranges(ranges)) return code;
+        engine->writer.use_draft(*draft->engine, ahead);
+        return TREADLE_OK;
+    });
+}
+
+void treadle_engine_guesses(const TreadleEngine* engine, int64_t* guessed, int64_t* right) {
+    const bool there = engine && engine->writer.drafter();
+    *guessed = there ? engine->writer.drafter()->guessed() : 0;
+    *right = there ? engine->writer.drafter()->right() : 0;
+}
+
 int64_t treadle_engine_read(const TreadleEngine* engine, int32_t slot) {
     if (!engine || slot < 0 || slot >= engine->engine->plan().slots) return 0;
     const treadle::Text* text = engine->writer.text(slot);

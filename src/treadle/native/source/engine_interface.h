@@ -84,9 +84,15 @@ TREADLE_EXPORT int32_t treadle_engine_use_threads(TreadleEngine*, int32_t thread
 /* Texts written below the caller. A slot with a text must not be fed by `step` until it is forgotten. */
 TREADLE_EXPORT int32_t treadle_engine_begin(TreadleEngine*, int32_t slot, const TreadleText*);
 TREADLE_EXPORT int32_t treadle_engine_forget(TreadleEngine*, int32_t slot);
+/* From now on `draft`, a small model of the same vocabulary with at least the context and the slots, guesses what texts go
+   on with: so many tokens each time, or as many as prove worth it where `ahead` is -1. The texts stay the same. The draft
+   is not used otherwise, and outlives the engine. */
+TREADLE_EXPORT int32_t treadle_engine_use_draft(TreadleEngine*, TreadleEngine* draft, int32_t ahead);
+/* Tokens that the draft has guessed, and those of them that came. */
+TREADLE_EXPORT void treadle_engine_guesses(const TreadleEngine*, int64_t* guessed, int64_t* right);
 /* Tokens of the window of a slot's text that were read; right after `begin`, those that the cache held. */
 TREADLE_EXPORT int64_t treadle_engine_read(const TreadleEngine*, int32_t slot);
-/* Writes until a text ends, `most` steps are taken, or `seconds` have passed, but at least one step. A step writes a
+/* Writes until a text ends, one has got `most` tokens, or `seconds` have passed, but at least one step. A step writes a
    token of each text whose prompt is read, and reads on in the prompts of the others. `bursts` has room for one of each
    slot and `tokens` for `most` of each slot: those of burst i follow those of burst i - 1. `logs` is like `tokens`;
    alternatives are asked for afterwards. */

@@ -74,12 +74,20 @@ void Sampler::see(int32_t id) {
 int Sampler::pick(const float* logits) {
     if (!widen(logits)) return kNotANumber;
     penalise();
-    const int token = settings_.temperature == 0 ? likeliest() : draw();
+    const int token = settings_.temperature == 0 ? likeliest() : draw(drawn_);
     last_ = token;
     drawn_++;
     see(token);
     if (written_[static_cast<size_t>(token)]++ == 0) written_ids_.push_back(token);
     return token;
+}
+
+int Sampler::guess(const float* logits, int32_t last, int ahead) {
+    if (!widen(logits)) return kNotANumber;
+    std::swap(last, last_);
+    penalise();
+    std::swap(last, last_);
+    return settings_.temperature == 0 ? likeliest() : draw(drawn_ + static_cast<uint64_t>(ahead));
 }
 
 double Sampler::log_probability(const float* logits, int token) {
@@ -136,7 +144,7 @@ void Sampler::penalise() {
 
 int Sampler::likeliest() const { return static_cast<int>(std::max_element(x_.begin(), x_.end()) - x_.begin()); }
 
-int Sampler::draw() {
+int Sampler::draw(uint64_t index) {
     const double greatest = *std::max_element(x_.begin(), x_.end());
     keep_top_k();
     weights_.resize(kept_.size());
@@ -155,7 +163,7 @@ int Sampler::draw() {
         kept_[count++] = kept_[i];
     }
     if (count == 0) return likeliest();  // Only where nothing has a probability.
-    const double wanted = uniform(settings_.seed, drawn_) * running;
+    const double wanted = uniform(settings_.seed, index) * running;
     const auto found = std::upper_bound(scratch_.begin(), scratch_.end(), wanted);
     return kept_[std::min(static_cast<size_t>(found - scratch_.begin()), count - 1)];
 }

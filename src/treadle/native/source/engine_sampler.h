@@ -35,6 +35,9 @@ class Sampler {
 
     // Chooses the next token and remembers it; `kNotANumber` if a logit is not finite.
     int pick(const float* logits);
+    // What it would choose from these logits as the token after `ahead` others, of which the newest is `last`; remembers
+    // nothing. The logits are another model's, so this is a guess.
+    int guess(const float* logits, int32_t last, int ahead);
     // Natural logarithm of the token's probability as the model sees it: before penalties, bias and temperature.
     double log_probability(const float* logits, int token);
     // The same of the `count` likeliest tokens (fewer if there are not so many), likeliest first, equal ones by rising
@@ -47,7 +50,7 @@ class Sampler {
     bool widen(const float* logits);
     void penalise();
     int likeliest() const;
-    int draw();
+    int draw(uint64_t index);
     void keep_top_k();
     void keep_top_p();
     void see(int32_t id);

@@ -1,7 +1,6 @@
 #include "engine_writer.h"
 
 #include <algorithm>
-#include <chrono>
 
 namespace treadle {
 
@@ -79,7 +78,7 @@ void Writer::gather(int slot, Text& text, int64_t rows) {
 }
 
 // One step of all texts; false when there is nothing to write any more or a text has ended.
-bool Writer::advance() {
+bool Writer::advance(int64_t room) {
     tokens_.clear();
     slots_.clear();
     positions_.clear();
@@ -97,41 +96,107 @@ bool Writer::advance() {
         unread_.emplace_back(length - text.fed, static_cast<int>(slot));
     }
     if (unread_.empty()) return false;
+    const double start = seconds_now();
+    guess(room);
     share_rows();
-    for (const auto& [rows, slot] : unread_) gather(slot, *texts_[static_cast<size_t>(slot)], rows);
-    const auto vocabulary = static_cast<size_t>(engine_.shape().vocabulary);
-    logits_.resize(wanted_.size() * vocabulary);
+    for (size_t i = 0; i < unread_.size(); i++) {
+        const auto& [rows, slot] = unread_[i];
+        gather(slot, *texts_[static_cast<size_t>(slot)], rows);
+        if (!guesses_.empty()) gather_guess(guesses_[i]);
+    }
+    logits_.resize(wanted_.size() * static_cast<size_t>(engine_.shape().vocabulary));
     step({tokens_.data(), slots_.data(), positions_.data(), static_cast<int>(tokens_.size()), wanted_.data(),
           static_cast<int>(wanted_.size()), logits_.data()});
-    bool going = true;
-    for (size_t i = 0; i < wanted_.size(); i++) {
-        Text& text = *texts_[static_cast<size_t>(slots_[static_cast<size_t>(wanted_[i])])];
-        const int token = text.sampler.pick(logits_.data() + i * vocabulary);
-        if (token == Sampler::kNotANumber) text.ending = Ending::kNotANumber;
-        else if (token == text.sampler.boundary()) text.ending = Ending::kBoundary;
-        else {
-            text.ids.push_back(token);
-            text.fresh.push_back(token);
-            if (text.with_logs) tell_logs(text, logits_.data() + i * vocabulary, token);
-            if (static_cast<int64_t>(text.ids.size()) == text.most) text.ending = Ending::kLength;
-        }
-        going = going && text.ending == Ending::kNone;
+    const Taken taken = take_all();
+    if (!guesses_.empty()) {
+        const double end = seconds_now();
+        drafter_->took(static_cast<int>(guesses_.size()), taken.tokens, end - start, end);
     }
-    return going;
+    return taken.going;
+}
+
+// Guesses for all texts, unless one still reads: a step's rows are for reading then.
+void Writer::guess(int64_t room) {
+    guesses_.clear();
+    const bool reads = std::any_of(unread_.begin(), unread_.end(), [](const auto& one) { return one.first > 1; });
+    if (!drafter_ || reads) return;
+    const int64_t ahead = drafter_->ahead(static_cast<int>(unread_.size()));
+    for (const auto& [rows, slot] : unread_) {
+        Text& text = *texts_[static_cast<size_t>(slot)];
+        const auto length = static_cast<int64_t>(text.ids.size());
+        const int64_t most = std::min({ahead, room - 1, text.window + engine_.shape().context - length,
+                                       text.most - length - 1});
+        guesses_.push_back({slot, text.ids.data() + text.window, length - text.window, &text.sampler,
+                            static_cast<int>(most)});
+    }
+    drafter_->guess(guesses_);
+}
+
+void Writer::gather_guess(const Guess& one) {
+    for (size_t i = 0; i < one.tokens.size(); i++) {
+        tokens_.push_back(one.tokens[i]);
+        slots_.push_back(one.slot);
+        positions_.push_back(static_cast<int32_t>(one.length) + static_cast<int32_t>(i));
+        wanted_.push_back(static_cast<int32_t>(tokens_.size()) - 1);
+    }
+}
+
+// Draws the next token of each text that was read to its end, and goes on as long as it is the one that was guessed: the
+// logits after it are there already. Guesses after a wrong one are forgotten.
+Writer::Taken Writer::take_all() {
+    Taken taken;
+    const float* logits = logits_.data();
+    for (size_t i = 0; i < unread_.size(); i++) {
+        const auto slot = static_cast<size_t>(unread_[i].second);
+        Text& text = *texts_[slot];
+        if (text.fed < static_cast<int64_t>(text.ids.size())) continue;
+        const std::vector<int32_t> none;
+        const std::vector<int32_t>& guessed = guesses_.empty() ? none : guesses_[i].tokens;
+        size_t right = 0;
+        for (size_t j = 0; j <= guessed.size(); j++) {
+            const int token = take(text, logits + j * static_cast<size_t>(engine_.shape().vocabulary));
+            if (token >= 0) taken.tokens++;
+            if (text.ending != Ending::kNone || j == guessed.size() || token != guessed[j]) break;
+            right++;
+        }
+        if (drafter_) drafter_->count(static_cast<int64_t>(guessed.size()), static_cast<int64_t>(right));
+        logits += (guessed.size() + 1) * static_cast<size_t>(engine_.shape().vocabulary);
+        text.fed += static_cast<int64_t>(right);
+        held_[slot].resize(static_cast<size_t>(text.fed - text.window));
+        taken.going = taken.going && text.ending == Ending::kNone;
+    }
+    return taken;
+}
+
+// Draws one token; negative where the text ends without one.
+int Writer::take(Text& text, const float* logits) {
+    const int token = text.sampler.pick(logits);
+    if (token == Sampler::kNotANumber || token == text.sampler.boundary()) {
+        text.ending = token == Sampler::kNotANumber ? Ending::kNotANumber : Ending::kBoundary;
+        return -1;
+    }
+    text.ids.push_back(token);
+    text.fresh.push_back(token);
+    if (text.with_logs) tell_logs(text, logits, token);
+    if (static_cast<int64_t>(text.ids.size()) == text.most) text.ending = Ending::kLength;
+    return token;
 }
 
 void Writer::write(double seconds, int64_t most) {
-    const auto start = std::chrono::steady_clock::now();
+    const double start = seconds_now();
     for (std::optional<Text>& text : texts_) {
         if (!text) continue;
         text->fresh.clear();
         text->logs.clear();
         text->likely.clear();
     }
-    for (int64_t written = 0; written < most; written++) {
-        if (!advance()) return;
-        if (std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() >= seconds) return;
-    }
+    do {
+        int64_t room = most;
+        for (const std::optional<Text>& text : texts_) {
+            if (text) room = std::min(room, most - static_cast<int64_t>(text->fresh.size()));
+        }
+        if (room == 0 || !advance(room)) return;
+    } while (seconds_now() - start < seconds);
 }
 
 }  // namespace treadle

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine.h"
+#include "engine_drafter.h"
 #include "engine_sampler.h"
 
 namespace treadle {
@@ -41,10 +42,13 @@ class Writer {
 
     // What the slot already holds of the text's beginning is not fed again.
     void begin(int slot, Text text);
+    // A small model guesses ahead from now on; see `Drafter`.
+    void use_draft(Engine& draft, int fixed) { drafter_.emplace(draft, fixed); }
+    const std::optional<Drafter>& drafter() const { return drafter_; }
     void forget(int slot) { texts_[static_cast<size_t>(slot)].reset(); }
 
-    // Writes until a text ends, `most` steps are taken, or `seconds` have passed, but at least one step. A step writes one
-    // token of each text whose prompt is read, and reads on in the prompts of the others.
+    // Writes until a text ends, one has got `most` tokens, or `seconds` have passed, but at least one step. A step writes
+    // one token of each text whose prompt is read, and more where guesses were right; it reads on in other prompts.
     void write(double seconds, int64_t most);
 
     // The text of a slot, or null.
@@ -57,12 +61,19 @@ class Writer {
     void share_rows();
     void gather(int slot, Text& text, int64_t rows);
     void enter_window(int slot, Text& text);
-    bool advance();
+    void guess(int64_t room);
+    void gather_guess(const Guess& one);
+    bool advance(int64_t room);
+    int take(Text& text, const float* logits);
+    struct Taken { int tokens = 0; bool going = true; };
+    Taken take_all();
 
     Engine& engine_;
     std::vector<std::optional<Text>> texts_;
     std::vector<std::vector<int32_t>> held_;  // Tokens in each slot's cache, by position.
     std::vector<std::pair<int64_t, int>> unread_;  // Of each text that goes on: rows until its next token, and its slot.
+    std::optional<Drafter> drafter_;
+    std::vector<Guess> guesses_;  // Of the step, in the order of `unread_`; none in a step that reads prompts.
     std::vector<int32_t> tokens_, slots_, positions_, wanted_;
     std::vector<float> logits_;
 };
