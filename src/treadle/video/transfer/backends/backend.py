@@ -87,6 +87,8 @@ class Outcome:
     out_of_memory: bool = False
     one_by_one: bool = False
     """Whether the items must not be made several at once."""
+    at_item: int | None = None
+    """The item that it stopped at, where one can be blamed."""
     refused: tuple[int, ...] = ()
     """Items of the launch that a guardrail refused."""
 

@@ -1,4 +1,4 @@
-"""NVIDIA's cosmos-transfer2.5 through its command line. After a refusal it goes on, and ends with 0 and a video less."""
+"""NVIDIA's cosmos-transfer2.5 through its command line. After a refusal it goes on and ends well, with a video less."""
 
 from __future__ import annotations
 
