@@ -2,26 +2,24 @@
 
 import functools
 import json
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from treadle.jobs.context import RunContext
 from treadle.jobs.runs import RunFolder, create_run
+from treadle.operations.gallery import GalleryComparePayload
+from treadle.operations.transfer import TransferPayload
 from treadle.store.workspace import find_workspace
+from treadle.telemetry.events import EventLog
 
 pytest.importorskip("av", reason="PyAV is not installed (extra `video`)")
-pytest.importorskip("cv2", reason="OpenCV is not installed (extra `video`)")
+cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed (extra `video`)")
 
-PROMPT = {
-    "name": "dusk",
-    "version": 2,
-    "text": "A wet street at dusk, warm lamps.",
-    "negative": "fog",
-    "inputs": [{"kind": "video", "path": "", "sha256": "0" * 64, "bytes": 1}],
-    "settings": {"seed": 7, "edge": 0.6},
-}
+TEXT = "A wet street at dusk, warm lamps."
 
 
 @pytest.fixture
@@ -48,18 +46,27 @@ def ended(kind, payload, value, outcome="done"):
 
 @pytest.fixture
 def generated(here, tmp_path):
-    """A run of another program that made a video from a prompt."""
+    """A run as a transfer leaves it, whose request was a stored prompt with another seed."""
+    from treadle.recipes.transfer_requests import resolved
+    from treadle.recipes.transfer_requests import specs as read
+    from treadle.video.origin import described
+
     source = clip(tmp_path / "street.mp4", fps=6, frames=6)
-    prompt = {**PROMPT, "inputs": [{**PROMPT["inputs"][0], "path": str(source)}]}
-    folder = ended("transfer.run", {"prompt": prompt, "backend": "local-tiny"}, {})
-    clip(folder.outputs / "output.mp4", 50, made_by={"tool": "transfer run", "prompt": prompt})
+    words = ("--input", f"video={source}", "--set", "edge=0.6", "--set", "edges=low", "--negative", "fog")
+    here("prompt", "new", "dusk", TEXT, *words)
+    requests = resolved(find_workspace(), ["dusk"], ["vis=0:0.2 5:0.3"], ["seed=7"])
+    payload = TransferPayload("local-tiny", "local", tuple(requests), batch=False, settings={})
+    folder = ended("transfer.run", asdict(payload), {"outcome": "done"})
+    made_by = {"tool": "transfer run", "sources": [described(source)], "options": {}, "prompt": requests[0]["prompt"]}
+    clip(folder.outputs / "dusk.mp4", 50, made_by={**made_by, "spec": read(payload)[0].to_json()})
     clip(folder.outputs / "previews" / "clip_0.mp4")
     (folder.outputs / "log.txt").write_text("no picture")
     return folder
 
 
 def test_a_result_is_found_rated_and_kept_without_the_database(run, here, generated, tmp_path):
-    here("video", "deflicker", "street.mp4", "--out", "even.mp4")
+    asked = {"sources": [str(tmp_path / "street.mp4")], "options": {}}
+    ended("video.deflicker", asked, {"out": str(clip(tmp_path / "even.mp4"))})
     ended("video.coherence", {"sources": ["street.mp4"]}, {"out": str(tmp_path / "plot.png")})  # a diagram, no result
     tool, transfer = run("list", "--json")["items"]
     assert (tool["kind"], tool["path"], tool["sources"]) == (
@@ -67,7 +74,7 @@ def test_a_result_is_found_rated_and_kept_without_the_database(run, here, genera
         str(tmp_path / "even.mp4"),
         [str(tmp_path / "street.mp4")],
     )
-    assert (transfer["name"], transfer["prompt"], transfer["model"]) == ("output.mp4", "dusk", "local-tiny")
+    assert (transfer["name"], transfer["prompt"], transfer["model"]) == ("dusk.mp4", "dusk", "local-tiny")
     best = transfer["id"]
     rated = run("rate", best, "4", "--note", "lamp flickers", "--json")["item"]
     assert (rated["rating"], rated["note"]) == (4, "lamp flickers")
@@ -87,8 +94,9 @@ def test_a_result_is_found_rated_and_kept_without_the_database(run, here, genera
     assert run("tag", best, "--untag", "final", "--json")["item"]["tags"] == ["street"]
     shown = run("show", generated.id, "--json")
     assert (shown["item"]["rating"], shown["item"]["note"], shown["same"]) == (None, "lamp flickers", True)
-    assert shown["made_by"]["prompt"]["settings"] == {"seed": 7, "edge": 0.6}
-    clip(generated.outputs / "output.mp4", 51)
+    assert (shown["settings"]["seed"], shown["settings"]["edge"]) == (7, 0.6)
+    assert shown["made_by"]["spec"]["seed"] == 7
+    clip(generated.outputs / "dusk.mp4", 51)
     assert "which was changed since it was rated" in run("show", best)
 
 
@@ -104,7 +112,7 @@ def test_a_result_is_taken_out_and_put_back(run, generated, tmp_path):
     assert "in the gallery again" in run("remove", identity, "--restore")
     gone = run("remove", identity, "--file", "--json")
     assert Path(gone["trash"]).parent == tmp_path / "trash"
-    assert not (generated.outputs / "output.mp4").exists()
+    assert not (generated.outputs / "dusk.mp4").exists()
     row = run("list", "--removed", "--json")["items"][0]
     assert (row["there"], row["rating"]) == (False, 5)
 
@@ -114,7 +122,7 @@ def test_what_was_said_outlives_the_run_and_a_damaged_note_is_named(run, generat
     run("rate", identity, "5")
     generated.path.rename(tmp_path / "elsewhere")
     row = run("list", "dusk", "--json")["items"][0]
-    assert (row["id"], row["rating"], row["text"], row["there"]) == (identity, 5, PROMPT["text"], False)
+    assert (row["id"], row["rating"], row["text"], row["there"]) == (identity, 5, TEXT, False)
     file = tmp_path / "gallery" / f"{identity}.json"
     said = json.loads(file.read_text())
     file.write_text(json.dumps({**said, "rating": 6}))
@@ -128,16 +136,18 @@ def test_what_was_said_outlives_the_run_and_a_damaged_note_is_named(run, generat
 def test_a_video_dropped_back_gives_its_prompt_again(run, here, generated, tmp_path):
     from treadle.video.origin import described
 
-    moved = (generated.outputs / "output.mp4").rename(tmp_path / "elsewhere.mp4")
+    moved = (generated.outputs / "dusk.mp4").rename(tmp_path / "elsewhere.mp4")
     options = {"seconds": 1.0, "quality": "good"}
     clip(tmp_path / "steady.mp4", made_by={"tool": "video smooth", "options": options, "sources": [described(moved)]})
     told = run("recall", "steady.mp4", "--json")
-    assert (told["tool"], told["prompt"]["text"], told["saved"]) == ("video smooth", PROMPT["text"], None)
+    assert (told["tool"], told["prompt"]["text"], told["saved"]) == ("video smooth", TEXT, None)
     assert told["command"] == f"treadle video smooth {moved} --quality good --seconds 1 --out FILE.mp4"
+    assert told["unsaid"] == ["the weight of vis"]
     assert "Not stored" in run("recall", "elsewhere.mp4")
     assert "Stored as prompt `again`, version 1" in run("recall", "steady.mp4", "--save", "again")
     stored = here("prompt", "show", "again", "--json")
-    assert (stored["text"], stored["negative"], stored["settings"]) == (PROMPT["text"], "fog", PROMPT["settings"])
+    assert (stored["text"], stored["negative"]) == (TEXT, "fog")
+    assert stored["settings"] == {"seed": 7, "edge": 0.6, "edges": "low"}  # the seed that was sent
     assert stored["inputs"][0]["path"] == str(tmp_path / "street.mp4")
     assert "whoever made" in here("prompt", "show", "again")
     assert "already" in run("recall", "steady.mp4", "--save", "again", code=2)
@@ -160,6 +170,7 @@ def test_what_others_wrote_into_a_file_makes_no_prompt(run, tmp_path, prompt, sa
 
 
 def test_a_result_stands_beside_its_original(run, generated, tmp_path):
+    from treadle.recipes.gallery_compare import run as beside
     from treadle.video.frames import probe, read_frames
 
     identity = found(run)[0]
@@ -171,7 +182,10 @@ def test_a_result_stands_beside_its_original(run, generated, tmp_path):
     assert all(abs(value - (100 + min(5, (place + 1) // 2))) <= 2 for place, value in enumerate(left))
     assert all(abs(value - (50 + place)) <= 2 for place, value in enumerate(right))
     assert probe(tmp_path / "beside.mp4").made_by["tool"] == "gallery compare"
-    assert run("compare", identity, "--out", "three.png", "--json")["frames"] == 3
+    context = RunContext(find_workspace(), generated, EventLog(tmp_path / "events.jsonl"))
+    files = [str(tmp_path / "street.mp4"), str(generated.outputs / "dusk.mp4"), str(tmp_path / "three.png")]
+    assert beside(context, GalleryComparePayload(identity, *files))["frames"] == 3
+    assert cv2.imread("three.png").shape == (3 * 32 + 2 * 4, 100, 3)
     assert found(run) == [identity]  # comparisons are no results
     (tmp_path / "street.mp4").unlink()
     assert "which is gone" in run("compare", identity, "--out", "b.mp4", code=2)
@@ -195,10 +209,12 @@ def test_a_result_stands_beside_its_original(run, generated, tmp_path):
         (("recall", "treadle.yaml"), 1, "not a video"),
         (("compare", "ONE", "--out", "x.txt"), 2, "must end in"),
         (("compare", "ONE", "--out", "street.mp4"), 2, "exists already"),
+        (("compare", "ONE", "--out", "b.mp4"), 2, "made from no file"),
     ],
 )
-def test_what_cannot_be_is_refused_and_nothing_is_written(run, generated, tmp_path, arguments, code, says):
-    words = [generated.id if word == "ONE" else word for word in arguments]
+def test_what_cannot_be_is_refused_and_nothing_is_written(run, tmp_path, arguments, code, says):
+    one = ended("video.smooth", {"sources": []}, {"out": str(clip(tmp_path / "street.mp4", frames=1))})
+    words = [one.id if word == "ONE" else word for word in arguments]
     assert says in run(*words, code=code)
     assert not list((tmp_path / "gallery").glob("*.json"))
 

@@ -46,6 +46,8 @@ def test_a_clip_goes_through_every_tool(run, here, clip, tmp_path):
     np.save(tmp_path / "depth.npy", np.random.default_rng(1).random((24, 6, 8)))
     given = run("controls", clip, "depth", "--maps", "depth.npy", "--invert", "--out", "depth.mp4", "--json")
     assert (given["frames"], given["given"], given["invert"]) == (24, "maps", True)
+    newest = here("gallery", "list", "--json")["items"][0]
+    assert (newest["name"], newest["kind"], newest["sources"][0]) == ("depth.mp4", "video.controls", str(clip))
     again = here("gallery", "recall", "depth.mp4", "--json")["command"]
     assert again.endswith(
         "clip.mp4 depth --maps " + str(tmp_path / "depth.npy") + " --invert --quality high --out FILE.mp4"

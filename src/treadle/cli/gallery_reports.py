@@ -98,6 +98,8 @@ def _recall(report: Report, _: Mapping[str, Any]) -> list[str]:
         settings = prompt.get("settings")
         if isinstance(settings, dict) and settings:
             lines.append(fact("settings", ", ".join(f"{key}={value}" for key, value in settings.items())))
+    if report["unsaid"]:
+        lines.append(fact("but not", f"{', '.join(report['unsaid'])}: no single number; give it again when sending"))
     if report["saved"]:
         lines.append(f"Stored as prompt `{report['saved']['name']}`, version {report['saved']['version']}.")
     elif prompt is not None:

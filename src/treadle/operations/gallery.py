@@ -103,7 +103,9 @@ class RecallReport:
     sources: list[dict[str, Any]]
     """`path`, `sha256`."""
     prompt: dict[str, Any] | None
-    """The prompt that it, or the video that it was made of, was generated from."""
+    """What was sent for it, or for the video that it was made of, in the words of a prompt."""
+    unsaid: list[str]
+    """What of that a stored prompt cannot say, such as weights that change over time."""
     command: str | None
     """What makes it again on this machine; None for what was generated."""
     saved: dict[str, Any] | None

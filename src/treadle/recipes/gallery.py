@@ -176,7 +176,8 @@ def made_by(workspace: WorkspaceFolder, word: str) -> tuple[Path, dict[str, Any]
         if told:
             return path, told, "file"
     if item is not None and (item.text or item.settings):
-        prompt = {"name": item.prompt, "text": item.text, "settings": dict(item.settings)} if item.text else None
+        plain = {key: value for key, value in item.settings.items() if isinstance(value, (int, float))}
+        prompt = {"name": item.prompt, "text": item.text, "settings": plain} if item.text else None
         options = {} if prompt else {"options": dict(item.settings)}
         sources = [{"path": source} for source in item.sources]
         tool = item.kind.replace(".", " ", 1)

@@ -26,6 +26,7 @@ VIDEOS: Final = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"})
 PICTURES: Final = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif"})
 _NO_RESULTS: Final = frozenset({"video.coherence", "video.compare", "video.chunk", "gallery.compare", "evaluate"})
 """Kinds of job whose pictures are diagrams or parts, not results."""
+_SETTINGS: Final = ("seed", "steps", "guidance", "sigma", "fps")
 _ASIDE: Final = frozenset({"inputs", "previews", "preview"})
 """Folders among a run's outputs that hold what went in, or what was seen on the way."""
 
@@ -95,32 +96,24 @@ def _items(path: str, stamp: int) -> tuple[Item, ...]:  # noqa: ARG001 - the sta
     return tuple(_item(run, spec["kind"], str(result.get("outcome")), asked, file) for file in _files(run, value))
 
 
-def _files(run: RunFolder, value: Mapping[str, Any]) -> Iterator[tuple[str, Path, Mapping[str, Any]]]:
-    """Name, path, and what the run's answer says of it."""
-    rows = value.get("outputs")
-    about = {}
-    for row in rows if isinstance(rows, list) else []:
-        if isinstance(row, dict) and isinstance(row.get("file"), str):
-            about[row["file"]] = row
+def _files(run: RunFolder, value: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:
+    """Name and path of each."""
     out = value.get("out")
     if isinstance(out, str) and media(Path(out)):
-        yield Path(out).name, Path(out), {}
+        yield Path(out).name, Path(out)
     if run.outputs.is_dir():
         for path in sorted(run.outputs.rglob("*")):
             name = path.relative_to(run.outputs)
             hidden = any(part.startswith(".") or part in _ASIDE for part in name.parts)
             if media(path) and not hidden and path.is_file():
-                yield str(name), path, about.get(str(name), {})
+                yield str(name), path
 
 
-def _item(
-    run: RunFolder, kind: str, outcome: str, asked: Mapping[str, Any], file: tuple[str, Path, Mapping[str, Any]]
-) -> Item:
-    name, path, told = file
-    prompt = _mapping(told.get("prompt")) or _mapping(asked.get("prompt"))
+def _item(run: RunFolder, kind: str, outcome: str, asked: Mapping[str, Any], file: tuple[str, Path]) -> Item:
+    name, path = file
+    spec, prompt = _request(asked, path.stem)
     sources = asked.get("sources")
-    inputs = prompt.get("inputs")
-    files = list(sources) if isinstance(sources, (list, tuple)) else _inputs(inputs)
+    files = list(sources) if isinstance(sources, (list, tuple)) else _inputs(spec)
     return Item(
         id=item_id(run.id, name),
         run=run.id,
@@ -129,11 +122,11 @@ def _item(
         path=path,
         created=made_at(run.id),
         outcome=outcome,
-        text=str(prompt.get("text") or ""),
+        text=str(spec.get("text") or ""),
         prompt=prompt["name"] if isinstance(prompt.get("name"), str) else None,
         model=_first_text(asked, "model", "backend"),
         sources=tuple(str(one) for one in files),
-        settings=_mapping(prompt.get("settings")) or _mapping(asked.get("options")),
+        settings=_settings(spec) or _mapping(asked.get("options")),
     )
 
 
@@ -146,10 +139,28 @@ def _mapping(value: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever a file ho
     return value if isinstance(value, dict) else {}
 
 
-def _inputs(value: Any) -> list[str]:  # noqa: ANN401 - whatever a file holds
-    """Paths of a prompt's inputs, the video or picture before its maps."""
-    rows = [row for row in value if isinstance(row, dict) and "path" in row] if isinstance(value, list) else []
-    return [str(row["path"]) for row in sorted(rows, key=lambda row: row.get("kind") not in {"video", "image"})]
+def _request(asked: Mapping[str, Any], name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Of a run that was asked for several videos, the request of the one called `name`, and its stored prompt."""
+    rows = asked.get("requests")
+    for row in rows if isinstance(rows, (list, tuple)) else ():
+        spec = _mapping(_mapping(row).get("spec"))
+        if spec.get("name") == name:
+            return spec, _mapping(row.get("prompt"))
+    return {}, {}
+
+
+def _inputs(spec: Mapping[str, Any]) -> list[str]:
+    """Files that a request names: its video first, then the maps of its controls."""
+    controls = _mapping(spec.get("controls")).values()
+    files = [spec.get("video"), *(_mapping(control).get("map") for control in controls)]
+    return [file for file in files if isinstance(file, str)]
+
+
+def _settings(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """What was set of a request, without its texts and files."""
+    found = {key: spec[key] for key in _SETTINGS if key in spec}
+    weights = {kind: _mapping(control).get("weight") for kind, control in _mapping(spec.get("controls")).items()}
+    return {**found, **weights}
 
 
 def _first_text(asked: Mapping[str, Any], *keys: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from treadle.base.errors import DataError, UsageError
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 _LONGEST_TEXT: Final = 100_000
 _POSITIONAL: Final = ("control",)
 """Options that stand without a flag."""
+_STRENGTH_OF: Final = {"edge": "edges", "vis": "blur"}
+"""Settings of prompts that hold the strength of a control's map."""
 _AGAINST: Final = {"match": "--no-match"}
 """Options that are on unless this flag is given."""
 
@@ -27,7 +30,8 @@ _AGAINST: Final = {"match": "--no-match"}
 def recall(workspace: WorkspaceFolder, word: str, save: str | None) -> dict[str, Any]:
     """What a file says of how it was made; `save` stores the prompt among it under that name."""
     path, made_by, said_by = gallery.made_by(workspace, word)
-    told = load("treadle.recipes.video:origin").nearest_prompt(made_by)
+    generated = load("treadle.recipes.video:origin").nearest_generated(made_by)
+    told, unsaid = (None, []) if generated is None else asked_for(generated)
     saved: Prompt | None = None
     if save is not None:
         if told is None:
@@ -42,9 +46,44 @@ def recall(workspace: WorkspaceFolder, word: str, save: str | None) -> dict[str,
         "options": _mapping(made_by.get("options")),
         "sources": _sources(made_by),
         "prompt": told,
+        "unsaid": unsaid,
         "command": _command(made_by),
         "saved": None if saved is None else {"name": saved.name, "version": saved.version, "id": saved.id},
     }
+
+
+def asked_for(made_by: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """What was sent for a video, in the words of a prompt, and what of it a prompt cannot say."""
+    spec, stored = _mapping(made_by.get("spec")), _mapping(made_by.get("prompt"))
+    if not spec:
+        return stored, []
+    known = settings_class("video").model_fields
+    settings: dict[str, Any] = {key: spec[key] for key in ("seed", "steps", "guidance", "sigma", "fps") if key in spec}
+    unsaid: list[str] = []
+    files: dict[str, str] = {}
+    if isinstance(video := _mapping(spec.get("video")).get("path"), str):
+        files[video] = "video"
+    for control in filter(None, map(_mapping, spec.get("controls") or [])):
+        kind = str(control.get("kind"))
+        if isinstance(path := _mapping(control.get("map")).get("path"), str):
+            files[path] = kind
+        keyframes = _mapping(control.get("weight")).get("keyframes")
+        if kind in known and isinstance(keyframes, list) and len(keyframes) == 1:
+            settings[kind] = _mapping(keyframes[0]).get("weight")
+        else:
+            unsaid.append(f"the weight of {kind}")
+        if kind in _STRENGTH_OF and control.get("strength") is not None:
+            settings[_STRENGTH_OF[kind]] = control["strength"]
+    rows = [{"kind": files[one["path"]], **one} for one in _sources(made_by) if one["path"] in files]
+    told = {
+        "name": stored.get("name") or spec.get("name"),
+        "version": stored.get("version"),
+        "text": spec.get("text"),
+        "negative": None if spec.get("negative_from") == "default" else spec.get("negative"),
+        "inputs": rows or stored.get("inputs") or [],
+        "settings": settings,
+    }
+    return told, unsaid
 
 
 def _prompt(told: Mapping[str, Any], name: str, path: str) -> Prompt:
@@ -71,12 +110,13 @@ def _prompt(told: Mapping[str, Any], name: str, path: str) -> Prompt:
 
 
 def _input(row: Any, path: str) -> PromptInput:  # noqa: ANN401 - whatever the file holds
-    wanted = {"kind": str, "path": str, "sha256": str, "bytes": int}
-    if not isinstance(row, dict) or any(type(row.get(key)) is not type_ for key, type_ in wanted.items()):
+    if not isinstance(row, dict) or any(not isinstance(row.get(key), str) for key in ("kind", "path", "sha256")):
         raise DataError(f"An input inside {path} cannot be used: {str(row)[:80]}")
     if row["kind"] not in INPUT_KINDS:
         raise DataError(f"An input inside {path} is of an unknown kind: {row['kind'][:40]}")
-    return PromptInput(row["kind"], row["path"], row["sha256"], row["bytes"])
+    file = Path(row["path"])
+    size = row["bytes"] if type(row.get("bytes")) is int else file.stat().st_size if file.is_file() else 0
+    return PromptInput(row["kind"], row["path"], row["sha256"], size)
 
 
 def _command(made_by: Mapping[str, Any]) -> str | None:

@@ -1,7 +1,8 @@
 """How a video was made, stored in the file itself, so that dropping it back brings its settings back.
 
 What is stored (`made_by`) is JSON: `tool`, `options`, `sources` (each with `path`, `sha256`, and `made_by` where it was
-made here, too), and for what was generated `prompt` (`name`, `version`, `text`, `negative`, `inputs`, `settings`).
+made here, too), and for what was generated `spec`, the request as it was sent, and `prompt`, the stored one that it
+came from (`name`, `version`, `text`, `negative`, `inputs`, `settings`).
 Frames that are written here carry it already (`FrameWriter`); `embed` puts it into files of other programs.
 """
 
@@ -72,11 +73,21 @@ def described(source: Path) -> dict[str, Any]:
 
 def nearest_prompt(made_by: Mapping[str, Any]) -> dict[str, Any] | None:
     """The prompt that a video was generated from, itself or the video that it was made of; None if there is none."""
+    found = _nearest(made_by, "prompt")
+    return None if found is None else dict(found["prompt"])
+
+
+def nearest_generated(made_by: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """How the generated video was made that a video is, or was made of; None if nothing was generated."""
+    return _nearest(made_by, "spec", "prompt")
+
+
+def _nearest(made_by: Mapping[str, Any], *keys: str) -> Mapping[str, Any] | None:
     level: list[Mapping[str, Any]] = [made_by]
     for _ in range(_DEEPEST):
         for one in level:
-            if isinstance(prompt := one.get("prompt"), dict):
-                return prompt
+            if any(isinstance(one.get(key), dict) for key in keys):
+                return one
         level = [inner for one in level for inner in _inner(one)]
     return None
 
