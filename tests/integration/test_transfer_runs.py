@@ -30,17 +30,17 @@ from treadle.store.workspace import create_workspace
 from treadle.telemetry.events import EventLog, read_events
 from treadle.video.frames import FrameWriter, probe
 
-TARGET = Path(__file__).parents[1] / "data" / "transfer1_target"
+DATA = Path(__file__).parents[1] / "data"
 QUICK = {"pause_seconds": 0.0, "patience_seconds": 2.0}
 
 
 class Lab:
     """A workspace with a host that is this machine, and a checkout of the stand-in on it."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, target="transfer1_target"):
         self.workspace = create_workspace(folder / "lab")
         self.code = folder / "target"
-        shutil.copytree(TARGET, self.code)
+        shutil.copytree(DATA / target, self.code)
         self.clip = folder / "clip.mp4"
         for path, shade in ((self.clip, 90), (self.code / "base.mp4", 30)):
             with FrameWriter(path, Fraction(24), quality="lossless") as writer:
@@ -340,3 +340,33 @@ def test_a_host_that_is_away_too_long_is_lost_and_found_again(lab, ssh_server):
     again = dataclasses.replace(payload, settings={**payload.settings, "patience_seconds": 60.0})
     answer = transfer_run.run(lab.context(context.run), again)
     assert (answer["outcome"], len(lab.starts())) == ("done", 1)
+
+
+def test_what_the_newer_target_leaves_out_without_a_word_is_noticed(quick_folder):
+    lab = Lab(quick_folder, "transfer25_target")
+    texts = ["one", "two [unsafe]", "three [unsafe]", "four"]
+    answer, run = lab.run(*texts, batch=True, backend="transfer25-cli", spec={"sigma": 200.0})
+    assert [item["state"] for item in answer["items"]] == ["done", "blocked", "blocked", "done"]
+    assert len(lab.starts()) == 1
+    told = [(event.type, event.data["item"]) for event in read_events(run.events) if event.type in {"item", "blocked"}]
+    assert told == [("item", 0), ("blocked", 1), ("blocked", 2), ("item", 3)]
+    single, _ = lab.run("four", backend="transfer25-cli", spec={"sigma": 200.0})
+    assert single["items"][0]["sha256"] == answer["items"][3]["sha256"]
+
+
+def test_steps_are_seen_and_settings_changed_while_a_video_is_made(quick_folder):
+    lab = Lab(quick_folder, "diffusers_target")
+    context = lab.context()
+    spec = {"steps": 4, "guidance": 3.0}
+    (context.run.path / "adjust.json").write_text('{"guidance": 4.5}')
+    answer = transfer_run.run(context, lab.payload("one", backend="diffusers", spec=spec))
+    assert answer["outcome"] == "done"
+    events = read_events(context.run.events)
+    steps = [event.data["step"] for event in events if event.type == "step"]
+    assert steps == [1, 2, 3, 4]
+    pictures = [context.run.path / event.data["picture"] for event in events if event.type == "preview"]
+    assert len(pictures) == 4
+    assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in pictures)
+    assert "guidance of the clips: [4.5]" in context.run.log.read_text()
+    with pytest.raises(TransferBlockedError):
+        lab.run("two [unsafe]", backend="diffusers", spec=spec)

@@ -43,7 +43,13 @@ def _span(seconds: float) -> str:
     return units.duration(seconds)
 
 
+def _adjust(report: Report, _: Mapping[str, Any]) -> list[str]:
+    changes = ", ".join(f"{name}={value}" for name, value in report["changes"].items())
+    return [f"Job {report['job']} goes on with {changes}, from its next clip or launch on."]
+
+
 TRANSFER_RUN_VIEWS: dict[str, Callable[[Report, Mapping[str, Any]], list[str]]] = {
     "transfer.run": _run,
     "transfer.upscale": _run,
+    "transfer.adjust": _adjust,
 }

@@ -92,6 +92,37 @@ def upscale(
     return _request(workspace, "upscale", payload)
 
 
+@dataclass(frozen=True, slots=True)
+class AdjustReport:
+    """What of a transfer was changed on the way."""
+
+    job: int
+    changes: dict[str, Any]
+    """All changes so far, by setting."""
+
+
+@operation(
+    "light",
+    noun="transfer",
+    examples=(
+        "treadle transfer adjust 12 --set guidance=4",
+        "treadle transfer adjust 12 --set steps=20 --set sigma=60",
+    ),
+)
+def adjust(
+    workspace: WorkspaceFolder,
+    job: Annotated[int, "number of the job, waiting or running"],
+    *,
+    set: Annotated[list[str], "NAME=VALUE: guidance, steps or sigma; may be repeated"],  # noqa: A002 - the flag's name
+) -> AdjustReport:
+    """Change settings of a transfer while it goes on: what has begun keeps them, the next clip or launch takes them.
+
+    A target that makes all clips of a video in one go takes them with its next launch; by `diffusers`, guidance
+    changes with the next clip.
+    """
+    return AdjustReport(job, load("treadle.recipes.transfer_requests:adjust")(workspace, job, set))
+
+
 def _request(workspace: WorkspaceFolder, verb: str, payload: TransferPayload) -> JobRequest:
     """A job of the host's queue; `any` becomes the host that suits best now."""
     chosen: TransferPayload = load("treadle.recipes.transfer_place:placed")(workspace, payload)

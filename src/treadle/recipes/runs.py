@@ -26,6 +26,8 @@ OVER: Final = 20
 """Steps that the loss of a moment is the mean of; a single step is noise."""
 _TOLD: Final = ("training_started", "recovery", "sample_failed", "note", "training_stopped")
 _ABSENT: Final = object()
+_BY_ERROR: Final = {"HostLost": "lost", "EndUnknown": "unknown"}
+"""Outcomes of runs whose job has failed without anybody knowing how the work ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +164,7 @@ def outcome_of(run: RunFolder) -> str:
     try:
         result = run.result()
         if result is not None:
-            return str(result["outcome"])
+            return _BY_ERROR.get(str(result.get("kind")), str(result["outcome"]))
         if run.process_lives():
             return "running"
         return "lost" if run.fence() else "waiting"

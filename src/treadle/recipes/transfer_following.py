@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 from typing import TYPE_CHECKING, Any
 
+from treadle.base.files import write_bytes
 from treadle.telemetry.events import read_events
 
 if TYPE_CHECKING:
@@ -16,8 +18,8 @@ if TYPE_CHECKING:
     from treadle.video.transfer.backends.backend import Backend, Event
 
 _BREAK = re.compile(rb"[\r\n]")
-_LONGEST_LINE = 16_384
-"""Bytes of a line that are looked at; bars and tracebacks are shorter."""
+_LONGEST_LINE = 1 << 20
+"""Bytes of a line that are looked at; a picture in one is shorter."""
 _TAIL = 65_536
 
 
@@ -36,6 +38,8 @@ class LogHere:
         """Items of the launch that a guardrail refused, as the log says."""
         self.doubtful = False
         """Whether videos may stand under the number of another item: one of several at once was refused."""
+        self.previews: list[dict[str, Any]] = []
+        """Pictures that are still on the host: events with `file`, relative to the launch's folder."""
         self.facts: dict[str, Any] = {}
         """What a launch told about itself: `warm`."""
         self._context, self._launch, self._backend = context, launch, backend
@@ -85,7 +89,7 @@ class LogHere:
                 event = self._backend.event(line.decode(errors="replace"))
                 if event is not None:
                     self._take(event)
-        if len(self._pending) > 4 * _LONGEST_LINE:  # no line at all: a flood without a break in it
+        if len(self._pending) > _LONGEST_LINE:  # no line at all: a flood without a break in it
             self._at += len(self._pending)
             self._pending = b""
 
@@ -105,4 +109,26 @@ class LogHere:
         if "item" in data:
             data["item"] = self._launch.items[min(data["item"], len(self._launch.items) - 1)]
         if self._at > self._told:
-            self._context.emit(event.type, launch=self._launch.number, at=self._at, **data)
+            data = {"launch": self._launch.number, "at": self._at, **data}
+            if event.type == "preview":
+                self._preview(data)
+            else:
+                self._context.emit(event.type, **data)
+
+    def _preview(self, data: dict[str, Any]) -> None:
+        """Keep a picture that came in the line; one in a file of the host is fetched by whoever has the connection."""
+        if not isinstance(data.get("png"), str):
+            self.previews.append(data)
+            return
+        try:
+            picture = base64.b64decode(data.pop("png"), validate=True)
+        except ValueError:
+            return
+        self.keep_preview(data, picture)
+
+    def keep_preview(self, data: dict[str, Any], picture: bytes) -> None:
+        """Put a picture among the run's files and tell of it."""
+        name = f"{data['launch']:03d}-{data['at']:09d}.png"
+        write_bytes(self._context.run.path / "previews" / name, picture)
+        shown = {key: value for key, value in data.items() if key != "file"}
+        self._context.emit("preview", **shown, picture=f"previews/{name}")

@@ -12,8 +12,9 @@ from treadle.base.hashing import hash_bytes
 from treadle.jobs.job import ACTIVE
 from treadle.jobs.ledger import Ledger
 from treadle.recipes.transfer_following import LogHere
+from treadle.recipes.transfer_requests import ADJUST
 from treadle.remote.run_folder import OUTPUTS, RunFolder
-from treadle.remote.transport import LinkError
+from treadle.remote.transport import LinkError, inner_path
 from treadle.video import frames
 from treadle.video.transfer.backends.backend import Ended, Outcome
 
@@ -32,6 +33,7 @@ _QUICKEST, _SLOWEST = 0.1, 2.0
 """Seconds between two looks at a run: soon after something new, later when nothing comes."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 """Seconds between attempts to reach a host again."""
+_LARGEST_PREVIEW: Final = 4 << 20
 _ROOM: Final = 2 * 1000**3
 """Free bytes below which nothing is started on a host: videos must have room."""
 
@@ -57,6 +59,7 @@ class Launching:
         self._backend, self._host = backend, host
         self.folder: Path = work.folder(record)
         self._remote = RunFolder(host.transport, host.root, record.id, host.containers)
+        self._passed_on = b""
 
     def carry_out(self, written: Written, run: WrittenRun, settings: LaunchSettings) -> Outcome:
         """Bring the launch to its end from wherever it stands; returns what the end means.
@@ -132,12 +135,33 @@ class Launching:
             while piece := self._asked(lambda: self._remote.tail(log.size)):
                 log.add(piece)
                 news = True
+            self._fetch_previews(log)
             if not state.alive and log.size >= state.log_size:
                 return state
+            self._pass_on_changes()
             if self._context.stop_requested():
                 self._stop_or_leave()
             pause = _QUICKEST if news else min(_SLOWEST, pause * 1.5)
             time.sleep(pause if self._host.far else _QUICKEST)
+
+    def _fetch_previews(self, log: LogHere) -> None:
+        """Bring pictures here that the log told of; one that is gone, or no picture, is left out."""
+        while log.previews:
+            data = log.previews.pop(0)
+            try:
+                path = f"{self._remote.path}/{inner_path(str(data.get('file')))}"
+            except UsageError:
+                continue
+            picture = self._asked(lambda path=path: self._host.transport.read(path, 0, _LARGEST_PREVIEW))  # type: ignore[misc]
+            if picture.startswith(b"\x89PNG"):
+                log.keep_preview(data, picture)
+
+    def _pass_on_changes(self) -> None:
+        """Lay what people changed meanwhile beside the command, which may read it between two clips."""
+        path = self._context.run.path / ADJUST
+        if path.is_file() and (found := path.read_bytes()) != self._passed_on:
+            self._asked(lambda: self._host.transport.put_bytes(found, f"{self._remote.path}/{ADJUST}"))
+            self._passed_on = found
 
     def _stop_or_leave(self) -> None:
         """End the command on the host if people asked for it; a worker that only ends leaves it running."""

@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from treadle.base.errors import NotFoundError, UsageError
-from treadle.prompts.settings import read_pairs
+from treadle.base.files import read_json, write_json
+from treadle.jobs.ledger import Ledger
+from treadle.jobs.runs import RunFolder
+from treadle.prompts.config import VideoSettings
+from treadle.prompts.settings import checked, read_pairs
 from treadle.recipes.prompts import library
 from treadle.recipes.transfer_explain import request, spec_of
 from treadle.video import origin
@@ -21,6 +25,9 @@ if TYPE_CHECKING:
     from treadle.store.workspace import WorkspaceFolder
     from treadle.video.transfer.spec import TransferSpec
 
+ADJUSTABLE = ("guidance", "steps", "sigma")
+"""Settings that may differ from one clip to the next."""
+ADJUST = "adjust.json"
 _SHARPER = "A sharp, detailed recording with natural light and textures."
 
 
@@ -66,6 +73,36 @@ def enlarged(videos: Sequence[Path], weight: float, text: str | None, settings: 
 def specs(payload: TransferPayload) -> list[TransferSpec]:
     """The requests of a job, read and checked against the files as they are now."""
     return [spec_of(one["spec"]) for one in payload.requests]
+
+
+def adjust(workspace: WorkspaceFolder, job: int, settings: Sequence[str]) -> dict[str, Any]:
+    """Change settings of a transfer that waits or runs, from its next clip or launch on; returns all that is changed.
+
+    Raises:
+        UsageError: The job is no transfer, has ended, or a setting cannot be changed on the way.
+    """
+    with Ledger.open(workspace) as ledger:
+        found = ledger.get(job)
+    if not found.kind.startswith("transfer.") or found.run is None:
+        raise UsageError(f"Job {job} is no transfer.")
+    if not (found.waiting or found.active):
+        raise UsageError(f"Job {job} has ended ({found.state}); start it again with --set.")
+    given = read_pairs(settings)
+    strange = [key for key in given if key not in ADJUSTABLE]
+    if strange or not given:
+        said = f"`{strange[0]}` cannot be changed on the way." if strange else "Say what to change."
+        raise UsageError(f"{said} These can: {', '.join(ADJUSTABLE)}.")
+    checked(VideoSettings, given)
+    run = RunFolder(workspace.runs / found.run)
+    changes = {**adjusted(run), **given}
+    write_json(run.path / ADJUST, changes)
+    return changes
+
+
+def adjusted(run: RunFolder) -> dict[str, Any]:
+    """What was changed of a run on the way."""
+    path = run.path / ADJUST
+    return dict(read_json(path)) if path.is_file() else {}
 
 
 def _told_apart(found: list[dict[str, Any]]) -> list[dict[str, Any]]:

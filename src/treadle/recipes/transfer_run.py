@@ -137,7 +137,8 @@ class _Story:
         return LaunchSettings(1, chosen.idle_seconds, chosen.memory_gb, chosen.model)
 
     def _written(self, launch: LaunchRecord, settings: LaunchSettings) -> Written:
-        specs = [self._specs[number] for number in launch.items]
+        changes = transfer_requests.adjusted(self._context.run)
+        specs = [dataclasses.replace(self._specs[number], **changes) for number in launch.items]
         return self._backend.write(specs, self._host.places(self._host.folder(launch.id)).run, settings)
 
     def _judge(self, launch: LaunchRecord, outcome: Outcome, made: list[int]) -> None:

@@ -49,7 +49,8 @@ class DiffusersRunner:
     def environment(self, places: Places, settings: LaunchSettings) -> dict[str, str]:
         """See `Backend`."""
         del settings
-        return {"PYTHONUNBUFFERED": "1", "HF_HOME": places.checkpoints}
+        path = {} if places.code == "." else {"PYTHONPATH": places.code}
+        return {**path, "PYTHONUNBUFFERED": "1", "HF_HOME": places.checkpoints}
 
     def event(self, line: str) -> Event | None:
         """See `Backend`."""

@@ -75,10 +75,9 @@ def picture(latents: Any, path: Path) -> None:  # noqa: ANN401 - a tensor
     """Draw the middle frame of latents (B, C, T, H, W): three channels as colours, stretched to what they hold."""
     from PIL import Image
 
-    frame = latents[0, :3, latents.shape[2] // 2].float().cpu()
-    low = frame.amin(dim=(1, 2), keepdim=True)
-    span = (frame.amax(dim=(1, 2), keepdim=True) - low).clamp_min(1e-6)
-    pixels = ((frame - low) / span * 255).byte().permute(1, 2, 0).numpy()
+    frame = latents[0, :3, latents.shape[2] // 2].float().cpu().numpy()
+    low, high = (bound(axis=(1, 2), keepdims=True) for bound in (frame.min, frame.max))
+    pixels = ((frame - low) / (high - low + 1e-6) * 255).astype("uint8").transpose(1, 2, 0)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).resize((pixels.shape[1] * 4, pixels.shape[0] * 4)).save(path)
 

@@ -1,0 +1,1 @@
+"""Stands in for the launcher that comes with torch."""
