@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 MOST_TOKENS = 512
 """What the text encoder of Cosmos-Transfer (T5) reads; the rest of a text is cut off without a word."""
-_CHARACTERS_PER_TOKEN = 4.2
+CHARACTERS_PER_TOKEN = 4.2
 """Of T5 on English prose; an estimate, since its vocabulary does not come with us."""
 _FEWEST_WORDS = 12
 _CONTROLS = ("edge", "vis", "depth", "seg")
@@ -32,7 +32,7 @@ class Remark:
 
 def estimated_tokens(text: str) -> int:
     """About how many tokens a text encoder sees."""
-    return round(len(text) / _CHARACTERS_PER_TOKEN)
+    return round(len(text) / CHARACTERS_PER_TOKEN)
 
 
 def remarks(prompt: Prompt) -> list[Remark]:

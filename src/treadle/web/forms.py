@@ -62,8 +62,8 @@ def fields_of(
         if parameter.name == "detach":
             continue
         if parameter.settings is not None:
-            for name, info in load(parameter.settings.fields_of).model_fields.items():
-                found.setdefault(name, _of_setting(name, info))
+            for field in setting_fields_of(load(parameter.settings.fields_of)):
+                found.setdefault(field.name, field)
         else:
             found[parameter.name] = _of_parameter(parameter)
     names = [name for name in (found if only is None else only) if name not in set(without)]
@@ -77,6 +77,12 @@ def fields_of(
         )
         for name in names
     ]
+
+
+def setting_fields_of(settings: Any, values: Mapping[str, Any] | None = None) -> list[Field]:  # noqa: ANN401 - a class
+    """The fields of a class of settings, with `values` in place of the defaults."""
+    made = [_of_setting(name, info) for name, info in settings.model_fields.items()]
+    return [replace(one, value=(values or {}).get(one.name, one.default)) for one in made]
 
 
 def _of_parameter(parameter: Parameter) -> Field:

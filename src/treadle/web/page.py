@@ -32,6 +32,8 @@ NAVIGATION: Final = (
     ("models", "Models", "/models"),
     ("train", "Train", "/train"),
     ("generate", "Generate", "/generate"),
+    ("prompts", "Prompts", "/prompts"),
+    ("gallery", "Gallery", "/gallery"),
     ("queue", "Queue", "/queue"),
     ("runs", "Runs", "/runs"),
     ("flow", "Flow", "/flow"),

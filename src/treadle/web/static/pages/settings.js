@@ -18,8 +18,13 @@ export function settingsForm(root) {
   });
 }
 
+const changed = (root) => fields(root).filter((one) => first.has(one) && now(one) !== first.get(one));
+
 /** What was changed, as the operations take it. */
-export const overrides = (root) => fields(root).filter((one) => first.has(one) && now(one) !== first.get(one)).map((one) => `${one.name}=${written(one)}`);
+export const overrides = (root) => changed(root).map((one) => `${one.name}=${written(one)}`);
+
+/** What was changed, as prompts take it: texts stand for themselves. */
+export const pairs = (root) => changed(root).map((one) => `${one.name}=${one.type === "checkbox" ? one.checked : one.value || "null"}`);
 
 function written(field) {
   if (field.type === "checkbox") return field.checked ? "true" : "false";

@@ -1,0 +1,162 @@
+// Prompts: the questions of a template with what they make, a prompt written by hand, and changes as new versions.
+
+import { busy, bytes, call, callingButtons, el, problem, toast } from "../treadle.js";
+import { pairs, settingsForm } from "./settings.js";
+import { uploadOne } from "./upload.js";
+
+const SOON = 250;  // milliseconds after the last key that a preview is asked for
+const made = document.getElementById("new-prompt"), edited = document.getElementById("edit-prompt");
+const form = made ?? edited;
+const at = (name) => `/prompts/stored/${encodeURIComponent(name)}`;
+
+callingButtons(() => location.reload());
+
+const tagsOf = (text) => text.split(",").map((tag) => tag.trim()).filter(Boolean);
+const chosen = (root) => root.querySelector('[name="negative-from"]:checked')?.value;
+
+/** The negative text as operations take it; undefined for purposes without one. */
+function negativeOf(root) {
+  const from = chosen(root);
+  return from === undefined ? undefined : from === "default" ? "default" : root.elements.negative.value;
+}
+
+// How long the text is.
+function measure(place, length) {
+  const tokens = Math.round(length / Number(place.dataset.ratio)), most = Number(place.dataset.most ?? Infinity);
+  place.querySelector("span").textContent = String(tokens);
+  place.classList.toggle("over", tokens > most);
+  const meter = place.querySelector("meter");
+  if (meter) meter.value = tokens;
+}
+
+// Files that go with it: `added` holds what is new as KIND=PATH, `gone` the kinds that are left out.
+const added = new Map(), gone = new Set();
+const box = form?.querySelector("[data-inputs]");
+
+function addInput(kind, path, shown) {
+  box.querySelector(`[data-kind="${kind}"]`)?.remove();
+  gone.delete(kind);
+  added.set(kind, path);
+  box.querySelector("[data-rows]").append(el("li", { "data-kind": kind }, el("strong", {}, kind), ` ${shown} `,
+    el("button", { type: "button", class: "quiet", "data-drop-input": true, "aria-label": `Leave out the ${kind}` }, "Leave out")));
+  changed();
+}
+
+if (box) {
+  const kind = box.querySelector("select"), path = box.querySelector("input:not([type=file])"), file = box.querySelector("[type=file]");
+  const bar = box.querySelector("progress");
+  box.querySelector("[data-add-input]").addEventListener("click", () => {
+    if (!path.value.trim()) { path.focus(); return; }
+    addInput(kind.value, path.value.trim(), path.value.trim());
+    path.value = "";
+  });
+  file.addEventListener("change", async () => {
+    const [one] = file.files;
+    if (!one) return;
+    bar.hidden = false;
+    problem(form);
+    try {
+      addInput(kind.value, await uploadOne(one, (share) => { bar.value = share; }), `${one.name}, ${bytes(one.size)}`);
+    } catch (error) { problem(form, error.message); }
+    bar.hidden = true;
+    file.value = "";
+  });
+  box.addEventListener("click", (event) => {
+    const row = event.target.closest("[data-drop-input]")?.closest("li");
+    if (!row) return;
+    if (!added.delete(row.dataset.kind)) gone.add(row.dataset.kind);
+    row.remove();
+    changed();
+  });
+}
+
+const inputsOf = () => [...added].map(([kind, path]) => `${kind}=${path}`);
+
+/** What the questions were answered with. */
+const answersOf = (root) => [...root.querySelectorAll("[data-answer]")].filter((one) => one.value.trim()).map((one) => `${one.dataset.answer}=${one.value.trim()}`);
+
+/** What of a new prompt every operation takes. */
+function request(root) {
+  const negative = negativeOf(root);
+  return { set: pairs(root), input: inputsOf(), ...(negative === undefined ? {} : { negative }), ...(root.dataset.template ? { answer: answersOf(root) } : {}) };
+}
+
+// The preview of a template, a moment after the last change.
+let waiting = 0, newest = 0;
+function changed() {
+  if (!made?.dataset.template) return;
+  clearTimeout(waiting);
+  waiting = setTimeout(preview, SOON);
+}
+
+async function preview() {
+  const asked = ++newest;
+  try {
+    const found = await call("prompt.wizard", { template: made.dataset.template, ...request(made) });
+    if (asked !== newest) return;
+    problem(made);
+    document.getElementById("preview-text").textContent = found.text;
+    measure(made.querySelector("[data-length]"), found.text.length);
+    document.getElementById("preview-remarks").replaceChildren(el("ul", { class: "remarks" },
+      found.remarks.map((one) => el("li", { class: one.level === "error" ? "notice bad" : "notice" }, one.text))));
+  } catch (error) { if (asked === newest) problem(made, error.message); }
+}
+
+if (form) {
+  settingsForm(form);
+  form.addEventListener("input", (event) => {
+    if (event.target.name === "negative-from") form.elements.negative.hidden = event.target.value === "default";
+    if (event.target.id === "text") measure(form.querySelector("[data-length]"), event.target.value.length);
+    if (event.target.id !== "name" && event.target.type !== "file") changed();
+  });
+}
+
+made?.addEventListener("submit", (event) => {
+  event.preventDefault();
+  problem(made);
+  busy(event.submitter, async () => {
+    const { template, purpose } = made.dataset, name = made.elements.name.value;
+    const given = template ? { name, template, purpose } : { name, purpose, prompt: made.elements.text.value };
+    try {
+      await call("prompt.new", { ...given, ...request(made), tag: tagsOf(made.elements.tags.value) });
+      location.assign(at(name));
+    } catch (error) { problem(made, error.message); }
+  });
+});
+
+edited?.addEventListener("submit", (event) => {
+  event.preventDefault();
+  problem(edited);
+  busy(event.submitter, async () => {
+    const { name, version } = edited.dataset, text = edited.elements.text, tags = edited.elements.tags;
+    const before = tagsOf(tags.defaultValue), after = tagsOf(tags.value), negative = negativeOf(edited);
+    const given = { name, version: Number(version), set: pairs(edited), input: inputsOf(), without: [...gone],
+      tag: after.filter((tag) => !before.includes(tag)), untag: before.filter((tag) => !after.includes(tag)) };
+    if (text.value !== text.defaultValue) given.text = text.value;
+    const own = edited.elements.negative;
+    if (negative !== undefined && (own.value !== own.defaultValue || !edited.querySelector(`[name="negative-from"][value="${chosen(edited)}"]`).defaultChecked)) given.negative = negative;
+    try {
+      const answer = await call("prompt.edit", given);
+      if (answer.changed) location.assign(at(name));
+      else toast(`Version ${answer.version} says the same; nothing was stored.`);
+    } catch (error) { problem(edited, error.message); }
+  });
+});
+
+const enhance = document.getElementById("enhance");
+enhance?.addEventListener("submit", (event) => {
+  event.preventDefault();
+  problem(enhance);
+  busy(event.submitter, async () => {
+    const { name } = enhance.dataset, only = event.submitter.value === "yes";
+    try {
+      const answer = await call("prompt.enhance", { name, using: enhance.elements.using.value, preview: only });
+      if (!only) { location.assign(at(name)); return; }
+      const text = edited.elements.text;
+      text.value = answer.text;
+      measure(edited.querySelector("[data-length]"), text.value.length);
+      text.focus();
+      toast("Look at the text, change it, and keep it as a new version.");
+    } catch (error) { problem(enhance, error.message); }
+  });
+});
