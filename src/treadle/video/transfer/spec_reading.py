@@ -313,6 +313,8 @@ class _Collected:
 
 def read_material(path: Path) -> Material:
     """Size, length and rate of a video; frames are counted where its file does not say. Raises `DataError`."""
+    if path.suffix.lower() in frames.IMAGE_ENDINGS:
+        raise DataError(f"{path} is a picture; make a video of it first: treadle video from-images.")
     found = frames.probe(path)
     with frames.opened(path) as (container, stream):
         count = stream.frames or sum(1 for packet in container.demux(stream) if packet.size)

@@ -50,7 +50,7 @@ class Anything(metaclass=_Kind):
 
 
 class _Stand(types.ModuleType):
-    __path__ = []
+    __path__ = ()
 
     def __getattr__(self, name):
         if name.startswith("__"):
@@ -107,7 +107,6 @@ def main():
     requests = json.load(sys.stdin)
     with redirect_stdout(said), redirect_stderr(said):
         import torch
-
         from cosmos_transfer1.diffusion.inference import inference_utils, transfer
 
         answers = [answer(transfer, inference_utils, torch, arguments) for arguments in requests]

@@ -39,6 +39,8 @@ MOST_FRAMES = 5000
 PURE_NOISE = 80.0
 """From this sigma on the model begins from noise alone."""
 _DRIVING = ("hdmap", "lidar")
+_STRENGTHS = {"edge": "canny_threshold", "vis": "blur_strength"}
+"""What it calls the strengths of maps; of no effect, since the maps are drawn here, but true."""
 _PROGRAM = ("cosmos_transfer1/diffusion/inference/transfer.py",)
 
 
@@ -71,6 +73,7 @@ class Transfer1:
         for piece in pieces:
             mark = f"_{piece.number:03d}" if len(pieces) > 1 else ""
             value = {**_shared_keys(spec, piece.seed), "prompt": spec.text, "video_save_name": f"output{mark}"}
+            value |= {_STRENGTHS[one.kind]: one.strength for one in spec.controls if one.strength is not None}
             video = video_file(spec, piece.first, piece.frames)
             if video is not None:
                 value["input_video_path"] = files.put(f"inputs/video{mark}{ending(video)}", video)
@@ -125,9 +128,6 @@ def _shared_keys(spec: TransferSpec, seed: int | None) -> dict[str, Any]:
         "fps": spec.fps,
         "num_input_frames": OVERLAP,
     }
-    strengths = {control.kind: control.strength for control in spec.controls if control.strength is not None}
-    names = {"edge": "canny_threshold", "vis": "blur_strength"}
-    value |= {names[kind]: strength for kind, strength in strengths.items()}
     if spec.distilled:
         value["use_distilled"] = True
     if set(spec.kinds) & set(_DRIVING):
