@@ -87,11 +87,21 @@ class SshServer:
             time.sleep(0.02)
 
     def stop(self):
-        """Let nobody in any more and cut who is there; what runs detached goes on."""
+        """The end: let nobody in, cut who is there, end what they left running."""
         self.cut()
         self._process.kill()
         self._process.wait()
         (self.folder / "log").write_text("")
+        self.end_runs()
+
+    def end_runs(self):
+        """End what runs of failed tests have left behind."""
+        for path in Path("/proc").glob("[0-9]*"):
+            try:
+                if (path / "cwd").readlink().is_relative_to(self.folder):
+                    os.kill(int(path.name), signal.SIGKILL)
+            except OSError:
+                continue
 
     def sessions(self):
         """Processes that serve a connection, of this server only."""

@@ -8,6 +8,7 @@ when the command has ended. Nothing outside of this folder is ever changed or re
 from __future__ import annotations
 
 import json
+import math
 import re
 import shlex
 from dataclasses import dataclass
@@ -123,7 +124,7 @@ class RunFolder:
             code=int(code) if code.isdigit() else None,
             log_size=int(found.get("log", 0)),
             stopped="stopped" in found,
-            free=int(found.get("free") or 0),
+            free=math.prod(int(word) for word in found.get("free", "0").split()),
         )
 
     def tail(self, offset: int, most: int = BLOCK) -> bytes:

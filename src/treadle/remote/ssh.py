@@ -179,12 +179,11 @@ class SshTransport:
         async with self._sftp(remote) as files:
             if await self._size(remote) == length and await self._hash(remote) == wanted:
                 return wanted
-            folder, _, name = remote.rpartition("/")
-            part = f"{folder}/.{name}.{wanted[:16]}.part" if folder else f".{name}.{wanted[:16]}.part"
-            if folder:
-                await files.makedirs(_raw(folder), exist_ok=True)
-            there = await self._size(part) or 0
-            begin = (there - 1) // _PIECE * _PIECE if 0 < there <= length else 0
+            part = _beside(remote, f"{wanted[:16]}.part")
+            there = await self._size(part)
+            if there is None:
+                await _make_folder(files, remote)
+            begin = (there - 1) // _PIECE * _PIECE if there and there <= length else 0
             await _send(files, local, part, begin)
             if await self._hash(part) != wanted and begin:
                 await _send(files, local, part, 0)
@@ -196,11 +195,8 @@ class SshTransport:
 
     async def _put_bytes(self, data: bytes, remote: str, mode: int) -> str:
         async with self._sftp(remote) as files:
-            folder, _, name = remote.rpartition("/")
-            part = f".{name}.{secrets.token_hex(8)}.part"
-            if folder:
-                await files.makedirs(_raw(folder), exist_ok=True)
-                part = f"{folder}/{part}"
+            part = _beside(remote, f"{secrets.token_hex(8)}.part")
+            await _make_folder(files, remote)
             flags = asyncssh.FXF_WRITE | asyncssh.FXF_CREAT | asyncssh.FXF_EXCL
             try:
                 async with files.open(_raw(part), flags, asyncssh.SFTPAttrs(permissions=mode), encoding=None) as file:
@@ -241,7 +237,11 @@ class SshTransport:
 
     async def _size(self, remote: str) -> int | None:
         async with self._sftp(remote) as files:
-            return await files.getsize(_raw(remote)) if await files.isfile(_raw(remote)) else None
+            try:
+                found = await files.stat(_raw(remote))
+            except asyncssh.SFTPNoSuchFile:
+                return None
+            return found.size if found.type == asyncssh.FILEXFER_TYPE_REGULAR else None
 
     async def _hash(self, remote: str) -> str | None:
         """SHA-256 of a file as the host reads it; None if there is none. Its name goes through standard input."""
@@ -319,6 +319,19 @@ async def _presented_key(address: str, port: int) -> str:
 def _algorithms(key: asyncssh.SSHKey) -> list[str]:
     found = key.get_algorithm()
     return ["rsa-sha2-512", "rsa-sha2-256"] if found == "ssh-rsa" else [found]
+
+
+def _beside(remote: str, ending: str) -> str:
+    """A hidden name in the folder of `remote`."""
+    folder, slash, name = remote.rpartition("/")
+    return f"{folder}{slash}.{name}.{ending}"
+
+
+async def _make_folder(files: asyncssh.SFTPClient, remote: str) -> None:
+    """See that the folder of `remote` is there; one question where it is."""
+    folder = remote.rpartition("/")[0]
+    if folder and not await files.isdir(_raw(folder)):
+        await files.makedirs(_raw(folder), exist_ok=True)
 
 
 async def _send(files: asyncssh.SFTPClient, local: Path, part: str, begin: int) -> None:

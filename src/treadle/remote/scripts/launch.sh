@@ -3,7 +3,10 @@
 # Arguments: mark of the run. The first process to make `pid` runs it; any other steps back.
 mark=$1
 trap : TERM INT HUP
-start=$(sed 's/.*) //' /proc/$$/stat | cut -d' ' -f20)
+read -r line < /proc/$$/stat
+set -- ${line##*) } # what follows the name, which may hold blanks: the start time is the 20th word
+shift 19
+start=$1
 read -r boot < /proc/sys/kernel/random/boot_id
 # Room for the status is taken now: a disk that is full when the command ends must not hide how it ended.
 printf '%-8s\n' unknown > ".rc.$$" || exit 1
@@ -26,7 +29,7 @@ if [ ! -e stopped ]; then
   ) >> log 2>&1
   code=$?
 fi
-rm -f environment
+rm -f environment .environment.*
 printf '%-8s\n' "$code" 1<> ".rc.$$"
 sync ".rc.$$" log 2>/dev/null
 mv ".rc.$$" rc

@@ -1,6 +1,7 @@
 # Say where a run stands, one `key value` a line.
 # Arguments: folder of the run, its mark.
 cd "$1" 2>/dev/null || exit 0
+mark=$2
 echo "there yes"
 [ -e stopped ] && echo "stopped yes"
 alive=no
@@ -9,12 +10,16 @@ if [ -f pid ]; then
   echo "pid $pid"
   read -r now < /proc/sys/kernel/random/boot_id
   if [ "$boot" = "$now" ]; then
-    found=$(sed 's/.*) //' "/proc/$pid/stat" 2>/dev/null | cut -d' ' -f1,20)
-    case "$found" in
-      "Z $start" | "X $start") ;;
-      *" $start") alive=yes ;;
-    esac
-    if [ $alive = no ] && [ ! -f rc ] && grep -qsaxz "TREADLE_REMOTE_RUN=$2" /proc/[0-9]*/environ; then
+    if read -r line 2>/dev/null < "/proc/$pid/stat"; then
+      set -- ${line##*) }
+      status=$1
+      shift 19
+      case "$status$1" in
+        "Z$start" | "X$start") ;;
+        *"$start") alive=yes ;;
+      esac
+    fi
+    if [ $alive = no ] && [ ! -f rc ] && grep -qsaxz "TREADLE_REMOTE_RUN=$mark" /proc/[0-9]*/environ; then
       alive=yes # who started it is gone; what it started goes on
     fi
   fi
@@ -25,5 +30,5 @@ if [ -f rc ]; then
   read -r code < rc
   echo "code $code"
 fi
-echo "log $(stat -c %s log 2>/dev/null || echo 0)"
-echo "free $(df -Pk . | awk 'NR == 2 { printf "%.0f", $4 * 1024 }')"
+if [ -f log ]; then echo "log $(stat -c %s log)"; fi
+echo "free $(stat -f -c '%a %S' .)"
