@@ -147,9 +147,9 @@ def test_a_folder_is_dropped_and_a_site_crawled(open_page, server, lab, tmp_path
     expect(page.locator("#sending li")).to_contain_text("2 files")
     expect(page.locator("#sending li")).to_contain_text("2 taken", timeout=60_000)
 
-    text = "<p>What stands on this page is long enough to be taken for a text, and it says something of its own.</p>" * 5
-    site.pages["/"] = f"<html><title>Start</title><body><h1>Start</h1>{text}<a href='/two'>on</a></body></html>".encode()
-    site.pages["/two"] = f"<html><title>Two</title><body><h1>Two</h1>{text[:300]}</p></body></html>".encode()
+    text = "<p>What stands on this page is long enough to be taken for a text, and it says something.</p>" * 5
+    site.pages["/"] = f"<title>Start</title><h1>Start</h1>{text}<a href='/two'>on</a>".encode()
+    site.pages["/two"] = f"<title>Two</title><h1>Two</h1>{text[:300]}".encode()
     page.goto(f"{server}/data/crawl")
     page.get_by_label("Address", exact=True).first.fill(site.url)
     page.get_by_label("Into").select_option("dataset:diary")
