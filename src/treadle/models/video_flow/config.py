@@ -19,7 +19,7 @@ class VideoFlowConfig(Spec):
     layers: int = Field(4, ge=1, description="number of blocks")
     width: int = Field(128, ge=16, description="width of the residual stream, in channels")
     heads: int = Field(4, ge=1, description="number of attention heads")
-    patch_frames: Literal[1, 2, 4] = Field(2, description="frames of one patch of 4 x 4 pixels")
+    patch_frames: Literal[1, 2, 4] = Field(4, description="frames of one patch of 4 x 4 pixels")
     norm_epsilon: float = Field(1e-6, gt=0, description="added to the mean square in each norm")
     control_dropout: float = Field(
         0.3, ge=0, lt=1, description="share of training clips without edges, and of those without a blurred picture"
