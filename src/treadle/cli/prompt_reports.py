@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from treadle.base import units
@@ -65,10 +66,27 @@ def _stored(report: Report, arguments: Mapping[str, Any]) -> list[str]:
 
 
 def _answered(report: Report, arguments: Mapping[str, Any]) -> list[str]:
+    lines = [*_shown(report, arguments), *_previewed(report["preview"])]
     if report["changed"]:
-        return _stored(report, arguments)
+        return [*lines, f"Stored as `{report['name']}`, version {report['version']}."]
     again = f"treadle prompt new NAME --template {report['made_by']['template']}"
-    return [*_shown(report, arguments), f"Not stored. Add --save NAME, or: {again}"]
+    return [*lines, f"Not stored. Add --save NAME, or: {again}"]
+
+
+def _previewed(preview: Report | None) -> list[str]:
+    """What Cosmos-Transfer would read, but for the texts, which stand above."""
+    if preview is None:
+        return []
+    if "cannot" in preview:
+        return _labelled("preview", f"nothing can be sent yet: {preview['cannot']}")
+    lines = []
+    for name, document in preview["sent"].items():
+        lines.append(fact("preview", f"{name}, as Cosmos-Transfer reads it, with the texts above"))
+        rest = {key: value for key, value in document.items() if key not in ("prompt", "negative_prompt")}
+        lines += [f"    {line}" for line in json.dumps(rest, indent=2, ensure_ascii=False).splitlines()]
+    for line in [*preview["unsaid"], *preview["remarks"]]:
+        lines += _labelled("note", line)
+    return lines
 
 
 def _enhanced(report: Report, arguments: Mapping[str, Any]) -> list[str]:

@@ -70,6 +70,9 @@ class PromptReport:
     versions: list[int] | None = None
     differences: list[str] | None = None
     """Lines of a unified difference, where one was asked for."""
+    preview: dict[str, Any] | None = None
+    """Of a wizard's prompt for a video: `sent`, the documents that Cosmos-Transfer would read, `clips`, `waste`,
+    `unsaid` and `remarks`; or `cannot`, why nothing could be sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +265,8 @@ def wizard(
     """
     text = PromptText(None, negative, tuple(input), (), tuple(set), tuple(tag), (), tuple(answer))
     made = load("treadle.recipes.prompts:wizard")(workspace, template, text, save)
-    return _report(made, changed=save is not None)
+    preview = load("treadle.recipes.prompts:preview")(made)
+    return _report(made, changed=save is not None, preview=preview)
 
 
 @operation(

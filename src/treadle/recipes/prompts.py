@@ -7,7 +7,7 @@ import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from treadle.base.errors import NotFoundError, UsageError
+from treadle.base.errors import MissingExtraError, NotFoundError, UsageError
 from treadle.base.hashing import hash_file
 from treadle.prompts import enhance
 from treadle.prompts.checks import MOST_TOKENS, estimated_tokens, remarks
@@ -71,6 +71,17 @@ def wizard(workspace: WorkspaceFolder, template: str, text: PromptText, save: st
     """Fill a template; stored only under a name."""
     made = _from_template(save or template, template, text)
     return made if save is None else library(workspace).add(made)
+
+
+def preview(prompt: Prompt) -> dict[str, Any] | None:
+    """What would be sent of a prompt for a video, or why nothing could be; None for other prompts."""
+    if prompt.purpose != "video":
+        return None
+    try:
+        found: dict[str, Any] = load("treadle.recipes.transfer_explain:preview")(prompt)
+    except MissingExtraError as error:
+        return {"cannot": str(error)}
+    return found
 
 
 def improve(
