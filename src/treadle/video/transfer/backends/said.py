@@ -8,6 +8,7 @@ from typing import Final
 from treadle.video.transfer.backends.backend import Event
 
 _MARK: Final = "@treadle "
+_KNOWN: Final = frozenset({"adjusted", "blocked", "clip", "item", "preview", "stage", "step", "warm"})
 
 
 def event_of(line: str) -> Event | None:
@@ -16,6 +17,10 @@ def event_of(line: str) -> Event | None:
         return None
     try:
         data = json.loads(line.removeprefix(_MARK))
-        return Event(str(data.pop("type")), data)
-    except (ValueError, KeyError, AttributeError):
+    except (ValueError, RecursionError):
         return None
+    if not isinstance(data, dict) or data.get("type") not in _KNOWN:
+        return None
+    item = data.get("item", 0)
+    whole = isinstance(item, int) and item >= 0
+    return Event(str(data.pop("type")), data) if whole else None
