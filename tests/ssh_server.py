@@ -24,7 +24,7 @@ KbdInteractiveAuthentication no
 MaxStartups 100
 PrintMotd no
 Subsystem sftp internal-sftp
-SetEnv PATH={folder}/bin:{path}
+SetEnv HOME={folder} PATH={folder}/bin:{path}
 """
 
 

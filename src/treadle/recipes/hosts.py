@@ -190,6 +190,12 @@ def _looked_at(transport: Transport, draft: HostCard, chosen: HostSettings) -> H
         out = run_checked(transport, ["sh", "-c", script, "look", word], what, timeout=_LOOK_SECONDS)
         return out.decode(errors="surrogateescape").removesuffix("\n")
 
+    noise = run_checked(transport, ["true"], "run a command", timeout=_LOOK_SECONDS).strip()
+    if noise:
+        raise HostError(
+            f"{transport.host} prints something at each log-in ({noise[:60].decode(errors='replace')!r}), which would stand "
+            "in every answer. Let ~/.bashrc there print only where somebody types: begin it with `[ -t 1 ] || return`."
+        )
     root = said(_FOLDER, chosen.root, f"make the folder {chosen.root}")
     if ":" in root or "\n" in root:
         raise HostError(f"{transport.host}: the folder {root!r} cannot be given to a container; choose another --root.")
