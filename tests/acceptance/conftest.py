@@ -1,8 +1,10 @@
 """The installed command as a process, in a workspace of its own."""
 
 import json
+import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,15 +84,56 @@ TINY = ("family.layers=2", "family.width=32", "family.heads=2", "data.sequence_l
 @pytest.fixture
 def text(tmp_path):
     """Sixty kilobytes of Shakespeare."""
+    return written_text(tmp_path)
+
+
+def written_text(folder):
     from treadle.data.bundled.texts import bundled_text
 
-    path = tmp_path / "play.txt"
+    path = folder / "play.txt"
     path.write_text(bundled_text("shakespeare").read_text(encoding="utf-8")[:60_000], encoding="utf-8")
     return path
 
 
+@pytest.fixture(scope="session")
+def fed_once(tmp_path_factory):
+    """A workspace with a fed model `bard`, of which tests get copies: making one takes three processes."""
+    folder = tmp_path_factory.mktemp("fed")
+    Shell(folder).run("init", "lab")
+    shell = Shell(folder / "lab")
+    shell.make("bard", written_text(folder))
+    at_rest(shell)
+    return shell.folder
+
+
+@pytest.fixture(scope="session")
+def trained_once(fed_once, tmp_path_factory):
+    """The same after six steps of training."""
+    shell = Shell(copied(fed_once, tmp_path_factory.mktemp("trained")))
+    shell.run("train", "bard", "--steps", 6, "training.sample_every=0")
+    at_rest(shell)
+    return shell.folder
+
+
+def at_rest(shell):
+    """End the workspace's processes, so that its folder is still."""
+    shell.run("worker", "stop")
+    deadline = time.monotonic() + 60
+    while shell.json("worker", "status")["workers"] and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def copied(lab, folder):
+    return Path(shutil.copytree(lab, folder / "lab", symlinks=True, ignore=shutil.ignore_patterns(".worker")))
+
+
 @pytest.fixture
-def fed(shell, text):
+def fed(fed_once, tmp_path):
     """A shell with a fed model `bard` that was never trained."""
-    shell.make("bard", text)
-    return shell
+    return Shell(copied(fed_once, tmp_path))
+
+
+@pytest.fixture
+def trained(trained_once, tmp_path):
+    """A shell with a model `bard` that has made six steps."""
+    return Shell(copied(trained_once, tmp_path))

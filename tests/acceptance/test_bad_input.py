@@ -96,12 +96,6 @@ def test_a_huge_single_line_is_read(shell, tmp_path):
     assert (report["accepted"], report["bytes"]) == (1, 21_000_000)
 
 
-@pytest.fixture
-def trained(fed):
-    fed.run("train", "bard", "--steps", "6", "training.sample_every=0")
-    return fed
-
-
 @pytest.mark.parametrize(
     ("arguments", "said", "code"),
     [

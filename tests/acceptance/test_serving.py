@@ -9,15 +9,8 @@ import socket
 import time
 
 import openai
-import pytest
 
 PATIENCE = 90
-
-
-@pytest.fixture
-def trained(fed):
-    fed.run("train", "bard", "--steps", "6")
-    return fed
 
 
 @contextlib.contextmanager

@@ -158,8 +158,12 @@ def test_heavy_work_is_started_looked_at_waited_for_and_stopped(lab):
                     "train", {"model": "bard", "minutes": 5, "overrides": ["training.sample_every=0"]}
                 )
             )
-            waited = await client.call_tool("jobs_follow", {"job": long["job"], "seconds": 3}, progress_callback=hear)
-            assert value(waited)["ended"] is False
+            following = {"job": long["job"], "seconds": 3}
+            for _ in range(20):  # of three seconds each, on a machine that others use
+                waited = await client.call_tool("jobs_follow", following, progress_callback=hear)
+                assert value(waited)["ended"] is False
+                if said:
+                    break
             assert value(await client.call_tool("jobs_show", {"job": long["job"]}))["job"]["state"] == "running"
             value(await client.call_tool("jobs_stop", {"job": long["job"]}))
             end = value(await client.call_tool("jobs_follow", {"job": long["job"], "seconds": 60}))

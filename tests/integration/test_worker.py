@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -25,15 +26,28 @@ SHAPE = ["family.layers=1", "family.width=32", "family.heads=2", "data.sequence_
 LONG = {"steps": 10_000_000, "detach": True}
 
 
-@pytest.fixture
-def lab(tmp_path):
-    workspace = Workspace.create(tmp_path / "lab")
+@pytest.fixture(scope="module")
+def fed_once(tmp_path_factory):
+    """A workspace with two fed models, of which each test gets a copy."""
+    folder = tmp_path_factory.mktemp("fed")
+    workspace = Workspace.create(folder / "lab")
+    (folder / "a.txt").write_text("the cat sat on the mat and the dog sat on the log\n" * 60)
     for name in ("m", "n"):
         workspace.new(name, SHAPE, size="nano", tokenizer="char")
-    (tmp_path / "a.txt").write_text("the cat sat on the mat and the dog sat on the log\n" * 60)
-    for name in ("m", "n"):
-        workspace.feed(name, [tmp_path / "a.txt"])
+        workspace.feed(name, [folder / "a.txt"])
+    end_workers(workspace)
+    return folder
+
+
+@pytest.fixture
+def lab(fed_once, tmp_path):
+    shutil.copytree(fed_once, tmp_path, symlinks=True, ignore=shutil.ignore_patterns(".worker"), dirs_exist_ok=True)
+    workspace = Workspace(tmp_path / "lab")
     yield workspace
+    end_workers(workspace)
+
+
+def end_workers(workspace):
     workspace.worker_stop()
     until(lambda: not workspace.worker_status().workers)
 
