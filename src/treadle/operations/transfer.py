@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from treadle.base.errors import UsageError
 from treadle.jobs.request import JobRequest
-from treadle.operations.operation import SettingsSection, operation
+from treadle.operations.operation import NamesFile, SettingsSection, operation
 from treadle.registry.catalogue import load
 from treadle.store.workspace import WorkspaceFolder
 
@@ -45,11 +45,11 @@ class TransferPayload:
 )
 def run(
     workspace: WorkspaceFolder,
-    prompts: Annotated[list[str], "names of stored prompts, or files of requests (.json)"],
+    prompts: Annotated[list[str], "names of stored prompts, or files of requests (.json)", NamesFile()],
     *,
     host: Annotated[str, _HOST] = "any",
     backend: Annotated[Backend, _BACKEND] = "transfer1-cli",
-    weights: Annotated[list[str], _WEIGHTS] = [],  # noqa: B006 - never changed
+    weights: Annotated[list[str], _WEIGHTS, NamesFile(behind="=")] = [],  # noqa: B006 - never changed
     set: Annotated[list[str], _SET] = [],  # noqa: A002, B006 - the flag's name; never changed
     batch: Annotated[
         bool, "make those together, with the model loaded once, that differ in text, video, controls only"

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from treadle.store.workspace import WorkspaceFolder
 
 UPLOAD = "upload:"
+_OF_PATHS = frozenset("/\\~")
+"""What makes a text a path that leads somewhere; names have none of these."""
 _NOT_PATHS = ("dataset:",)
 """What operations take in place of a path, with a prefix."""
 
@@ -43,8 +45,8 @@ def given_paths(workspace: WorkspaceFolder, level: str, entry: Operation, argume
 def _named(workspace: WorkspaceFolder, level: str, entry: Operation, mark: NamesFile, text: str) -> str:
     """A text that may name a file, with that file as it is meant here; what is no path at all stays."""
     before, sign, name = text.partition(mark.behind) if mark.behind else ("", "", text)
-    if not name.startswith(UPLOAD) and not set(name) & set("/.~\\"):
-        return text  # an id, or a file that lies in the workspace itself, where the server stands
+    if not name.startswith(UPLOAD) and not set(name) & _OF_PATHS:
+        return text  # an id, a number, or a file right in the workspace, where the server stands
     path = _meant(workspace, level, entry, Path(name))
     if mark.kept and name.startswith(UPLOAD):
         keep_upload(workspace, name.removeprefix(UPLOAD))

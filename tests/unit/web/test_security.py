@@ -264,8 +264,11 @@ def test_files_that_are_named_within_texts_are_held_to_the_level_too(logged_in, 
     refused = made(olga, "/etc/hostname")
     assert (refused.status_code, "may not use /etc/hostname" in refused.text) == (403, True)
     assert made(olga, "accounts/accounts.json").status_code == 403
-    told = made(olga, "street.mp4").json()
+    told = made(olga, "./street.mp4").json()
     assert told["inputs"][0]["path"] == str(workspace.root / "street.mp4")
+    given = {"prompts": ["dusk"], "host": "local", "weights": ["edge=0.5", "vis=/etc/mask.png"]}
+    run = olga.post("/api/v1/operations/transfer.run", json=given)
+    assert (run.status_code, "may not use /etc/mask.png" in run.text) == (403, True)
     recalled = olga.post("/api/v1/operations/gallery.recall", json={"file": "/etc/hostname"})
     assert (recalled.status_code, "may not use" in recalled.text) == (403, True)
     answered = vic.post("/api/v1/operations/gallery.recall", json={"file": "g-0123456789"})
