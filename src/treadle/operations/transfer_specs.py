@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from treadle.operations.operation import operation
+from treadle.operations.operation import NamesFile, operation
 from treadle.registry.catalogue import load
 from treadle.store.workspace import WorkspaceFolder
 
@@ -59,8 +59,8 @@ class ExplainReport:
 
 @operation(
     "light",
-    effect="reads",
     noun="transfer",
+    reads_unless=("image",),
     examples=(
         "treadle transfer explain dusk",
         "treadle transfer explain dusk --weights 'edge=0:0.2 48:0.8' --weights vis=adaptive",
@@ -70,12 +70,12 @@ class ExplainReport:
 )
 def explain(
     workspace: WorkspaceFolder,
-    source: Annotated[str, "name of a stored prompt, or file of a request (.json)"],
+    source: Annotated[str, "name of a stored prompt, or file of a request (.json)", NamesFile()],
     *,
     dialect: Annotated[
-        Literal["transfer1", "transfer25", "diffusers"], "whose words it shall be said in"
+        Literal["transfer1", "transfer25", "diffusers", "local-tiny"], "whose words it shall be said in"
     ] = "transfer1",
-    weights: Annotated[list[str], _WEIGHTS] = [],  # noqa: B006 - never changed
+    weights: Annotated[list[str], _WEIGHTS, NamesFile(behind="=")] = [],  # noqa: B006 - never changed
     set: Annotated[list[str], _SET] = [],  # noqa: A002, B006 - the flag's name; never changed
     variants: Annotated[int, "how many results with other noise, to see their seeds"] = 1,
     image: Annotated[Path | None, "draw where and how strongly each control counts in one frame (.png)"] = None,
