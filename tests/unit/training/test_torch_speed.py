@@ -83,7 +83,6 @@ def test_compiled_blocks_learn_the_same_within_rounding() -> None:
     compiled = learner(net, compile=True)
     assert compiled.plan["compiled"] == "blocks"
     assert losses(compiled, 3) == pytest.approx(losses(learner(net), 3), rel=1e-4)
-    assert compiled.evaluate(batch(9)).loss == pytest.approx(learner(net).evaluate(batch(9)).loss, rel=0.2)
 
 
 def test_a_network_without_blocks_is_told_so() -> None:
