@@ -160,20 +160,21 @@ class SqliteDatabase(Database):
         except FileNotFoundError:
             return True
 
-    def _reopen(self) -> None:
+    def _reopen(self, *, locked: bool = False) -> None:
         self._connection.close()
         with self._errors():
-            self._await_rebuild()
+            self._await_rebuild(locked=locked)
         self._open()
 
-    def _await_rebuild(self) -> None:
+    def _await_rebuild(self, *, locked: bool) -> None:
         """Wait while another process makes the file anew, for which it holds the lock.
 
-        If nobody does, the file was removed. To open it now would make an empty one, which hides what was lost.
+        If nobody does, the file was removed. To open it now would make an empty one, which hides what was lost. Where
+        the lock is held here, nobody can.
         """
         end = time.monotonic() + BUSY_SECONDS
         while not self.path.exists():
-            if time.monotonic() > end or not self._writer_elsewhere():
+            if locked or time.monotonic() > end or not self._writer_elsewhere():
                 if self.path.exists():
                     return
                 raise DatabaseDamagedError(f"{self.path} is gone. Run the command again: it makes it anew.")
@@ -204,7 +205,7 @@ class SqliteDatabase(Database):
         try:
             with self._errors():
                 if self._replaced():
-                    self._reopen()
+                    self._reopen(locked=True)
                 self._connection.execute("BEGIN IMMEDIATE")
         except BaseException:
             fcntl.flock(self._lock, fcntl.LOCK_UN)
