@@ -14,6 +14,14 @@ def trained(fed):
     return fed
 
 
+@pytest.fixture
+def trained_here(shell, text):
+    """One whose text is a file of the test's own."""
+    shell.make("bard", text)
+    shell.run("train", "bard", "--steps", 4, *TRAIN)
+    return shell
+
+
 def unfolded(done):
     return " ".join(done.stdout.split())
 
@@ -63,10 +71,10 @@ def test_what_a_model_cannot_read_is_said_and_the_rest_is_measured(trained, tmp_
     assert "bard on the data of german: The vocabulary" in trained.run("compare", "bard", "german").stdout
 
 
-def test_a_sample_is_walked_back_to_its_file(trained, text):
-    sample = trained.run("sample", "bard", "--tokens", 5, "--seed", 3, "--json").stdout
-    (trained.folder / "sample.json").write_text(sample)
-    found = trained.json("show", "sample.json", "--lineage")
+def test_a_sample_is_walked_back_to_its_file(trained_here, text):
+    sample = trained_here.run("sample", "bard", "--tokens", 5, "--seed", 3, "--json").stdout
+    (trained_here.folder / "sample.json").write_text(sample)
+    found = trained_here.json("show", "sample.json", "--lineage")
     assert found["sample"]["seed"] == 3
     assert found["checkpoint"]["path"] == json.loads(sample)["checkpoint_path"]
     assert found["run"]["outcome"] == "done"
@@ -78,25 +86,25 @@ def test_a_sample_is_walked_back_to_its_file(trained, text):
     assert document["file"]["path"] == str(text)
     assert document["file"]["there"]
     assert found["missing"] == []
-    shown = trained.run("show", found["run"]["id"], "--lineage").stdout
+    shown = trained_here.run("show", found["run"]["id"], "--lineage").stdout
     for link in ("model       `bard`", "checkpoint  step 4", "run         r-", "dataset     version 1", "document    "):
         assert link in shown
-    assert "is a run" in trained.refused("show", found["run"]["id"])
+    assert "is a run" in trained_here.refused("show", found["run"]["id"])
 
 
-def test_what_is_gone_is_told_and_the_rest_of_the_lineage_is_shown(trained, text):
-    sample = trained.json("sample", "bard", "--tokens", 5)
-    (trained.folder / "sample.json").write_text(json.dumps(sample))
-    trained.run("train", "bard", "--steps", 6, *TRAIN)
+def test_what_is_gone_is_told_and_the_rest_of_the_lineage_is_shown(trained_here, text):
+    sample = trained_here.json("sample", "bard", "--tokens", 5)
+    (trained_here.folder / "sample.json").write_text(json.dumps(sample))
+    trained_here.run("train", "bard", "--steps", 6, *TRAIN)
     text.unlink()
-    shown = trained.run("show", "bard", "--lineage").stdout
+    shown = trained_here.run("show", "bard", "--lineage").stdout
     assert "went on from step-" in shown
     assert "the file is gone" in shown
-    run = trained.json("show", "bard", "--lineage")["run"]["id"]
-    (trained.folder / "runs" / run).rename(trained.folder / "elsewhere")
-    assert f"run {run} is not here any more" in unfolded(trained.run("show", "bard", "--lineage"))
-    trained.run("delete", "bard")
-    assert "is not here any more" in unfolded(trained.run("show", "sample.json", "--lineage"))
-    (trained.folder / "odd.json").write_text("{}")
-    assert "is no sample" in trained.refused("show", "odd.json", "--lineage", code=1)
-    assert "does not exist" in trained.refused("show", "nothing.json", "--lineage")
+    run = trained_here.json("show", "bard", "--lineage")["run"]["id"]
+    (trained_here.folder / "runs" / run).rename(trained_here.folder / "elsewhere")
+    assert f"run {run} is not here any more" in unfolded(trained_here.run("show", "bard", "--lineage"))
+    trained_here.run("delete", "bard")
+    assert "is not here any more" in unfolded(trained_here.run("show", "sample.json", "--lineage"))
+    (trained_here.folder / "odd.json").write_text("{}")
+    assert "is no sample" in trained_here.refused("show", "odd.json", "--lineage", code=1)
+    assert "does not exist" in trained_here.refused("show", "nothing.json", "--lineage")

@@ -29,9 +29,9 @@ def state(shell, job):
 def test_the_story_of_a_job_through_the_terminal(fed):
     detached = fed.run("train", "bard", *LONG, "--detach").stdout
     assert detached.splitlines()[-1] == "Next: treadle jobs follow 2"
+    until(lambda: state(fed, 2) == "running")
     waiting = fed.json("train", "bard", "--steps", 9, "--detach")
     assert (waiting["job"], waiting["place"]) == (3, 1)
-    until(lambda: state(fed, 2) == "running")
     shown = fed.run("jobs", "list").stdout
     assert "running" in shown
     assert "number 1 of its queue, job 2 runs" in shown
