@@ -1,6 +1,5 @@
 """A transfer without a GPU: a small model learns moving shapes and makes videos along the edges of another."""
 
-import base64
 import json
 from fractions import Fraction
 from pathlib import Path
@@ -54,8 +53,8 @@ def test_a_model_learns_moving_shapes_and_makes_videos_of_any_length(here, tmp_p
     events = [json.loads(line) for line in (run / "events.jsonl").read_text(encoding="utf-8").splitlines()]
     clips = [(event["item"], event["clip"]) for event in events if event["type"] == "step" and event["step"] == 2]
     assert clips == [(item, clip) for item in (0, 1) for clip in (0, 1, 2)]
-    picture = next(event["png"] for event in events if event["type"] == "preview")
-    assert base64.b64decode(picture).startswith(b"\x89PNG")
+    picture = next(event["picture"] for event in events if event["type"] == "preview")
+    assert (run / picture).read_bytes().startswith(b"\x89PNG")
     assert "Understood of the text: red circle, on black" in (run / "log.txt").read_text(encoding="utf-8")
 
     said = here("transfer", "run", "walk.json", *options[:4], "--model", "mover@latest", "--set", "overlap=3", code=1)

@@ -31,6 +31,7 @@ from treadle.models.video_flow.sampling import Flow, colours, generate
 from treadle.models.video_flow.steering import phrases_of, pixels
 from treadle.recipes.local_tiny_guides import Guides, guides_of
 from treadle.recipes.opened import open_model
+from treadle.recipes.transfer_requests import ADJUST
 from treadle.store.models import ModelCards
 from treadle.store.workspace import WorkspaceFolder
 from treadle.training.checkpoints import CheckpointFolder
@@ -119,27 +120,36 @@ def _only(workspace: WorkspaceFolder) -> str:
 
 
 def drawn(
-    opened: OpenedFlow, item: Mapping[str, Any], guides: Guides, tell: Callable[..., None] = lambda *_, **__: None
+    opened: OpenedFlow,
+    item: Mapping[str, Any],
+    guides: Guides,
+    tell: Callable[..., None] = lambda *_, **__: None,
+    changes: Callable[[], Mapping[str, Any]] = dict,
 ) -> NDArray[np.uint8]:
     """Draw a whole video, clip by clip, in the model's size: (T, S, S, 3).
 
-    `tell` is called with the kind of each event and its facts.
+    `tell` is called with the kind of each event and its facts. `changes` is asked before each clip for what of `steps`,
+    `guidance` and `sigma` is to be different from there on.
     """
     length, overlap = opened.decided.frames, int(item["overlap"])
     if overlap > length // 2:
         raise UsageError(f"`{opened.name}` draws {length} frames at a time; the overlap can be at most {length // 2}.")
     phrases, negative = (opened.phrases_in(item[key]) for key in ("text", "negative"))
-    flow = Flow(int(item["steps"]), float(item["guidance"]), float(item["sigma"]))
+    flow = _flow(item)
     plan = planned(int(item["frames"]), length, overlap)
     made: list[NDArray[np.uint8]] = []
     for clip in plan.clips:
         tell("clip", done=clip.number, total=len(plan.clips))
+        asked = _flow({**item, **changes()})
+        if asked != flow:
+            flow = asked
+            tell("adjusted", clip=clip.number, guidance=flow.guidance, steps=flow.steps, sigma=flow.sigma)
         given = overlap if made else 0
         before = torch.zeros(1, length, opened.decided.size, opened.decided.size, 3)
         if given:
             before[0, :given] = pixels(torch.tensor(np.stack(made[-given:])))
 
-        def watch(step: int, guess: torch.Tensor, clip: Clip = clip) -> None:
+        def watch(step: int, guess: torch.Tensor, clip: Clip = clip, flow: Flow = flow) -> None:
             tell("step", step=step, total=flow.steps, clip=clip.number)
             if step == flow.steps or step % max(1, flow.steps // 4) == 0:
                 tell("preview", step=step, clip=clip.number, png=_sheet(guess))
@@ -157,6 +167,10 @@ def drawn(
         made += list(colours(drawing[0]).numpy()[given : clip.frames])
     tell("clip", done=len(plan.clips), total=len(plan.clips))
     return np.stack(made)
+
+
+def _flow(item: Mapping[str, Any]) -> Flow:
+    return Flow(int(item["steps"]), float(item["guidance"]), float(item["sigma"]))
 
 
 def _sheet(guess: torch.Tensor) -> str:
@@ -188,7 +202,7 @@ def main(words: Sequence[str] | None = None) -> int:
         for number, item in enumerate(items):
             target = Path(asked.outputs) / f"{number}.mp4"
             if not target.is_file():
-                _carry_out(opened, item, number, target)
+                _carry_out(opened, item, number, target, Path(asked.requests).with_name(ADJUST))
             _tell("item", item=number)
     except TreadleError as error:
         print(f"{ERROR}{' '.join(str(error).split())}", flush=True)
@@ -196,7 +210,7 @@ def main(words: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _carry_out(opened: OpenedFlow, item: Mapping[str, Any], number: int, target: Path) -> None:
+def _carry_out(opened: OpenedFlow, item: Mapping[str, Any], number: int, target: Path, adjust: Path) -> None:
     phrases = opened.phrases_in(item["text"])
     if phrases:
         print(f"Understood of the text: {', '.join(phrases)}", flush=True)
@@ -206,8 +220,21 @@ def _carry_out(opened: OpenedFlow, item: Mapping[str, Any], number: int, target:
     _tell("stage", stage="preparing")
     guides = guides_of(item, opened.decided.size)
     _tell("stage", stage="sampling")
-    video = drawn(opened, item, guides, lambda kind, **facts: _tell(kind, item=number, **facts))
+    video = drawn(
+        opened, item, guides, lambda kind, **facts: _tell(kind, item=number, **facts), lambda: _changes(adjust)
+    )
     write_video(video, target, item, opened)
+
+
+def _changes(path: Path) -> dict[str, Any]:
+    """What was changed on the way; a damaged file changes nothing."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {key: found[key] for key in ("steps", "guidance", "sigma") if isinstance(found.get(key), int | float)}
 
 
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
@@ -219,7 +246,7 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def _tell(kind: str, **facts: str | int) -> None:
+def _tell(kind: str, **facts: str | float) -> None:
     print(f"{MARK}{json.dumps({'type': kind, **facts})}", flush=True)
 
 

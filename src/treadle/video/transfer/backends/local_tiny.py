@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING, Final
 
-from treadle.video.transfer.backends.backend import Event, Outcome
+from treadle.video.transfer.backends import said
+from treadle.video.transfer.backends.backend import Outcome
 from treadle.video.transfer.dialects.local_tiny import DIALECT
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
-    from treadle.video.transfer.backends.backend import Ended, LaunchSettings, Places
+    from treadle.video.transfer.backends.backend import Ended, Event, LaunchSettings, Places
     from treadle.video.transfer.dialects.written import Written, WrittenRun
     from treadle.video.transfer.spec import TransferSpec
 
 MARK: Final = "@treadle "
-"""What a line of the program begins with that tells something; JSON follows."""
+"""What a line of the program begins with that tells something; `said.py` reads it."""
 ERROR: Final = "error: "
 _PROGRAM: Final = "treadle.recipes.local_tiny"
-_KNOWN: Final = frozenset({"clip", "step", "stage", "item", "preview"})
 _KILLED: Final = {137, -9}
 
 
@@ -58,15 +57,7 @@ class LocalTiny:
 
     def event(self, line: str) -> Event | None:
         """See `Backend`."""
-        if not line.startswith(MARK):
-            return None
-        try:
-            told = json.loads(line.removeprefix(MARK))
-        except (ValueError, RecursionError):
-            return None
-        if not isinstance(told, dict) or told.get("type") not in _KNOWN:
-            return None
-        return Event(told["type"], {key: value for key, value in told.items() if key != "type"})
+        return said.event_of(line)
 
     def outcome(self, ended: Ended) -> Outcome:
         """See `Backend`."""
@@ -79,8 +70,8 @@ class LocalTiny:
             reason = "The command was killed; most often that is the memory running out."
             return Outcome("failed", reason, out_of_memory=True, at_item=first)
         lines = [line for line in ended.log_tail.splitlines() if line.strip()]
-        said = next((line.removeprefix(ERROR) for line in reversed(lines) if line.startswith(ERROR)), None)
-        last = said or (lines[-1] if lines else "its log is empty.")
+        error = next((line.removeprefix(ERROR) for line in reversed(lines) if line.startswith(ERROR)), None)
+        last = error or (lines[-1] if lines else "its log is empty.")
         return Outcome("failed", last[:500], at_item=first)
 
 
