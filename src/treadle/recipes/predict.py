@@ -36,7 +36,8 @@ def predict(workspace: WorkspaceFolder, name: str, files: Sequence[Path], which:
     record = checkpoint.record
     if FAMILIES.get(record.family).needs != "labelled_images":
         raise UsageError(
-            f"`{card.name}` is of the family {record.family} and predicts text: treadle sample {card.name}"
+            f"`{card.name}` is of the family {record.family} and says nothing of pictures. What it is for: "
+            f"treadle show {card.name}"
         )
     decided = Decided.model_validate(record.tokenizer)
     pictures: list[tuple[Path, NDArray[np.uint8]]] = []

@@ -124,6 +124,11 @@ def tokenizer_from_description(description: Mapping[str, Any]) -> Tokenizer:
         raise DataError("A tokenizer's description must name its `kind`.")
     if kind == "labelled_images":
         raise UsageError("This model writes no text; it says what pictures show: treadle predict NAME FILES")
+    if kind == "clips":
+        raise UsageError(
+            "This model writes no text; it makes clips: "
+            "treadle transfer run PROMPT --host local --backend local-tiny --model NAME"
+        )
     return cast("Tokenizer", TOKENIZERS.get(kind).from_description(description))
 
 
