@@ -25,7 +25,8 @@ def explanation(report: Report, _: Mapping[str, Any]) -> list[str]:
     lines = [f"{report['name']} · in the words of {report['dialect']}", ""]
     lines += _labelled("text", report["text"])
     lines += _labelled("negative", f"{_WHOSE[report['negative_from']]}: {report['negative'] or 'nothing'}")
-    lines += _labelled("input", f"{source['path']}, {size}, worked on as {works['width']}x{works['height']}")
+    worked = "" if works is None else f", worked on as {works['width']}x{works['height']}"
+    lines += _labelled("input", f"{source['path']}, {size}{worked}")
     lines += _labelled("settings", ", ".join(f"{key}={value:g}" for key, value in chosen.items()))
     for control in report["controls"]:
         words = "".join(f", {key} `{control[key]}`" for key in ("subject", "weight_subject") if control[key])

@@ -30,8 +30,8 @@ class ExplainReport:
     """`seed`, `steps`, `guidance`, `sigma`, `fps`."""
     input: dict[str, Any]
     """`path`, `width`, `height`, `frames`, `fps`."""
-    works_in: dict[str, int]
-    """Size that the model works in."""
+    works_in: dict[str, int] | None
+    """Size that the model works in; None = that is the model's own matter."""
     controls: list[dict[str, Any]]
     """`kind`, `weight`, `map`, `strength`, `subject`, `weight_subject`."""
     clips: list[dict[str, Any]]

@@ -36,7 +36,7 @@ def explained(spec: TransferSpec, dialect_name: str, variants: int = 1) -> dict[
     plan = dialect.plan(spec)
     settled = measured(spec, plan)
     written = dialect.write([settled], FOLDER)
-    works = snapped(*spec.size)
+    works = snapped(*spec.size) if dialect.snaps else None
     return {
         "name": spec.name,
         "dialect": dialect_name,
@@ -51,7 +51,7 @@ def explained(spec: TransferSpec, dialect_name: str, variants: int = 1) -> dict[
             "frames": spec.frames,
             "fps": spec.source.fps,
         },
-        "works_in": {"width": works[0], "height": works[1]},
+        "works_in": works and {"width": works[0], "height": works[1]},
         "controls": [_control(before, after) for before, after in zip(spec.controls, settled.controls, strict=True)],
         "clips": [_clip(settled, clip) for clip in plan.clips],
         "frames_made": plan.made,
@@ -59,7 +59,7 @@ def explained(spec: TransferSpec, dialect_name: str, variants: int = 1) -> dict[
         "runs": len(written.runs),
         "seeds": spaced_seeds(spec.seed, len(plan.clips), variants),
         "unsaid": list(written.unsaid),
-        "remarks": [*_general(settled, plan), *written.remarks],
+        "remarks": [*_general(settled, plan, snaps=dialect.snaps), *written.remarks],
         "other_dialects": {name: fits(spec, name) for name in DIALECTS.names() if name != dialect_name},
         "files": [{"path": name, "content": _about(content)} for name, content in written.files.items()],
         "sent": sent(written),
@@ -123,7 +123,7 @@ def _clip(spec: TransferSpec, clip: Clip) -> dict[str, Any]:
     }
 
 
-def _general(spec: TransferSpec, plan: ClipPlan) -> Iterator[str]:
+def _general(spec: TransferSpec, plan: ClipPlan, *, snaps: bool) -> Iterator[str]:
     wide, high = snapped(*spec.size)
     lost = plan.made - plan.frames
     if plan.waste >= _WASTED:
@@ -134,7 +134,7 @@ def _general(spec: TransferSpec, plan: ClipPlan) -> Iterator[str]:
             f"{plan.frames} frames cost {clips} of {plan.length}: {plan.made} are made, {lost} of them for nothing "
             f"({plan.waste:.0%}).{hint}"
         )
-    if abs(stretch(*spec.size) - 1) > _PLAIN:
+    if snaps and abs(stretch(*spec.size) - 1) > _PLAIN:
         size = f"{spec.size[0]}x{spec.size[1]}"
         more = stretch(*spec.size) - 1
         yield f"{size} is worked on as {wide}x{high}: {abs(more):.0%} {'wider' if more > 0 else 'narrower'} than it is."

@@ -27,6 +27,7 @@ class Diffusers:
     """See `Dialect`."""
 
     name = "diffusers"
+    snaps = True
 
     def plan(self, spec: TransferSpec) -> ClipPlan:
         """Clips of 93 frames; one stream of noise runs through all of them."""

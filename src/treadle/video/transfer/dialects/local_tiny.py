@@ -59,6 +59,7 @@ class LocalTiny:
     """See `Dialect`."""
 
     name = "local-tiny"
+    snaps = False
 
     def plan(self, spec: TransferSpec) -> ClipPlan:
         """Clips of a model with usual settings; the seed of each is one more than that of the clip before."""

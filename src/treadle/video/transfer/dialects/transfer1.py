@@ -48,6 +48,7 @@ class Transfer1:
     """See `Dialect`."""
 
     name = "transfer1"
+    snaps = True
 
     def plan(self, spec: TransferSpec) -> ClipPlan:
         """Clips of 121 frames, one every 120; the seed counts up."""

@@ -39,6 +39,7 @@ class Transfer25:
     """See `Dialect`."""
 
     name = "transfer25"
+    snaps = True
 
     def plan(self, spec: TransferSpec) -> ClipPlan:
         """Clips of 93 frames; the seed of each is drawn with that of the one before."""

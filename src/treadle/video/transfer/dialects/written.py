@@ -74,6 +74,8 @@ class Dialect(Protocol):
     """The words of one target. Entered in `dialects/catalog.py` by its name."""
 
     name: str
+    snaps: bool
+    """Whether every input is stretched to one of the five sizes of `clips.SIZES`."""
 
     def plan(self, spec: TransferSpec) -> ClipPlan:
         """The clips that the target makes, with the seed of each."""
