@@ -24,7 +24,7 @@ def test_the_demo_runs_twice_and_says_how_to_go_on(tmp_path):
 
 
 def test_samples_gain_thirty_points_of_real_words(shell):
-    shell.run("new", "bard", "--size", "tiny", "--tokenizer", "char")
+    shell.run("new", "bard", "--size", "nano", "--tokenizer", "char")
     shell.run("feed", "bard", bundled_text("shakespeare"))
     quick = ("training.evaluation_examples=16", "training.sample_every=200", "training.sample_minutes=60")
     samples = shell.json("train", "bard", "--steps", 200, *quick)["samples"]
