@@ -50,7 +50,7 @@ SECTIONS = ("interpolation", "controls", "codec", "memory")
 BEST = "mi_mode=mci:mc_mode=aobmc:me_mode=bidir:vsbmc=1"
 TOOLS: dict[str, list[str]] = {
     "controls-edge": ["controls", "CLIP", "edge", "--out", "OUT"],
-    "controls-vis": ["controls", "CLIP", "vis", "--out", "OUT"],
+    "controls-vis": ["controls", "CLIP", "vis", "--strength", "low", "--out", "OUT"],
     "controls-depth": ["controls", "CLIP", "depth", "--maps", "CLIP", "--out", "OUT"],
     "interpolate": ["interpolate", "CLIP", "--to", "48", "--out", "OUT"],
     "interpolate-check": ["interpolate", "CLIP", "--check"],
