@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-NOT_IN_THE_CORE = ["torch", "transformers", "pandas", "ray", "tensorboardX", "typer", "tokenizers", "sentencepiece"]
+NOT_IN_THE_CORE = ["torch", "transformers", "pandas", "ray", "tensorboardX", "typer", "tokenizers", "sentencepiece",
+                   "safetensors", "asyncssh", "onnxruntime", "cv2", "av"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
