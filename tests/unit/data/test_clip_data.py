@@ -19,6 +19,7 @@ from treadle.data.clips import ClipFacts, read_clips, written
 from treadle.data.config import DataSettings
 from treadle.data.document import Document, Refusal
 from treadle.data.readers.clips import read_paths
+from treadle.data.readers.labelled_images import read_paths as read_others
 from treadle.data.versions import DatasetVersions
 from treadle.store.objects import ObjectStore
 from treadle.video import controls
@@ -101,6 +102,8 @@ def test_moving_shapes_are_the_same_each_time_and_move(tmp_path: Path) -> None:
 def test_what_cannot_be_drawn_is_refused_with_what_can_be(tmp_path: Path, name: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         list(read_paths([tmp_path / name]))
+    with pytest.raises(UsageError, match="family video_flow"):
+        list(read_others([tmp_path / "bundled:shapes:3"]))
 
 
 def test_video_files_are_named_after_their_folder_and_others_are_refused(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from treadle.base.errors import NotFoundError
+from treadle.base.errors import NotFoundError, UsageError
 from treadle.base.names import did_you_mean
 
 
@@ -31,6 +31,8 @@ def bundled_files(name: str) -> list[Path]:
     wanted = name.removeprefix(BUNDLED)
     if wanted == "digits":
         return [Path(__file__).parent / file for file in _DIGITS]
+    if wanted.partition(":")[0] == "shapes":
+        raise UsageError(f"`{name}` are clips of video; feed them to a model of the family video_flow.")
     names = ["digits", *bundled_names()]
     if wanted not in names:
         raise NotFoundError(
