@@ -69,6 +69,9 @@ def test_prompts_become_videos_that_can_be_recalled(here, target, tmp_path):
     by = here("video", "probe", Path(made["folder"]) / "dusk.mp4", "--json")["made_by"]
     assert (by["prompt"]["text"], by["spec"]["seed"]) == ("A wet street at dusk", 7)
     assert "1 video from box" in here("transfer", "run", "dusk")
+    large = here("transfer", "upscale", Path(made["folder"]) / "dusk.mp4", "--host", "box", "--json")
+    assert large["items"][0]["name"] == "dusk-large"
+    assert "--controlnet_specs" in (target / "started").read_text()
     refused = here("transfer", "run", "dusk", "--host", "nowhere", code=2)
     assert "Unknown host `nowhere`" in refused
     assert "There is no control `edgy`" in here("transfer", "run", "dusk", "--weights", "edgy=1", code=2)
@@ -82,6 +85,10 @@ def test_a_stopped_job_leaves_no_process_and_a_killed_worker_loses_nothing(here,
     os.kill(run.process(), signal.SIGKILL)
     wait_for(lambda: sum(event.type == "started" for event in read_events(run.events)) == 2)
     assert len(left(target)) > 0
+    changed = here("transfer", "adjust", job["job"], "--set", "guidance=4", "--json")
+    assert changed["changes"] == {"guidance": 4}
+    there = tmp_path / "there" / "runs" / f"{run.id}-000" / "adjust.json"
+    wait_for(there.exists)
     here("jobs", "stop", job["job"])
     wait_for(lambda: here("jobs", "show", job["job"], "--json")["job"]["state"] == "cancelled")
     assert not left(target)

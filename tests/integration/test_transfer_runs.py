@@ -249,7 +249,7 @@ def test_a_video_is_enlarged_with_the_text_it_was_made_from(lab):
 
 def test_any_is_the_free_one_then_the_warm_one_then_the_cheapest(lab):
     lab.host("dear", price=9.0)
-    lab.host("cheap", price=1.0)
+    lab.host("cheap", price=1.0, slots=2)
     HostCards(lab.workspace).remove("box")
     payload = lab.payload("one", host="any")
     assert transfer_place.placed(lab.workspace, payload).host == "cheap"
@@ -260,6 +260,7 @@ def test_any_is_the_free_one_then_the_warm_one_then_the_cheapest(lab):
     from treadle.jobs.ledger import Ledger
 
     with Ledger.open(lab.workspace) as ledger:
+        assert ledger.queue("host:cheap").concurrency == 2
         ledger.submit(NewJob("host:dear", "transfer.run", {}, "light"))
     assert transfer_place.placed(lab.workspace, payload).host == "cheap"
 
@@ -326,13 +327,22 @@ def test_a_cut_link_costs_nothing_but_time(lab, ssh_server):
     assert len(here) > 8 * 1024**2
 
 
+def go_away(server):
+    """Let nobody in and cut who is there; what runs detached goes on."""
+    server.cut()
+    server._process.kill()
+    server._process.wait()
+    server.cut()
+    (server.folder / "log").write_text("")
+
+
 def test_a_host_that_is_away_too_long_is_lost_and_found_again(lab, ssh_server):
     HostCards(lab.workspace).keep(ssh_server.card("far", code=str(lab.code), python=sys.executable))
     context = lab.context()
     payload = lab.payload("one [slow]", host="far", patience_seconds=0.5)
     thread, box = in_background(ending_of, context, payload)
     wait_for(lab.starts)
-    ssh_server.stop()
+    go_away(ssh_server)
     thread.join(60)
     assert isinstance(box[0], HostLostError)
     assert work_of(context.run)["launches"][0]["state"] == "running"

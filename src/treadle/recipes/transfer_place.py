@@ -42,7 +42,12 @@ def placed(workspace: WorkspaceFolder, payload: TransferPayload) -> TransferPayl
     host = payload.host
     if host == "any":
         host = LOCAL if payload.backend == "local-tiny" else _best(workspace, payload)
-    transfer_host.check_ready(transfer_host.card_of(workspace, host), payload.backend)
+    card = transfer_host.card_of(workspace, host)
+    transfer_host.check_ready(card, payload.backend)
+    with Ledger.open(workspace) as ledger:
+        queue = ledger.queue(card.queue)
+        if queue is None or queue.concurrency != card.slots:
+            ledger.limit(card.queue, card.slots)
     return dataclasses.replace(payload, host=host)
 
 
