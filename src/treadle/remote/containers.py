@@ -71,7 +71,7 @@ class Containers:
     def remove(self, transport: Transport, run_id: str, grace: int) -> None:
         """Stop and remove all containers of a run, and no other."""
         for identity in self._ids(transport, run_id, "ps", "--all", "--quiet"):
-            transport.run([*self._base(), "stop", "--time", str(grace), identity], timeout=grace + 60)
+            transport.run([*self._base(), "stop", "-t", str(grace), identity], timeout=grace + 60)
             transport.run([*self._base(), "rm", "--force", identity], timeout=60)
 
     def _ids(self, transport: Transport, run_id: str, *verb: str) -> list[str]:

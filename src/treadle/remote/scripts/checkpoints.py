@@ -252,8 +252,9 @@ def grown(work: Work, path: str, address: str, size: int) -> Sums:
                     if sums.size and answer.status != 206:  # it begins at the beginning
                         file.truncate(0)
                         sums = work.sums(path, size)
-                    for piece in iter(lambda: answer.read(PIECE), b""):
+                    for piece in iter(lambda: answer.read1(PIECE), b""):
                         file.write(piece)
+                        file.flush()
                         sums.add(piece)
                         failures = 0
                         work.progress(path, sums.size, size, what="downloading")
