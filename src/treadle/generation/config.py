@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
@@ -48,6 +48,11 @@ class GenerationSettings(Spec):
     )
     engine: str = Field("auto", description="what computes the tokens; auto = the fastest that runs here")
     precision: str = Field("auto", description="arithmetic of the engine, such as fp32; auto = the engine's default")
+    draft: Literal["auto", "off"] = Field(
+        "auto",
+        description="let the model's draft model, if it has one, guess ahead: auto = where that is measured to be "
+        "faster; the texts are the same",
+    )
     int4_margin: float = Field(
         0.02,
         ge=0,

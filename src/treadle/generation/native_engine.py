@@ -131,6 +131,7 @@ class NativeEngine:
 
         It must have the same tokens, and at least the context and the slots. Texts are the same with it and without.
         """
+        draft._engine.use_threads(1)  # its steps are over before another thread is awake
         self._engine.use_draft(draft._engine, ahead)
 
     def guesses(self) -> tuple[int, int]:

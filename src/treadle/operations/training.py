@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from treadle.base.errors import UsageError
 from treadle.jobs.presence import announce
@@ -14,6 +15,11 @@ from treadle.operations.operation import operation
 from treadle.registry.catalogue import load
 from treadle.store.models import ModelCards
 from treadle.store.workspace import WorkspaceFolder
+
+_HEAD_WIDTH: Final = 32
+_MOST_LAYERS: Final = 12
+_MOST_WIDTH: Final = 512
+"""A draft model is small, or it guesses no sooner than the model knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,8 @@ class TrainPayload:
     """Target in that unit; epochs and steps count from the model's beginning. 0 for what has arrived."""
     settings: dict[str, Any]
     """All settings, resolved, with their origins."""
+    draft: str | None = None
+    """Shape of the draft model to train beside it, LAYERSxWIDTH or `auto`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,7 @@ class EvaluatePayload:
         "treadle train bard --epochs 10 training.batch_size=16",
         "treadle train bard --more 5",
         "treadle train bard --steps 1000 --config my-run.yaml",
+        "treadle train bard --minutes 60 --draft auto",
     ),
 )
 def train(
@@ -69,6 +78,9 @@ def train(
     minutes: Annotated[float | None, "train for this long"] = None,
     more: Annotated[float | None, "train this many passes more than it has made when the training begins"] = None,
     config: Annotated[Path | None, "YAML file of settings for this run (see the guide, Configuration)"] = None,
+    draft: Annotated[
+        str | None, "also train a small model that guesses ahead and makes sampling faster: auto, or a shape as 2x128"
+    ] = None,
 ) -> JobRequest:
     """Train a model on what it was fed. Without a length it trains for one budget that suits its size.
 
@@ -79,7 +91,7 @@ def train(
     unit, amount = length(epochs, steps, minutes, more)
     announce(workspace, "train")
     settings = load("treadle.recipes.settings:settings_of_run")(workspace, card, overrides, config)
-    payload = TrainPayload(card.id, unit, amount, settings)
+    payload = TrainPayload(card.id, unit, amount, settings, _draft_shape(draft))
     return model_job(workspace, "train", asdict(payload), lane="heavy", follows=("feed",))
 
 
@@ -137,6 +149,19 @@ def evaluate(
     questions = None if tasks is None else str(tasks.expanduser().absolute())
     payload = EvaluatePayload(card.id, str(checkpoint), settings, picture, arrivals, precision, questions)
     return model_job(workspace, "evaluate", asdict(payload), lane="light")
+
+
+def _draft_shape(wanted: str | None) -> str | None:
+    """What was asked for as a draft model; raises `UsageError` for what is no shape."""
+    if wanted is None or wanted == "auto":
+        return wanted
+    found = re.fullmatch(r"([1-9]\d?)x([1-9]\d{1,3})", wanted)
+    if found is None or int(found[1]) > _MOST_LAYERS or int(found[2]) > _MOST_WIDTH or int(found[2]) % _HEAD_WIDTH:
+        raise UsageError(
+            f"--draft takes auto or a shape, layers x width, such as 2x128 (at most {_MOST_LAYERS} layers, a width of "
+            f"whole heads of {_HEAD_WIDTH}, at most {_MOST_WIDTH}); not {wanted!r}."
+        )
+    return wanted
 
 
 def length(

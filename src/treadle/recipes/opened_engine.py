@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from treadle.base.errors import ResourceError
+from treadle.base.errors import ResourceError, WeightsError
 from treadle.base.hashing import hash_json
 from treadle.data.tokenizers.tokenizer import tokenizer_from_description
+from treadle.generation.config import GenerationSettings
 from treadle.generation.engine import EngineModel, LazyWeights, PackedPlace, open_engine
 from treadle.models.catalog import FAMILIES
 from treadle.models.gpt.config import GPTConfig
 from treadle.recipes.settings import settings_of_model
 from treadle.registry.catalogue import load
 from treadle.store.models import ModelCards
-from treadle.training.checkpoints import MODEL_FILE, CheckpointFolder
+from treadle.training.checkpoints import DRAFT_FOLDER, MODEL_FILE, CheckpointFolder
+
+NATIVE_DEFAULTS: Final = GenerationSettings(engine="native")
+"""A draft model is opened with these, whatever the model itself is asked for."""
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from treadle.data.tokenizers.tokenizer import Tokenizer
-    from treadle.generation.config import GenerationSettings
     from treadle.generation.engine import Engine
     from treadle.generation.generate import Completion, GenerationRequest
+    from treadle.generation.native_engine import NativeEngine
     from treadle.store.models import ModelCard
     from treadle.store.workspace import WorkspaceFolder
     from treadle.training.checkpoints import Checkpoint
@@ -74,7 +78,37 @@ def open_sampling(
 
 
 def open_checkpoint(checkpoint: Checkpoint, settings: GenerationSettings, slots: int = 1) -> Engine:
-    """Make an engine from nothing but the checkpoint: its own family, shape and weights, loaded strictly."""
+    """Make an engine from nothing but the checkpoint: its own family, shape and weights, loaded strictly.
+
+    If the model has a draft model, the native engine lets it guess.
+    """
+    return with_draft(_opened(checkpoint, settings, slots), draft_of(checkpoint, settings))
+
+
+def draft_of(checkpoint: Checkpoint, settings: GenerationSettings) -> Checkpoint | None:
+    """The model's draft model, unless it is not wanted or was made for other tokens or a smaller context."""
+    folder = checkpoint.path.parent.parent / DRAFT_FOLDER
+    if settings.draft == "off" or not folder.is_dir():
+        return None
+    with contextlib.suppress(WeightsError):  # a damaged one: the text can be written without
+        draft = CheckpointFolder(folder).latest()
+        if draft is None or draft.tokenizer_hash != checkpoint.tokenizer_hash:
+            return None
+        fits = draft.record.vocabulary == checkpoint.record.vocabulary
+        return draft if fits and draft.record.context >= checkpoint.record.context else None
+    return None
+
+
+def with_draft(engine: Engine, draft: Checkpoint | None) -> Engine:
+    """Let a draft model guess for an engine that can use one."""
+    if draft is not None and engine.name == "native":
+        with contextlib.suppress(ResourceError, WeightsError):
+            guesser = _opened(draft, NATIVE_DEFAULTS, engine.slots)
+            cast("NativeEngine", engine).use_draft(cast("NativeEngine", guesser))
+    return engine
+
+
+def _opened(checkpoint: Checkpoint, settings: GenerationSettings, slots: int) -> Engine:
     if settings.engine in {"auto", "native"}:
         open_packed = load("treadle.generation.native_engine:open_packed")
         with contextlib.suppress(ResourceError):  # no core, no memory: said below, unless another engine can do it

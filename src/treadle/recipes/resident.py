@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from treadle.generation.generate import generate
-from treadle.recipes.opened_engine import open_checkpoint
+from treadle.recipes.opened_engine import draft_of, open_checkpoint
 from treadle.telemetry.hardware import memory
 from treadle.training.checkpoints import MODEL_FILE
 
@@ -49,7 +49,9 @@ class ResidentEngines:
         A reader who has gone away is no error: the text is forgotten, and what the slot has read of it stays true.
         """
         identity = checkpoint.document["files"][MODEL_FILE]["sha256"]
-        key = (str(checkpoint.path), identity, settings.engine, settings.precision)
+        draft = draft_of(checkpoint, settings)
+        guesser = "" if draft is None else draft.document["sha256"]
+        key = (str(checkpoint.path), identity, settings.engine, settings.precision, guesser)
         with self._lock:
             found = next((idle for idle in reversed(self._idle) if idle.key == key), None)
             if found is not None:

@@ -19,7 +19,7 @@ from treadle.generation.scheduler import BusyError, Figures, Scheduler
 from treadle.generation.serving.chat_text import NOTE
 from treadle.generation.serving.served import ServedModel
 from treadle.models.catalog import FAMILIES
-from treadle.recipes.opened_engine import find_sampling
+from treadle.recipes.opened_engine import draft_of, find_sampling
 from treadle.recipes.serve_opening import (
     TEMPLATE_FILE,
     chat_text,
@@ -27,7 +27,7 @@ from treadle.recipes.serve_opening import (
     open_for_serving,
 )
 from treadle.store.models import CARD_FILE, ModelCards
-from treadle.training.checkpoints import MODEL_FILE
+from treadle.training.checkpoints import DRAFT_FOLDER, MODEL_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -50,6 +50,7 @@ class _Seen:
     card: int = 0
     settings: int = 0
     template: int = 0
+    draft: int = 0
 
 
 @dataclass(slots=True)
@@ -216,7 +217,10 @@ class ServedModels:
             folder = self._cards.folder(self._cards.get(name))
         except TreadleError:
             return _Seen()
-        files = (folder / "checkpoints", folder / CARD_FILE, self._workspace.settings_file, folder / TEMPLATE_FILE)
+        files = (
+            *(folder / "checkpoints", folder / CARD_FILE, self._workspace.settings_file),
+            *(folder / TEMPLATE_FILE, folder / DRAFT_FOLDER),
+        )
         return _Seen(str(folder), *(path.stat().st_mtime_ns if path.exists() else 0 for path in files))
 
     def _made(self, name: str, found: FoundSampling, size: int, seen: _Seen) -> _Open:
@@ -282,9 +286,11 @@ class ServedModels:
         old.served.scheduler.close(drain=True)
 
 
-def _identity(found: FoundSampling) -> tuple[str, str]:
-    """Which weights these are."""
-    return str(found.checkpoint.path), found.checkpoint.document["files"][MODEL_FILE]["sha256"]
+def _identity(found: FoundSampling) -> tuple[str, str, str]:
+    """Which weights these are, and which guess for them."""
+    draft = draft_of(found.checkpoint, found.settings)
+    mine = found.checkpoint.document["files"][MODEL_FILE]["sha256"]
+    return str(found.checkpoint.path), mine, "" if draft is None else draft.document["sha256"]
 
 
 def _writes_alike(one: FoundSampling, other: FoundSampling) -> bool:

@@ -14,7 +14,7 @@ from treadle.models.gpt.config import GPTConfig
 from treadle.models.gpt.native_shape import native_refusal, native_shape
 from treadle.native import engine_binding
 from treadle.native.engine_binding import EnginePlan
-from treadle.recipes.opened_engine import engine_model, open_checkpoint
+from treadle.recipes.opened_engine import NATIVE_DEFAULTS, draft_of, engine_model, open_checkpoint, with_draft
 from treadle.training.checkpoints import MODEL_FILE
 
 if TYPE_CHECKING:
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from treadle.data.tokenizers.tokenizer import Tokenizer
+    from treadle.generation.config import GenerationSettings
     from treadle.generation.engine import Engine, EngineModel
     from treadle.recipes.opened_engine import FoundSampling
+    from treadle.training.checkpoints import Checkpoint
 
 TEMPLATE_FILE: Final = "chat_template.jinja"
 """In a model's folder: how its chats become text."""
@@ -68,14 +70,19 @@ def open_for_serving(found: FoundSampling, choice: Choice) -> tuple[Engine, Toke
     tokenizer = tokenizer_from_description(found.checkpoint.record.tokenizer)
     if _context(found, choice) == found.checkpoint.record.context:
         return open_checkpoint(found.checkpoint, found.settings, choice.all_slots), tokenizer
-    model = _model(found, choice)
-    return open_engine(model, found.settings.engine, found.settings.precision, choice.all_slots), tokenizer
+    engine = open_engine(_model(found, choice), found.settings.engine, found.settings.precision, choice.all_slots)
+    return with_draft(engine, draft_of(found.checkpoint, found.settings)), tokenizer
 
 
 def engine_bytes(found: FoundSampling, choice: Choice) -> int:
     """Memory of an open model: exact where the native engine runs it, else what its weights take."""
-    in_file = (found.checkpoint.path / MODEL_FILE).stat().st_size
-    model, settings = _model(found, choice), found.settings
+    draft = draft_of(found.checkpoint, found.settings)
+    own = _bytes(_model(found, choice), found.checkpoint, found.settings, choice)
+    return own + (0 if draft is None else _bytes(engine_model(draft), draft, NATIVE_DEFAULTS, choice))
+
+
+def _bytes(model: EngineModel, checkpoint: Checkpoint, settings: GenerationSettings, choice: Choice) -> int:
+    in_file = (checkpoint.path / MODEL_FILE).stat().st_size
     chosen = DEFAULT_PRECISION if settings.precision == "auto" else settings.precision
     native = settings.engine in {"auto", "native"} and chosen in FORMATS
     if not native or not isinstance(model.config, GPTConfig) or native_refusal(model.config) is not None:

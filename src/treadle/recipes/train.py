@@ -29,7 +29,7 @@ from treadle.training.callbacks.packing import Packing
 from treadle.training.callbacks.progress import Progress
 from treadle.training.callbacks.sampling import Sampling
 from treadle.training.callbacks.tensorboard import TensorBoard
-from treadle.training.checkpoints import CheckpointFolder
+from treadle.training.checkpoints import DRAFT_FOLDER, CheckpointFolder
 from treadle.training.learners import open_learner
 from treadle.training.loop import Training
 from treadle.training.schedules import Budget
@@ -74,6 +74,8 @@ def run(context: RunContext, payload: TrainPayload) -> dict[str, Any]:
     """Train the model to the budget that was asked for; goes on from its newest checkpoint."""
     settings = Settings.from_dict(payload.settings, "the request")
     _check_threads(settings.training.threads)
+    if payload.draft is not None:
+        load("treadle.recipes.train_draft:require_use")(settings)
     model = open_model(context.workspace, payload.model)
     with ModelCards(context.workspace).writing(model.card, _PATIENCE_SECONDS):
         dataset = model.dataset()
@@ -121,8 +123,14 @@ def run(context: RunContext, payload: TrainPayload) -> dict[str, Any]:
             outcome = training.run()
         finally:
             learner.close()
+        draft = None
+        if payload.draft is not None and outcome.reason != "stopped":
+            folder = FencedCheckpoints(model.folder / DRAFT_FOLDER, context)
+            train = load("treadle.recipes.train_draft:train_draft")
+            draft = train(context, folder, prepared, settings, payload.draft, (dataset.id, outcome.seconds))
     tokens = account.ledger(training).to_json()
-    return _result(context, model, settings, outcome, tokens) | {"already": start.kind == "finished", "samples": seen}
+    more = {"already": start.kind == "finished", "samples": seen, "draft": draft}
+    return _result(context, model, settings, outcome, tokens) | more
 
 
 def _result(

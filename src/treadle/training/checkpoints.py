@@ -32,6 +32,8 @@ FORMAT: Final = 1
 MODEL_FILE: Final = "model.safetensors"
 OPTIMIZER_FILE: Final = "optimizer.safetensors"
 DOCUMENT_FILE: Final = "checkpoint.json"
+DRAFT_FOLDER: Final = "draft"
+"""In a model's folder: the checkpoints of its draft model, beside its own."""
 _FOLDER_NAME = re.compile(r"step-(\d{8,})(?:\.(\d+))?")
 _KEYS: Final = {
     *("format", "sequence", "created", "step", "family", "config", "vocabulary", "context", "tokenizer", "settings"),
