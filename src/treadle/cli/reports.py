@@ -151,6 +151,9 @@ def _train(report: Report, _: Mapping[str, Any]) -> list[str]:
         said = f"{'Done' if report['outcome'] == 'done' else 'Stopped'} at step {report['step']:,}{measured}."
     ledger = feeding_reports.ledger(report["tokens"]) if report.get("tokens") else ""
     rows = [fact(report["unit"], ledger)] if ledger else []
+    if report.get("draft"):
+        shape, parameters = report["draft"]["shape"], units.count(report["draft"]["parameters"])
+        rows.append(fact("draft", f"{shape}, {parameters} parameters, guesses ahead"))
     return [said, *rows, fact("run", report["run"]), f"Next: {report['next_step']}"]
 
 
