@@ -1,15 +1,18 @@
-"""Streams over HTTP: our server beside llama-cpp-python's, the same model, the same requests, one after the other.
+"""Streams over HTTP: our server beside llama.cpp's in three forms, the same model and requests, one after the other.
 
     python benchmarks/serving.py --folder PATH --prepare [--sizes 1M,10M]
     python benchmarks/serving.py --folder PATH [--sizes 1M,10M] [--streams 1,8,32] [--seconds 6]
-        [--llama-python PATH] [--out FILE]
+        [--llama-server PATH] [--xllamacpp-python PATH] [--llama-python PATH] [--out FILE]
 
 `--prepare` makes the models (a workspace in `--folder`, some steps of training so that texts are no accident of the
-beginning, and a GGUF export in q8_0 of each), so that the second call only measures. `--llama-python` has
-llama-cpp-python, built natively, with what its server needs. Every client streams a text of 128 tokens after a prompt
-of its own of about 64, and then the next one, until the time is over; the first round of each is not counted. Ends of
-documents are forbidden, so that all texts are equally long. Tokens are those that the servers count in `usage`, or the
-events where one does not. `first` is the time from a request to the first event that has text.
+beginning, and a GGUF export in q8_0 of each), so that the second call only measures. Peers: `--llama-server` is
+llama.cpp's own server, built natively, `--xllamacpp-python` a Python with the wheel xllamacpp, which has that server
+inside, `--llama-python` one with llama-cpp-python, built natively, with what its server needs. Every client streams a
+text of 128 tokens after a prompt of its own of about 64, and then the next one, until the time is over; the first round
+of each is not counted. Ends of documents are forbidden, so that all texts are equally long. Tokens are those that the
+servers count in `usage`, or the events where one does not. `first` is the time from a request to the first event that
+has text. `server` and `clients` are the processors that each side kept busy, `threads` those of the server's busiest
+threads.
 """
 
 from __future__ import annotations
@@ -36,7 +39,20 @@ SHAPES = {
     "1M": ("family.layers=4", "family.width=128", "family.heads=4"),
     "10M": ("family.layers=6", "family.width=384", "family.heads=6"),
 }
+PEERS = ("treadle", "llama-server", "xllamacpp", "llama-cpp-python")
 CONTEXT = 256
+SLOTS = 32
+IN_PYTHON = """
+import sys, time
+import xllamacpp
+chosen = xllamacpp.CommonParams()
+chosen.model.path, chosen.hostnames, chosen.port = sys.argv[1], ["127.0.0.1"], int(sys.argv[2])
+chosen.n_ctx, chosen.n_parallel = int(sys.argv[3]), int(sys.argv[4])
+chosen.cpuparams.n_threads = chosen.cpuparams_batch.n_threads = int(sys.argv[5])
+server = xllamacpp.Server(chosen)
+while True:
+    time.sleep(60)
+"""
 TOKENS = 128
 PROMPT_CHARACTERS = 150
 PATIENCE = 90.0
@@ -50,6 +66,9 @@ class Figures:
     texts: int = 0
     first: list[float] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    busy: list[float] = field(default_factory=list)
+    """Processors kept busy by the clients, the server, and each of its threads."""
+    events: int = 0
 
 
 def main() -> None:
@@ -59,6 +78,8 @@ def main() -> None:
     parser.add_argument("--sizes", default="1M,10M")
     parser.add_argument("--streams", default="1,8,32")
     parser.add_argument("--seconds", type=float, default=6.0)
+    parser.add_argument("--llama-server")
+    parser.add_argument("--xllamacpp-python")
     parser.add_argument("--llama-python")
     parser.add_argument("--out", type=Path)
     chosen = parser.parse_args()
@@ -69,8 +90,8 @@ def main() -> None:
     results = described()
     for size in sizes:
         rows = results["sizes"].setdefault(size, {})
-        for peer in ("treadle", "llama-cpp-python"):
-            if peer == "treadle" or chosen.llama_python:
+        for peer in PEERS:
+            if program(peer, chosen):
                 rows[peer] = measure(peer, size, chosen)
                 show(size, peer, rows)
                 if chosen.out:
@@ -122,8 +143,8 @@ def measure(peer: str, size: str, chosen: argparse.Namespace) -> dict[str, Any]:
         wait_for(port, process)
         name, ban = about(port, peer, chosen.folder, size)
         for streams in chosen.streams.split(","):
-            figures = Figures()
-            took = asyncio.run(level(port, int(streams), chosen.seconds, {"model": name, "logit_bias": ban}, figures))
+            figures, body = Figures(), {"model": name, "logit_bias": ban, **asked_of(peer)}
+            took = asyncio.run(level(port, int(streams), chosen.seconds, body, figures, process.pid))
             found[streams] = summary(figures, took)
             print(f"{size} {peer:<17} {streams:>3} streams: {json.dumps(found[streams])}", flush=True)
     finally:
@@ -132,11 +153,34 @@ def measure(peer: str, size: str, chosen: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
+def program(peer: str, chosen: argparse.Namespace) -> str | None:
+    """What runs a peer; None for one that was not given."""
+    found: dict[str, str | None] = {
+        "treadle": sys.executable,
+        "llama-server": chosen.llama_server,
+        "xllamacpp": chosen.xllamacpp_python,
+        "llama-cpp-python": chosen.llama_python,
+    }
+    return found[peer]
+
+
+def asked_of(peer: str) -> dict[str, Any]:
+    """What only some understand: exact counts, and texts that go on after the end of a document."""
+    counts = {} if peer == "llama-cpp-python" else {"stream_options": {"include_usage": True}}
+    return counts | ({"ignore_eos": True} if peer in {"llama-server", "xllamacpp"} else {})
+
+
 def command(peer: str, size: str, port: int, chosen: argparse.Namespace) -> list[str]:
     if peer == "treadle":
-        serve = [sys.executable, "-m", "treadle", "serve", size, "--port", str(port), "--slots", "32"]
+        serve = [sys.executable, "-m", "treadle", "serve", size, "--port", str(port), "--slots", str(SLOTS)]
         return [*serve, "--workspace", str(chosen.folder / "lab")]
     (gguf,) = (chosen.folder / f"{size}-gguf").glob("*.gguf")
+    whole, cores = str(CONTEXT * SLOTS), str(os.cpu_count())
+    if peer == "llama-server":
+        place = ["-m", str(gguf), "--host", "127.0.0.1", "--port", str(port)]
+        return [chosen.llama_server, *place, "-c", whole, "-np", str(SLOTS), "-t", cores, "-tb", cores]
+    if peer == "xllamacpp":
+        return [chosen.xllamacpp_python, "-c", IN_PYTHON, str(gguf), str(port), whole, str(SLOTS), cores]
     return [
         chosen.llama_python,
         *("-m", "llama_cpp.server", "--model", str(gguf), "--port", str(port), "--n_ctx", str(CONTEXT)),
@@ -170,11 +214,19 @@ def about(port: int, peer: str, folder: Path, size: str) -> tuple[str, dict[str,
     return name, {str(document["vocabulary"] - 1): -100.0}
 
 
-async def level(port: int, streams: int, seconds: float, body: dict[str, Any], figures: Figures) -> float:
+def busy(server: int) -> list[float]:
+    """Processor seconds so far of this process, the server, and each of its threads."""
+    threads = [path.read_text(encoding="utf-8") for path in Path(f"/proc/{server}/task").glob("*/stat")]
+    ticks = [sum(map(int, line.rpartition(")")[2].split()[11:13])) for line in sorted(threads)]
+    seconds = [one / os.sysconf("SC_CLK_TCK") for one in ticks]
+    return [time.process_time(), sum(seconds), *seconds]
+
+
+async def level(port: int, streams: int, seconds: float, body: dict[str, Any], figures: Figures, server: int) -> float:
     """So many clients for so long; returns the seconds in which their texts were counted."""
     warm = Figures()
     await asyncio.gather(*(client(port, body, number, warm) for number in range(streams)))
-    start = time.perf_counter()
+    start, before = time.perf_counter(), busy(server)
     ends: list[float] = []
 
     async def loop(number: int) -> None:
@@ -184,7 +236,9 @@ async def level(port: int, streams: int, seconds: float, body: dict[str, Any], f
             number += streams
 
     await asyncio.gather(*(loop(streams + number) for number in range(streams)))
-    return max(ends) - start
+    took = max(ends) - start
+    figures.busy = [round((now - then) / took, 3) for now, then in zip(busy(server), before, strict=False)]
+    return took
 
 
 def prompt(number: int) -> str:
@@ -196,8 +250,6 @@ def prompt(number: int) -> str:
 async def client(port: int, body: dict[str, Any], number: int, figures: Figures) -> None:
     """One streamed text, read as it comes."""
     asked = {**body, "prompt": prompt(number), "max_tokens": TOKENS, "temperature": 0.8, "stream": True, "seed": number}
-    if body["model"] in SHAPES:
-        asked["stream_options"] = {"include_usage": True}
     content = json.dumps(asked).encode()
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 20)
     began = time.perf_counter()
@@ -218,6 +270,7 @@ async def client(port: int, body: dict[str, Any], number: int, figures: Figures)
     writer.close()
     figures.first.append(first if first is not None else float("nan"))
     figures.tokens += counted or events
+    figures.events += events
     figures.texts += 1
 
 
@@ -229,6 +282,10 @@ def summary(figures: Figures, took: float) -> dict[str, Any]:
         "first_p95": round(ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))], 4),
         "texts": figures.texts,
         "tokens_per_text": round(figures.tokens / figures.texts, 1),
+        "events_per_text": round(figures.events / figures.texts, 1),
+        "clients": figures.busy[0],
+        "server": figures.busy[1],
+        "threads": sorted(figures.busy[2:], reverse=True)[:4],
         "failed": figures.failed[:3],
     }
 
