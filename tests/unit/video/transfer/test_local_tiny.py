@@ -101,6 +101,9 @@ def test_what_the_model_cannot_do_is_said_before_it_runs() -> None:
         DIALECT.write([spec(video=None, controls=(EDGE, Control("vis", constant(0.5), VIDEO)))], "/run")
     unsaid = DIALECT.write([spec(style=Path("look.png"), distilled=True)], "/run").unsaid
     assert [one.partition(":")[0] for one in unsaid] == ["style", "distilled"]
+    (remark,) = DIALECT.write([spec(guidance=5.0), spec()], "/run").remarks
+    assert remark.startswith("guidance=5 is for large models")
+    assert DIALECT.write([spec()], "/run").remarks == ()
 
 
 def test_clips_overlap_and_each_has_a_seed_of_its_own() -> None:

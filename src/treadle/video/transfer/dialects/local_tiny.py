@@ -30,6 +30,8 @@ CLIP = 8
 """Frames of a clip of a model with usual settings (`data.clip_frames`)."""
 EDGE = 64
 """Cells of the larger side of a map of weights: no model sees more."""
+MOST_GUIDANCE = 3.0
+"""Beyond, small models exaggerate colours and lose the edges (docs/experiments.md)."""
 _KINDS = ("edge", "vis")
 
 
@@ -80,7 +82,7 @@ class LocalTiny:
         path = files.put_json("requests.json", items)
         outputs = tuple(f"outputs/{number}.mp4" for number in range(len(specs)))
         run = WrittenRun((path, f"{folder.rstrip('/')}/outputs"), outputs, 0, max(spec.frames for spec in specs))
-        return Written(self.name, files.contents, (run,), tuple(dict.fromkeys(_unsaid(specs))))
+        return Written(self.name, files.contents, (run,), tuple(dict.fromkeys(_unsaid(specs))), _remarks(specs))
 
     def _item(self, files: Files, spec: TransferSpec, number: int) -> dict[str, Any]:
         spec = measured(spec, self.plan(spec))
@@ -150,3 +152,10 @@ def _unsaid(specs: Sequence[TransferSpec]) -> list[str]:
         if spec.video is None and "sigma" in spec.given:
             found.append(f"sigma={spec.sigma:g}: without a video, there is noise alone to begin from.")
     return found
+
+
+def _remarks(specs: Sequence[TransferSpec]) -> tuple[str, ...]:
+    much = sorted({spec.guidance for spec in specs if spec.guidance > MOST_GUIDANCE})
+    if not much:
+        return ()
+    return (f"guidance={much[-1]:g} is for large models; small ones do best with 1 to {MOST_GUIDANCE:g}.",)
