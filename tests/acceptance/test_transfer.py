@@ -64,14 +64,15 @@ def left(code):
 def test_prompts_become_videos_that_can_be_recalled(here, target, tmp_path):
     stored(here, "dusk", "A wet street at dusk")
     stored(here, "dawn", "A dry street at dawn")
-    made = here("transfer", "run", "dusk", "dawn", "--host", "box", "--batch", "--set", "seed=7", "--json")
+    made = here(
+        "transfer", "run", "dusk", "dawn", "--host", "box", "--batch", "--set", "seed=7", "--room-gb", "0", "--json"
+    )
     assert (made["outcome"], [item["name"] for item in made["items"]]) == ("done", ["dusk", "dawn"])
     by = here("video", "probe", Path(made["folder"]) / "dusk.mp4", "--json")["made_by"]
     assert (by["prompt"]["text"], by["spec"]["seed"]) == ("A wet street at dusk", 7)
-    assert "1 video from box" in here("transfer", "run", "dusk")
-    large = here("transfer", "upscale", Path(made["folder"]) / "dusk.mp4", "--host", "box", "--json")
-    assert large["items"][0]["name"] == "dusk-large"
-    assert "--controlnet_specs" in (target / "started").read_text()
+    large = here("transfer", "upscale", Path(made["folder"]) / "dusk.mp4", "--room-gb", "0")
+    assert "1 video from box" in large
+    assert "dusk-large" in large
     refused = here("transfer", "run", "dusk", "--host", "nowhere", code=2)
     assert "Unknown host `nowhere`" in refused
     assert "There is no control `edgy`" in here("transfer", "run", "dusk", "--weights", "edgy=1", code=2)
@@ -79,7 +80,7 @@ def test_prompts_become_videos_that_can_be_recalled(here, target, tmp_path):
 
 def test_a_stopped_job_leaves_no_process_and_a_killed_worker_loses_nothing(here, target, tmp_path):
     stored(here, "endless", "A street [hang]")
-    job = here("transfer", "run", "endless", "--host", "box", "--detach", "--json")
+    job = here("transfer", "run", "endless", "--host", "box", "--room-gb", "0", "--detach", "--json")
     run = RunFolder(tmp_path / "runs" / job["run"])
     wait_for(lambda: (target / "started").exists() and run.process() is not None)
     os.kill(run.process(), signal.SIGKILL)

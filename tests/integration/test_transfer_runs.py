@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -31,7 +32,7 @@ from treadle.telemetry.events import EventLog, read_events
 from treadle.video.frames import FrameWriter, probe
 
 DATA = Path(__file__).parents[1] / "data"
-QUICK = {"pause_seconds": 0.0, "patience_seconds": 2.0}
+QUICK = {"pause_seconds": 0.0, "patience_seconds": 2.0, "room_gb": 0.0}
 
 
 class Lab:
@@ -172,11 +173,10 @@ def test_trouble_that_passes_is_waited_out(lab):
 
 
 def test_the_log_is_here_once_whatever_bytes_it_holds(lab):
-    answer, run = lab.run("one [flood] [bytes]")
+    answer, run = lab.run("one [bytes]")
     here = (run.path / "launches" / "000" / "log").read_bytes()
     there = lab.workspace.root.parent / "host-box" / "runs" / answer["launches"][0]["id"] / "log"
     assert here == there.read_bytes()
-    assert len(here) > 8 * 1024**2
     assert b"caf\xe9" in here
 
 
@@ -253,6 +253,11 @@ def test_any_is_the_free_one_then_the_warm_one_then_the_cheapest(lab):
     HostCards(lab.workspace).remove("box")
     payload = lab.payload("one", host="any")
     assert transfer_place.placed(lab.workspace, payload).host == "cheap"
+    greedy = dataclasses.replace(payload, settings={**payload.settings, "room_gb": 1e9})
+    with pytest.raises(NotReadyError, match="`cheap` has only"):
+        transfer_place.placed(lab.workspace, greedy)
+    with pytest.raises(NotReadyError, match="Free some there"):
+        transfer_run.run(lab.context(), dataclasses.replace(greedy, host="cheap"))
     key = "transfer1-cli/edge"
     (lab.workspace.root / "hosts" / "dear" / "warm.json").write_text(json.dumps({"key": key, "time": time.time()}))
     assert transfer_place.placed(lab.workspace, payload).host == "dear"
@@ -303,8 +308,6 @@ def test_a_model_stays_loaded_for_what_follows_and_makes_room_in_time(lab):
         assert not serving(lab)  # what failed may be broken: the next one begins anew
         third, _ = lab.run("five", idle_seconds=0.3, **more)
         assert third["saved_seconds"] == 0.0
-        wait_for(lambda: not serving(lab))
-        lab.run("six", memory_gb=0.001, **more)
         wait_for(lambda: not serving(lab))
     finally:
         for pid in serving(lab):
@@ -380,3 +383,67 @@ def test_steps_are_seen_and_settings_changed_while_a_video_is_made(quick_folder)
     assert "guidance of the clips: [4.5]" in context.run.log.read_text()
     with pytest.raises(TransferBlockedError):
         lab.run("two [unsafe]", backend="diffusers", spec=spec)
+
+
+PLAYS = """#!/bin/sh
+# Plays the target inside of a container that holds nothing else: takes the flag for the folder, lays a video there.
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --video_save_folder) out=$2 ;;
+    --checkpoint_dir) cat "$2/weights" ;;
+  esac
+  shift
+done
+echo "token ${#HF_TOKEN}, run $TREADLE_REMOTE_RUN"
+mkdir -p "$out"
+cat /base.mp4 > "$out/output.mp4"
+echo "x - Saved video to $out/output.mp4"
+"""
+
+
+@pytest.fixture
+def podman(quick_folder):
+    """Flags of a podman whose images and containers lie in a folder of the test's own."""
+    if shutil.which("podman") is None or shutil.which("busybox") is None or os.geteuid() != 0:
+        pytest.skip("podman, runc and busybox-static are not installed, or this is not root")
+    folder = quick_folder / "podman"
+    flags = ["--storage-driver=vfs", "--cgroup-manager=cgroupfs", "--runtime=runc"]
+    flags += [f"--root={folder}/root", f"--runroot={folder}/run", f"--tmpdir={folder}/t"]
+    yield flags
+    subprocess.run(["podman", *flags, "rm", "--all", "--force", "-t", "0"], capture_output=True)
+    subprocess.run(["podman", *flags, "rmi", "--all", "--force"], capture_output=True)
+
+
+def test_a_container_makes_a_video_with_its_secret_in_no_command_line(lab, podman, quick_folder):
+    context = quick_folder / "image"
+    context.mkdir()
+    for name in ("sh", "env", "mkdir", "cat"):
+        shutil.copy(shutil.which("busybox"), context / name)
+    (context / "python3").write_text(PLAYS)
+    (context / "python3").chmod(0o755)
+    shutil.copy(lab.code / "base.mp4", context / "base.mp4")
+    copies = "".join(f"COPY {name} /bin/{name}\n" for name in ("sh", "env", "mkdir", "cat", "python3"))
+    (context / "Dockerfile").write_text(f"FROM scratch\n{copies}COPY base.mp4 /base.mp4\n")
+    build = ["podman", *podman, "build", "--quiet", str(context)]
+    built = subprocess.run(build, capture_output=True, text=True, check=True)
+    (quick_folder / "weights").mkdir()
+    (quick_folder / "weights" / "weights").write_text("weights are here\n")
+    (quick_folder / "token").write_text("hf_secret")
+    limits = ("--network=none", "--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024")
+    card = HostCard(
+        "pod", "local", str(quick_folder / "pod"), "", runtime="podman", runtime_flags=tuple(podman), run_flags=limits,
+        image=f"sha256:{built.stdout.strip()[-64:]}", checkpoints=str(quick_folder / "weights"),
+        token_file=str(quick_folder / "token"),
+    )  # fmt: skip
+    HostCards(lab.workspace).keep(card)
+    answer, run = lab.run("A wet street", host="pod")
+    assert answer["outcome"] == "done"
+    assert probe(run.outputs / "v0.mp4").frames == 4
+    log = run.log.read_text()
+    assert "weights are here" in log
+    assert f"token 9, run {run.id}-000" in log
+    kept = [path for path in (quick_folder / "pod").rglob("*") if path.is_file()]
+    assert kept
+    assert not any(
+        b"hf_secret" in path.read_bytes() for path in [*kept, run.log, run.events, run.path / "transfer.json"]
+    )

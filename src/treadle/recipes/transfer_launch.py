@@ -34,8 +34,6 @@ _QUICKEST, _SLOWEST = 0.1, 2.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 """Seconds between attempts to reach a host again."""
 _LARGEST_PREVIEW: Final = 4 << 20
-_ROOM: Final = 2 * 1000**3
-"""Free bytes below which nothing is started on a host: videos must have room."""
 
 
 class StoppedError(TreadleError):
@@ -86,9 +84,9 @@ class Launching:
         files = {name: self._laid_down(name, content) for name, content in written.files.items()}
         free = self._asked(self._host.free)
         self._record.bytes_sent = sum(path.stat().st_size for path in files.values())
-        if free < _ROOM + self._record.bytes_sent:
+        if free < settings.room_gb * 1e9 + self._record.bytes_sent:
             message = f"{self._host.name} has only {free / 1e9:.1f} GB of free disk."
-            raise NotReadyError(f"{message} Free some there, then run it again.")
+            raise NotReadyError(f"{message} Free some there, then run it again, or ask for less: --room-gb")
         self._context.emit("transfer", message=f"sending {len(files)} files to {self._host.name}")
         self._asked(lambda: self._remote.stage(files))
         self._stop_between()

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from treadle.operations.transfer import TransferPayload
     from treadle.store.workspace import WorkspaceFolder
 
-_ROOM = 20 * 1000**3
-"""Free bytes that a host must have to be chosen by itself."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
@@ -67,21 +64,21 @@ def _best(workspace: WorkspaceFolder, payload: TransferPayload) -> str:
         ahead = sum(job.queue == card.queue for job in jobs) + 1 - card.slots
         warm = transfer_results.warm_key(workspace, card.name, within) == key
         found.append(_Candidate(card, ahead, warm))
-    return _first_with_room(workspace, sorted(found, key=lambda one: one.rank), payload.backend)
+    return _first_with_room(workspace, sorted(found, key=lambda one: one.rank), payload)
 
 
-def _first_with_room(workspace: WorkspaceFolder, candidates: list[_Candidate], backend: str) -> str:
+def _first_with_room(workspace: WorkspaceFolder, candidates: list[_Candidate], payload: TransferPayload) -> str:
     """The first that is ready, can be reached and has enough free disk; it says what is wrong with each if none is."""
-    wrong = []
+    wrong, room = [], RunSettings(**payload.settings).room_gb
     for candidate in candidates:
         card = candidate.card
         try:
-            transfer_host.check_ready(card, backend)
+            transfer_host.check_ready(card, payload.backend)
             with transfer_host.connected(workspace, card.name, patience=0.0) as host:
-                free = host.free()
-            if free >= _ROOM:
+                free = host.free() / 1e9
+            if free >= room:
                 return card.name
-            wrong.append(f"`{card.name}` has only {free / 1e9:.1f} GB of free disk, {_ROOM / 1e9:.0f} are needed.")
+            wrong.append(f"`{card.name}` has only {free:.1f} GB of free disk, {room:g} are needed (--room-gb).")
         except TreadleError as error:
             wrong.append(str(error))
     raise NotReadyError("\n".join(["No host can take it now:", *(f"- {line}" for line in wrong)]))

@@ -134,7 +134,7 @@ class _Story:
 
     def _settings(self) -> LaunchSettings:
         chosen = self._chosen
-        return LaunchSettings(1, chosen.idle_seconds, chosen.memory_gb, chosen.model)
+        return LaunchSettings(1, chosen.idle_seconds, chosen.memory_gb, chosen.model, chosen.room_gb)
 
     def _written(self, launch: LaunchRecord, settings: LaunchSettings) -> Written:
         changes = transfer_requests.adjusted(self._context.run)

@@ -51,6 +51,8 @@ class LaunchSettings:
     """A loaded model that holds more than this makes room after its request; None = no limit."""
     model: str | None = None
     """The checkpoint or model to use, where the backend knows several; None = its usual one."""
+    room_gb: float = 0.0
+    """Free disk without which nothing is begun."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ class RunSettings(Spec):
     patience_seconds: float = Field(
         1800.0, ge=0, le=604800, description="how long to look for a host that is away; what runs there goes on"
     )
+    room_gb: float = Field(2.0, ge=0, description="free disk without which nothing is begun on a host")
     idle_seconds: float = Field(
         900.0, ge=0, le=86400, description="how long a loaded model waits for the next request (transfer1-server)"
     )
