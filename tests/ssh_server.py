@@ -140,11 +140,12 @@ def make_key(path):
 
 
 def left_behind(mark):
-    """Processes that carry the mark of a run, as `pid command`."""
+    """Processes that carry the mark of a run with this id, as `pid command`."""
     found = []
     for path in Path("/proc").glob("[0-9]*/environ"):
         try:
-            if f"TREADLE_REMOTE_RUN={mark}".encode() in path.read_bytes().split(b"\0"):
+            words = path.read_bytes().split(b"\0")
+            if any(word.startswith(b"TREADLE_REMOTE_RUN=") and word.endswith(f"/{mark}".encode()) for word in words):
                 found.append(f"{path.parent.name} {(path.parent / 'cmdline').read_bytes()!r}")
         except OSError:
             continue

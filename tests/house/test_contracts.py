@@ -17,6 +17,7 @@ BREACHES = {
     "the control plane imports numpy": ("jobs/runs.py", "import numpy", "The control plane"),
     "an operation imports torch": ("operations/models.py", "import torch", "The control plane"),
     "someone else imports Hydra": ("recipes/train.py", "import hydra", "Only config.hydra_reading knows Hydra"),
+    "someone else speaks SSH": ("remote/local.py", "def f():\n    import asyncssh", "Only remote.ssh speaks SSH"),
     "someone else speaks SQL": ("jobs/ledger_work.py", "def f():\n    import sqlite3", "SQL is spoken"),
     "a door asks the server itself": ("cli/main.py", "import psycopg", "SQL is spoken"),
     "a cycle of modules": ("data/loader.py", "import treadle.data.token_data", "No cycles"),

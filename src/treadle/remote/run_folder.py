@@ -101,7 +101,7 @@ class RunFolder:
         """Start the command in the folder, in a session of its own; returns the number of its process.
 
         Started twice, also after a cut link, it is the same run. Its environment is that of a login there and what
-        `keep_environment` sent; `TREADLE_REMOTE_RUN` names the run.
+        `keep_environment` sent; `TREADLE_REMOTE_RUN` is the run's folder, by which its processes are found.
         """
         command = f"exec {shlex.join(argv)}\n".encode(errors="surrogateescape")
         if not self._transport.exists(f"{self.path}/pid"):
@@ -161,7 +161,8 @@ class RunFolder:
         return sorted(found, key=lambda file: file.path)
 
     def _carry_out(self, name: str, what: str, *arguments: str, timeout: float = _QUICK_SECONDS) -> bytes:
-        argv = ["sh", "-c", _script(name).decode(), name, self.path, self.id, *arguments]
+        # The mark of its processes is the path: two hosts of one name may be one machine.
+        argv = ["sh", "-c", _script(name).decode(), name, self.path, self.path, *arguments]
         return run_checked(self._transport, argv, what, timeout=timeout)
 
 

@@ -19,7 +19,7 @@ if [ -f pid ]; then
         *"$start") alive=yes ;;
       esac
     fi
-    if [ $alive = no ] && [ ! -f rc ] && grep -qsaxz "TREADLE_REMOTE_RUN=$mark" /proc/[0-9]*/environ; then
+    if [ $alive = no ] && [ ! -f rc ] && grep -qsaxzF "TREADLE_REMOTE_RUN=$mark" /proc/[0-9]*/environ; then
       alive=yes # who started it is gone; what it started goes on
     fi
   fi

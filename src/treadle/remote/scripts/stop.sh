@@ -22,7 +22,7 @@ fi
 # `cat` goes on where a process has just gone; awk, given the files, would stop there.
 grouped='{ number = $1; sub(/.*\) /, ""); if ($3 == group && $1 !~ /[ZX]/) print number }'
 members() {
-  grep -lsaxz "TREADLE_REMOTE_RUN=$mark" /proc/[0-9]*/environ | cut -d/ -f3
+  grep -lsaxzF "TREADLE_REMOTE_RUN=$mark" /proc/[0-9]*/environ | cut -d/ -f3
   [ -z "$group" ] || cat /proc/[0-9]*/stat 2>/dev/null | awk -v group="$group" "$grouped"
 }
 ended() { # within that many tenths of a second; what forks while it is killed is killed once more
