@@ -47,6 +47,12 @@ REQUESTS = {
 }
 
 
+BATCH = [
+    {"controls": {"edge": 0.6, "seg": 0.3}},
+    {"controls": {"edge": "left.png", "seg": {"weight": 1, "subject": "car"}}},
+]
+
+
 @pytest.fixture(scope="session")
 def material(tmp_path_factory):
     """A folder of small files that the requests name."""
@@ -110,6 +116,12 @@ def sent():
 def requests():
     """All requests by name."""
     return REQUESTS
+
+
+@pytest.fixture
+def batches():
+    """Two requests that go together."""
+    return BATCH
 
 
 @pytest.fixture

@@ -69,11 +69,13 @@ def test_each_option_changes_what_is_sent_or_is_said_not_to(read, dialect, optio
     assert before != after or isinstance(after, str), "sent alike, and nobody was told"
 
 
-def test_what_is_sent_is_what_the_targets_own_parser_accepted(read, sent, requests, accepted):
+def test_what_is_sent_is_what_the_targets_own_parser_accepted(read, sent, requests, batches, accepted):
     known = {path.stem: json.loads(path.read_text()) for path in accepted.glob("*.json")}
-    assert set(known) == {*requests, "batch"}
-    for name in requests:
-        written = DIALECTS.get("transfer1").write([read(name, negative=requests[name].get("negative", "fog"))], "/run")
+    specs = {name: [read(name, negative=table.get("negative", "fog"))] for name, table in requests.items()}
+    specs["batch"] = [read({"video": "short.mp4", **table}, negative="fog") for table in batches]
+    assert set(known) == set(specs)
+    for name, together in specs.items():
+        written = DIALECTS.get("transfer1").write(together, "/run")
         assert sent(written) == known[name]["documents"], f"{name}: have it accepted again (docs/decisions, record 62)"
         assert [list(run.arguments) for run in written.runs] == known[name]["arguments"]
         assert sorted(written.files) == known[name]["files"]

@@ -21,10 +21,6 @@ from treadle.video.transfer.explain import course
 from treadle.video.transfer.weights import Mask, normalised
 
 CHECKOUT = os.environ.get("TREADLE_COSMOS_TRANSFER1", "")
-BATCH = [
-    {"controls": {"edge": 0.6, "seg": 0.3}},
-    {"controls": {"edge": "left.png", "seg": {"weight": 1, "subject": "car"}}},
-]
 pytestmark = pytest.mark.skipif(not CHECKOUT, reason="TREADLE_COSMOS_TRANSFER1 names no checkout of cosmos-transfer1")
 
 
@@ -39,12 +35,12 @@ def _ask(arguments):
 
 
 def test_every_request_passes_the_targets_own_parser_and_weighs_what_was_explained(
-    read, sent, requests, accepted, tmp_path
+    read, sent, requests, batches, accepted, tmp_path
 ):
     dialect = DIALECTS.get("transfer1")
     specs = {name: read(name, negative=table.get("negative", "fog")) for name, table in requests.items()}
     writings = {name: dialect.write([spec], str(tmp_path / name)) for name, spec in specs.items()}
-    batch = [read({"video": "short.mp4", **table}, negative="fog") for table in BATCH]
+    batch = [read({"video": "short.mp4", **table}, negative="fog") for table in batches]
     writings["batch"] = dialect.write(batch, str(tmp_path / "batch"))
     for name, written in writings.items():
         lay_down(written, tmp_path / name)
@@ -66,7 +62,7 @@ def test_every_request_passes_the_targets_own_parser_and_weighs_what_was_explain
         for place, values in enumerate(answer["weights"]):
             theirs = np.array([row[0] for row in values]) if isinstance(values, list) else np.full(121, values)
             assert theirs[: clip.frames] == pytest.approx(ours[place], abs=0.005), f"{name}: weights"
-    _store(accepted, read, requests, sent)
+    _store(accepted, read, (requests, batches), sent)
 
 
 def _left(control, clip):
@@ -103,7 +99,8 @@ def test_what_its_validator_lets_through_is_refused_here(read, tmp_path):
     assert [one["settings"]["seed"] for one in both] == [1, 5]
 
 
-def _store(accepted, read, requests, sent):
+def _store(accepted, read, both, sent):
+    requests, batches = both
     if not os.environ.get("TREADLE_ACCEPT"):
         return
     head = subprocess.run(["git", "-C", CHECKOUT, "rev-parse", "HEAD"], capture_output=True, text=True)
@@ -115,7 +112,7 @@ def _store(accepted, read, requests, sent):
         for name, table in requests.items()
     }
     writings["batch"] = dialect.write(
-        [read({"video": "short.mp4", **table}, negative="fog") for table in BATCH], "/run"
+        [read({"video": "short.mp4", **table}, negative="fog") for table in batches], "/run"
     )
     for name, written in writings.items():
         value = {

@@ -100,8 +100,7 @@ class Transfer1:
                     "visual_input": video and files.put(f"inputs/video_{number}{ending(video)}", video),
                     "prompt": spec.text,
                     "control_overrides": {
-                        control.kind: {"input_control": None, **_control(files, spec, control, piece, f"_{number}")}
-                        for control in spec.controls
+                        control.kind: _control(files, spec, control, piece, f"_{number}") for control in spec.controls
                     },
                 }
             )
