@@ -85,8 +85,8 @@ def test_a_result_is_found_rated_and_kept_without_the_database(run, here, genera
     assert [row["id"] for row in run("list", "--order", "rating", "--json")["items"]] == [best, tool["id"]]
     assert found(run, "WET", "lamps") == found(run, "--tag", "Final") == found(run, "--rating", "3") == [best]
     assert found(run, "--model", "local-tiny") == found(run, "--kind", "transfer") == [best]
-    assert found(run, "--kind", "video", "--until", "2020-01-01") == []
-    assert len(found(run, "--since", "2020-01-01")) == 2
+    assert found(run, "--kind", "video", "--made", "..2020-01-01") == []
+    assert len(found(run, "--made", "2020-01-01..")) == 2
     assert "No result matches" in run("list", "snow")
     assert "****.  " in run("list", "--count", "2")
 
@@ -203,7 +203,7 @@ def test_a_result_stands_beside_its_original(run, generated, tmp_path):
         (("tag", "ONE", "a,b"), 2, "cannot be a tag"),
         (("tag", "ONE", "--untag", "x"), 2, "has no tag"),
         (("remove", "ONE", "--file", "--restore"), 2, "not both"),
-        (("list", "--since", "yesterday"), 2, "no date"),
+        (("list", "--made", "yesterday"), 2, "no date"),
         (("list", "--count", "0"), 2, "at least 1"),
         (("recall", "gone.mp4"), 2, "neither a file nor"),
         (("recall", "treadle.yaml"), 1, "not a video"),

@@ -44,13 +44,13 @@ def test_a_clip_goes_through_every_tool(run, here, clip, tmp_path):
     assert len(by["sources"][0]["sha256"]) == 64
     assert run("controls", clip, "vis", "--out", "vis.mp4", "--json")["control"] == "vis"
     np.save(tmp_path / "depth.npy", np.random.default_rng(1).random((24, 6, 8)))
-    given = run("controls", clip, "depth", "--maps", "depth.npy", "--invert", "--out", "depth.mp4", "--json")
-    assert (given["frames"], given["given"], given["invert"]) == (24, "maps", True)
+    given = run("controls", clip, "depth", "--maps", "depth.npy", "--near", "dark", "--out", "depth.mp4", "--json")
+    assert (given["frames"], given["given"], given["near"]) == (24, "maps", "dark")
     newest = here("gallery", "list", "--json")["items"][0]
     assert (newest["name"], newest["kind"], newest["sources"][0]) == ("depth.mp4", "video.controls", str(clip))
     again = here("gallery", "recall", "depth.mp4", "--json")["command"]
     assert again.endswith(
-        "clip.mp4 depth --maps " + str(tmp_path / "depth.npy") + " --invert --quality high --out FILE.mp4"
+        "clip.mp4 depth --maps " + str(tmp_path / "depth.npy") + " --near dark --quality high --out FILE.mp4"
     )
 
     faster = run("interpolate", clip, "--to", "48", "--out", "fast.mp4", "--json")
@@ -101,9 +101,9 @@ def test_pictures_become_a_film(run, tmp_path):
         (("controls", "CLIP", "depth", "--out", "x.mp4"), 2, "--maps FILE or --model"),
         (("controls", "CLIP", "seg", "--maps", "CLIP", "--model", "CLIP", "--out", "x.mp4"), 2, "not both"),
         (("controls", "CLIP", "seg", "--maps", "gone.npy", "--out", "x.mp4"), 2, "does not exist"),
-        (("controls", "CLIP", "seg", "--maps", "CLIP", "--invert", "--out", "x.mp4"), 2, "for depth"),
+        (("controls", "CLIP", "seg", "--maps", "CLIP", "--near", "dark", "--out", "x.mp4"), 2, "for depth"),
         (("controls", "CLIP", "depth", "--maps", "CLIP", "--strength", "low", "--out", "x.mp4"), 2, "means nothing"),
-        (("controls", "CLIP", "depth", "--model", "CLIP", "--side", "9", "--out", "x.mp4"), 2, "32 to 4096"),
+        (("controls", "CLIP", "depth", "--model", "CLIP", "--side", "9", "--out", "x.mp4"), 2, "side"),
         (("controls", "CLIP", "edge", "--maps", "CLIP", "--out", "x.mp4"), 2, "computed from the video"),
         (("interpolate", "CLIP"), 2, "--to 60"),
         (("interpolate", "CLIP", "--to", "0", "--out", "x.mp4"), 2, "1 to 1000"),

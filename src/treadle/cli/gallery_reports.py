@@ -20,7 +20,7 @@ _TEXT_WIDTH = 26
 def _list(report: Report, arguments: Mapping[str, Any]) -> list[str]:
     damaged = [line for message in report["damaged"] for line in wrapped(message, 2)]
     if not report["items"]:
-        asked = any(arguments.get(key) for key in ("words", "tag", "rating", "model", "kind", "since", "until"))
+        asked = any(arguments.get(key) for key in ("words", "tag", "rating", "model", "kind", "made"))
         hint = "No result matches; `treadle gallery list` shows all." if asked else None
         empty = "Nothing was taken out." if arguments.get("removed") else "No results yet. `treadle video` makes some."
         return [*damaged, hint or empty]

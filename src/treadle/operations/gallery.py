@@ -133,7 +133,7 @@ class GalleryComparePayload:
     examples=(
         "treadle gallery list",
         "treadle gallery list street night --rating 4 --order rating",
-        "treadle gallery list --tag final --kind transfer --since 2026-11-01 --json",
+        "treadle gallery list --tag final --kind transfer --made 2026-11-01.. --json",
     ),
 )
 def list_(
@@ -146,8 +146,9 @@ def list_(
     kind: Annotated[
         str | None, "only of this kind: `video`, `picture`, or that of the job, such as transfer.run"
     ] = None,
-    since: Annotated[str | None, "made on this day or later, such as 2026-11-22"] = None,
-    until: Annotated[str | None, "made on this day or earlier"] = None,
+    made: Annotated[
+        str | None, "made on this day, or between two: 2026-11-22, 2026-11-01..2026-11-30, 2026-11-01.."
+    ] = None,
     order: Annotated[Literal["newest", "rating"], "what comes first"] = "newest",
     removed: Annotated[bool, "those that were taken out of the gallery instead"] = False,
     count: Annotated[int, "show at most so many"] = 50,
@@ -155,9 +156,7 @@ def list_(
     """Show the videos and pictures that runs have made, with what was said of them."""
     if count < 1:
         raise UsageError(f"--count is {count}; it must be at least 1.")
-    wanted = load("treadle.recipes.gallery:Wanted")(
-        tuple(words), tuple(tag), rating, model, kind, since, until, removed
-    )
+    wanted = load("treadle.recipes.gallery:Wanted")(tuple(words), tuple(tag), rating, model, kind, made, removed)
     found = load("treadle.recipes.gallery:listed")(workspace, wanted, order, count)
     return GalleryList(**{**found, "items": [GalleryItem(**row) for row in found["items"]]})
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from treadle.base.errors import NotFoundError, UsageError
 from treadle.jobs.request import JobRequest
-from treadle.operations.operation import operation
+from treadle.operations.operation import SettingsSection, operation
 from treadle.registry.catalogue import load
 from treadle.store.workspace import WorkspaceFolder
 
@@ -19,6 +19,7 @@ _VIDEO = "a video file"
 _OUT = "file to write (.mp4)"
 _REPLACE = "replace the file if it is there"
 _QUALITY = "how exactly to store the frames: good for the eye, high for further work, lossless bit for bit"
+_MAPS = SettingsSection("maps", "treadle.video.config:MapSettings")
 _Quality = Literal["good", "high", "lossless"]
 
 
@@ -69,7 +70,7 @@ def probe(workspace: WorkspaceFolder | None, video: Annotated[Path, _VIDEO]) -> 
     examples=(
         "treadle video controls street.mp4 edge --out street-edges.mp4",
         "treadle video controls street.mp4 vis --strength high --out street-blur.mp4",
-        "treadle video controls street.mp4 depth --maps depth.npy --out street-depth.mp4",
+        "treadle video controls street.mp4 depth --maps distances.npy --near dark --out street-depth.mp4",
         "treadle video controls street.mp4 depth --model depth.onnx --out street-depth.mp4",
         "treadle video controls street.mp4 seg --model classes.onnx --side 512 --pixels unit --out street-seg.mp4",
     ),
@@ -89,14 +90,7 @@ def controls(
     ] = None,
     maps: Annotated[Path | None, "depth, seg: a video, a folder of pictures, or an array (.npy) of the maps"] = None,
     model: Annotated[Path | None, "depth, seg: a model in one file (.onnx) that makes the maps"] = None,
-    pixels: Annotated[
-        Literal["imagenet", "unit", "signed", "bytes"],
-        "what the model expects: ImageNet's mean and spread taken out, 0 to 1, -1 to 1, or 0 to 255",
-    ] = "imagenet",
-    side: Annotated[int, "longer side of what the model sees, if it takes any size"] = 518,
-    invert: Annotated[
-        bool, "depth: near and far exchanged, for maps in which far is large; near must be bright"
-    ] = False,
+    settings: Annotated[dict[str, Any], _MAPS] = {},  # noqa: B006 - never changed
     quality: Annotated[_Quality, _QUALITY] = "high",
     replace: Annotated[bool, _REPLACE] = False,
 ) -> JobRequest:
@@ -111,13 +105,11 @@ def controls(
             raise UsageError(f"A strength means nothing for `{control}`; leave out --strength.")
         files.append(_given(maps, model, control))
         options = {"control": control, "given": "maps" if model is None else "model", "quality": quality}
-        options |= {"invert": invert} | ({} if model is None else {"pixels": pixels, "side": side})
-    elif maps is not None or model is not None:
-        raise UsageError(f"A map of `{control}` is computed from the video; leave out --maps and --model.")
-    if invert and control != "depth":
-        raise UsageError("--invert is for depth.")
-    if not 32 <= side <= 4096:
-        raise UsageError(f"--side is {side}; possible are 32 to 4096.")
+        options |= _map_settings(control, settings, model is not None)
+    elif maps is not None or model is not None or settings:
+        raise UsageError(
+            f"A map of `{control}` is computed from the video; leave out --maps, --model and what is theirs."
+        )
     return _job(workspace, "controls", files, _new(out, replace=replace), options)
 
 
@@ -304,6 +296,17 @@ def _given(maps: Path | None, model: Path | None, control: str) -> Path:
     if found is None or not found.expanduser().exists():
         raise NotFoundError(f"{found} does not exist.")
     return found
+
+
+def _map_settings(control: str, given: dict[str, Any], by_model: bool) -> dict[str, Any]:
+    """Those settings that mean something here, complete; raises `UsageError` for others that were given."""
+    meant = {"near": control == "depth", "pixels": by_model, "side": by_model}
+    for key in given:
+        if not meant.get(key, True):
+            raise UsageError(f"--{key} means nothing here; it is for {'depth' if key == 'near' else 'models'}.")
+    load("treadle.prompts.settings:checked")(load(_MAPS.fields_of), given)
+    complete = load(_MAPS.fields_of)(**given).model_dump(mode="json")
+    return {key: complete[key] for key, used in meant.items() if used}
 
 
 def _check_plan(length: int, overlap: int) -> None:

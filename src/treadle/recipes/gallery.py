@@ -37,10 +37,8 @@ class Wanted:
     """At least."""
     model: str | None = None
     kind: str | None = None
-    since: str | None = None
-    """Date, included, on this machine's clock."""
-    until: str | None = None
-    """Date, included."""
+    made: str | None = None
+    """A day, or two with `..` between them, of which either may be missing; both are included."""
     removed: bool = False
     """Those that were taken out, instead of those that are in."""
 
@@ -54,7 +52,8 @@ def listed(workspace: WorkspaceFolder, wanted: Wanted, order: str, count: int) -
     """The fields of the list: those that are wanted, newest or best first, and how many there are."""
     notes, damaged = shelf(workspace).all()
     names = _names(workspace)
-    begin, end = _moment(wanted.since, 0), _moment(wanted.until, 1)
+    first, dots, last = (wanted.made or "").partition("..")
+    begin, end = _moment(first, 0), _moment(last if dots else first, 1)
     found = []
     for item in _all(workspace, notes):
         note = notes.get(item.id)
@@ -264,9 +263,9 @@ def _fits(row: dict[str, Any], wanted: Wanted) -> bool:
     return all(word.casefold() in said for word in wanted.words)
 
 
-def _moment(text: str | None, days: int) -> float | None:
-    """The beginning of a day, or of the day after it."""
-    if text is None:
+def _moment(text: str, days: int) -> float | None:
+    """The beginning of a day on this machine's clock, or of the day after it."""
+    if not text:
         return None
     try:
         day = dt.date.fromisoformat(text)

@@ -33,7 +33,7 @@ class MapUse:
     given: Path
     """The maps, or the model that makes them."""
     options: Mapping[str, Any]
-    """`control` (depth, seg), `given` (maps, model), `invert`; for models `pixels` and `side`, too."""
+    """`control` (depth, seg), `given` (maps, model); `near` for depth; `pixels` and `side` for models."""
 
 
 def drawn(use: MapUse, watched: Callable[[int, int], Iterator[Frame]], told: dict[str, Any]) -> Iterator[Frame]:
@@ -46,7 +46,7 @@ def drawn(use: MapUse, watched: Callable[[int, int], Iterator[Frame]], told: dic
         read = maps.given(use.given)
         pictures = map(maps.labelled, read()) if exact else maps.depth_pictures(read)
         for frame, picture in maps.beside(watched(1, 0), pictures, use.given):
-            yield maps.fitted(_turned(picture, use), frame, exact=exact)
+            yield maps.fitted(picture if exact else _turned(picture, use), frame, exact=exact)
         return
     facts = frames.probe(use.video)
     chosen = map_model.ModelUse(use.given, use.options["control"], use.options["pixels"], use.options["side"])
@@ -64,4 +64,4 @@ def drawn(use: MapUse, watched: Callable[[int, int], Iterator[Frame]], told: dic
 
 def _turned(picture: NDArray[np.uint8], use: MapUse) -> NDArray[np.uint8]:
     """Far and near exchanged, where that was asked for."""
-    return np.asarray(255 - picture, np.uint8) if use.options["invert"] else picture
+    return np.asarray(255 - picture, np.uint8) if use.options["near"] == "dark" else picture

@@ -19,7 +19,7 @@ SHORT, LONG = 12, 60
 HELD = 0.2
 """Share of the additional frames from which they count as held."""
 TOOLS = {
-    "depth": {"control": "depth", "given": "maps", "invert": False, "quality": "good"},
+    "depth": {"control": "depth", "given": "maps", "near": "bright", "quality": "good"},
     "interpolate": {"to": 37, "quality": "good"},
     "smooth": {"seconds": 0.5, "quality": "good"},
     "deflicker": {"seconds": 0.5, "quality": "good"},

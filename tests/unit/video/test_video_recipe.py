@@ -60,13 +60,13 @@ def test_a_model_draws_the_depth_of_each_frame(context, tmp_path):
     (tmp_path / "depth.onnx").write_bytes(onnx_models.brightness())
     options = {"control": "depth", "given": "model", "pixels": "unit", "side": 56, "quality": "lossless"}
     payload = VideoPayload(
-        "controls", (str(clip), str(tmp_path / "depth.onnx")), str(tmp_path / "b.mp4"), {**options, "invert": False}
+        "controls", (str(clip), str(tmp_path / "depth.onnx")), str(tmp_path / "b.mp4"), {**options, "near": "bright"}
     )
     told = run(context, payload)
     assert (told["sees"], told["range"]) == ([42, 56], pytest.approx([40 / 255, 120 / 255], abs=1e-4))
     assert [int(frame.mean()) for frame in read_frames(tmp_path / "b.mp4")] == [0, 127, 255]
     assert probe(tmp_path / "b.mp4").made_by["sources"][1]["sha256"] == hash_file(tmp_path / "depth.onnx")
-    turned = dataclasses.replace(payload, out=str(tmp_path / "c.mp4"), options={**options, "invert": True})
+    turned = dataclasses.replace(payload, out=str(tmp_path / "c.mp4"), options={**options, "near": "dark"})
     run(context, turned)
     assert [int(frame.mean()) for frame in read_frames(tmp_path / "c.mp4")] == [255, 128, 0]
 
@@ -77,7 +77,7 @@ def test_labels_of_a_folder_become_colours_in_the_size_of_the_video(context, tmp
     folder.mkdir()
     for number in (1, 2):
         cv2.imwrite(str(folder / f"{number}.png"), np.array([[0, number]], np.uint8))
-    options = {"control": "seg", "given": "maps", "invert": False, "quality": "lossless"}
+    options = {"control": "seg", "given": "maps", "quality": "lossless"}
     payload = VideoPayload("controls", (str(clip), str(folder)), str(tmp_path / "b.mp4"), options)
     assert run(context, payload)["frames"] == 2
     first, second = read_frames(tmp_path / "b.mp4")
