@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 
 _SHOWN: Final = 4
 """Frames of a clip in a preview."""
+_LONGEST: Final = 12_000
+"""Letters of a preview: longer lines of a log are not looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,7 @@ def drawn(
         def watch(step: int, guess: torch.Tensor, clip: Clip = clip, flow: Flow = flow) -> None:
             tell("step", step=step, total=flow.steps, clip=clip.number)
             if step == flow.steps or step % max(1, flow.steps // 4) == 0:
-                tell("preview", step=step, clip=clip.number, png=_sheet(guess))
+                tell("preview", step=step, clip=clip.number, png=sheet(guess))
 
         drawing = generate(
             opened.module,
@@ -173,12 +175,14 @@ def _flow(item: Mapping[str, Any]) -> Flow:
     return Flow(int(item["steps"]), float(item["guidance"]), float(item["sigma"]))
 
 
-def _sheet(guess: torch.Tensor) -> str:
-    """Some frames beside each other, as PNG in base64: small enough for a line of a log."""
+def sheet(guess: torch.Tensor) -> str:
+    """Some frames of (1, T, S, S, 3) beside each other, as PNG in base64: small enough for a line of a log."""
     clip = colours(guess[0]).cpu().numpy()
     places = np.linspace(0, len(clip) - 1, min(_SHOWN, len(clip))).round().astype(int)
-    row = np.concatenate(list(clip[places]), axis=1)
-    return base64.b64encode(cv2.imencode(".png", cv2.cvtColor(row, cv2.COLOR_RGB2BGR))[1].tobytes()).decode()
+    row = cv2.cvtColor(np.concatenate(list(clip[places]), axis=1), cv2.COLOR_RGB2BGR)
+    while len(text := base64.b64encode(cv2.imencode(".png", row)[1].tobytes())) > _LONGEST:
+        row = cv2.resize(row, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    return text.decode()
 
 
 def write_video(video: NDArray[np.uint8], path: Path, item: Mapping[str, Any], opened: OpenedFlow) -> None:

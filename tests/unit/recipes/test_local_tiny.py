@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -11,14 +12,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("av", reason="PyAV is not installed (extra `video`)")
-pytest.importorskip("cv2", reason="OpenCV is not installed (extra `video`)")
+cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed (extra `video`)")
 
 from treadle.base.errors import UsageError  # noqa: E402
 from treadle.data.bundled.shapes import shape_clips  # noqa: E402
 from treadle.data.clip_data import Decided  # noqa: E402
 from treadle.data.clip_maps import blur_maps, edge_maps  # noqa: E402
 from treadle.models.catalog import FAMILIES  # noqa: E402
-from treadle.recipes.local_tiny import OpenedFlow, drawn, main, write_video  # noqa: E402
+from treadle.recipes.local_tiny import OpenedFlow, drawn, main, sheet, write_video  # noqa: E402
 from treadle.recipes.local_tiny_guides import guides_of  # noqa: E402
 from treadle.store.workspace import create_workspace  # noqa: E402
 from treadle.video.frames import FrameWriter, read_frames  # noqa: E402
@@ -112,6 +113,16 @@ def test_clips_follow_each_other_and_take_changes_on_the_way(
     write_video(plain, tmp_path / "out.mp4", item, opened)
     frames = list(read_frames(tmp_path / "out.mp4"))
     assert (len(frames), frames[0].shape) == (9, (16, 32, 3))
+
+
+def test_a_picture_of_a_step_fits_into_a_line() -> None:
+    wide = cv2.imdecode(
+        np.frombuffer(base64.b64decode(sheet(torch.zeros(1, 8, 32, 32, 3))), np.uint8), cv2.IMREAD_COLOR
+    )
+    assert wide.shape == (32, 128, 3)
+    noise = sheet(torch.randn(1, 8, 64, 64, 3))
+    assert len(noise) <= 12_000
+    assert base64.b64decode(noise).startswith(b"\x89PNG")
 
 
 def test_without_a_model_it_says_how_to_make_one(
