@@ -199,11 +199,17 @@ def test_a_run_goes_on_without_us_and_is_followed_again(lab):
     payload = lab.payload("one [slow]")
     thread, box = in_background(transfer_run.run, context, payload)
     wait_for(lab.starts)
+    wait_for(lambda: work_of(context.run)["launches"][0]["state"] == "running")
     context.stop.requested = True  # as when the worker ends; nobody asked for the job's end
     thread.join(30)
     assert (box[0]["outcome"], box[0]["detached"]) == ("stopped", True)
+    work = work_of(context.run)
+    work["launches"][0]["state"] = "starting"  # as if it had been killed just before it could write that down
+    (context.run.path / "transfer.json").write_text(json.dumps(work))
     answer = transfer_run.run(lab.context(context.run), payload)
     assert (answer["outcome"], len(lab.starts()), len(answer["launches"])) == ("done", 1, 1)
+    states = [event.data["state"] for event in read_events(context.run.events) if event.type == "state"]
+    assert states == ["staging", "starting", "running", "running", "collecting"]
     told = [(event.type, event.data["at"]) for event in read_events(context.run.events) if "at" in event.data]
     assert len(told) == len(set(told))
     assert sum(kind == "clip" for kind, _ in told) == 3
@@ -317,14 +323,15 @@ def test_a_model_stays_loaded_for_what_follows_and_makes_room_in_time(lab):
 def test_a_cut_link_costs_nothing_but_time(lab, ssh_server):
     card = ssh_server.card("far", code=str(lab.code), python=sys.executable)
     HostCards(lab.workspace).keep(card)
+    ssh_server.program("nvidia-smi", "#!/bin/sh\necho 70000\necho 81000\n")
     context = lab.context()
-    thread, box = in_background(
-        ending_of, context, lab.payload("one [slow] [flood]", host="far", patience_seconds=60.0)
-    )
+    payload = lab.payload("one [slow] [flood]", "two", host="far", patience_seconds=60.0, batch=True, batch_size=0)
+    thread, box = in_background(ending_of, context, payload)
     wait_for(lab.starts)
     ssh_server.cut()
     thread.join(60)
     assert box[0]["outcome"] == "done"
+    assert box[0]["launches"][0]["at_once"] == 2  # as many as the fuller of the two GPUs holds
     here = (context.run.path / "launches" / "000" / "log").read_bytes()
     assert here == (ssh_server.root / "runs" / f"{context.run.id}-000" / "log").read_bytes()
     assert len(here) > 8 * 1024**2

@@ -110,8 +110,11 @@ class HostHere:
     def seconds(self, folder: str) -> float:
         """How long a launch took, by the host's own clock; 0 where that was not written down."""
         done = self.transport.run(["sh", "-c", _SPAN, "span", folder], timeout=60)
-        times = [float(word.replace(b",", b".")) for word in done.out.split()]
-        return max(0.0, times[1] - times[0]) if len(times) == 2 else 0.0
+        try:
+            began, ended = (float(word.replace(b",", b".")) for word in done.out.split())
+        except ValueError:  # one is missing, or its `stat` knows no fractions and says so in its own way
+            return 0.0
+        return max(0.0, ended - began)
 
 
 @contextlib.contextmanager

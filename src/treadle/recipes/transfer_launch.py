@@ -64,6 +64,8 @@ class Launching:
 
         Raises `StoppedError` when it was asked to stop, `DetachedError` when only this process was, `HostLostError`.
         """
+        if self._record.state == "starting" and self._asked(self._remote.state).pid is not None:
+            self._to("running")  # an attempt was killed just after it had started it: nothing is sent again, no secret
         if self._record.state in {"staging", "starting"}:
             self._send(written, run, settings)
         log = LogHere(self._context, self.folder / "log", self._record, self._backend)
