@@ -198,7 +198,7 @@ class WritingEngine(Engine, Protocol):
         ...
 
     def write(self, seconds: float) -> list[Written]:
-        """Write all texts until one ends or the time is over, at least one step.
+        """Write all texts until one begins or ends or the time is over, at least one step.
 
         A long prompt is read over several steps, between the tokens of other texts. Raises `WeightsError` if the
         model's output is not a number.

@@ -152,12 +152,11 @@ def _run_below(engine: WritingEngine, waiting: deque[Writing]) -> Generator[Burs
     active: dict[int, Writing] = {}
     try:
         while waiting or active:
-            begun = bool(waiting and free)
             while waiting and free:
                 slot, text = free.popleft(), waiting.popleft()
                 engine.begin(slot, text.wanted())
                 active[slot] = text
-            for written in engine.write(0.0 if begun else _SECONDS_OF_A_BURST):
+            for written in engine.write(_SECONDS_OF_A_BURST):
                 text = active[written.slot]
                 burst = text.accept_written(written)
                 if burst.ids or text.reason is not None:  # else its prompt is still being read
@@ -243,7 +242,10 @@ class Writing:
     def accept_written(self, written: Written) -> Burst:
         """Take tokens that the engine drew; those after a stop string were never written."""
         text, taken = "", 0
-        for token in written.tokens:
+        if not self._settings.stop:  # one call for all: with many texts, calls are what costs
+            self._ids += written.tokens
+            text, taken = self._decoder.push(written.tokens), len(written.tokens)
+        for token in written.tokens[taken:]:
             text += self._take(token)
             taken += 1
             if self.reason is not None:

@@ -139,7 +139,7 @@ class NativeEngine:
         return self._engine.guesses()
 
     def write(self, seconds: float) -> list[Written]:
-        """Write all texts until one ends or the time is over, at least one step."""
+        """Write all texts until one begins or ends or the time is over, at least one step."""
         bursts = self._engine.write(seconds)
         if any(burst.ending is Ending.NOT_A_NUMBER for burst in bursts):
             from treadle.generation.sampling import DIVERGED

@@ -343,7 +343,7 @@ class Scheduler:
         if self._below is not None:
             fresh = any(not ticket.begun for ticket in self._active.values())
             usual = min(_LONGEST_BURST, _SHORTEST_BURST * max(1, len(self._active) / 2))
-            for written in self._below.write(0.0 if fresh else usual):
+            for written in self._below.write(_SHORTEST_BURST if fresh else usual):
                 yield written.slot, self._active[written.slot].writing.accept_written(written)
             return
         active = list(self._active.items())

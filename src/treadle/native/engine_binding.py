@@ -306,7 +306,7 @@ class Engine:
         self._library.call("engine_forget", self._handle, slot)
 
     def write(self, seconds: float) -> list[Burst]:
-        """Write all texts until one ends or the time is over, at least one step; one burst for each text."""
+        """Write all texts until one begins or ends or the time is over, at least one step; one burst for each text."""
         count = c_int32()
         places = addressof(self._tokens), addressof(self._logs)
         self._library.call("engine_write", self._handle, seconds, BURST_TOKENS, self._bursts, byref(count), *places)
@@ -327,7 +327,7 @@ class Engine:
         return [list(zip(ids[n : n + width], logs[n : n + width], strict=True)) for n in starts]
 
     def use_draft(self, draft: Engine, ahead: int = -1) -> None:
-        """Let `draft`, this engine's own from now on, guess `ahead` tokens of each text, -1 = as many as prove worth it.
+        """Let `draft`, this engine's own from now on, guess `ahead` tokens of a text, -1 = as many as prove worth it.
 
         It needs the same vocabulary, and at least the context and the slots of this one. Texts stay the same.
         """

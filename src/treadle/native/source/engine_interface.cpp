@@ -224,7 +224,7 @@ int32_t treadle_engine_begin(TreadleEngine* engine, int32_t slot, const TreadleT
                                              text->boundary};
         treadle::Sampler sampler(settings, engine->engine->shape().vocabulary, prompt, std::move(bias));
         const int64_t most = static_cast<int64_t>(prompt.size()) + text->most;
-        engine->writer.begin(slot, treadle::Text{std::move(prompt), most, 0, 0, std::move(sampler), {}, {},
+        engine->writer.begin(slot, treadle::Text{std::move(prompt), most, 0, 0, std::move(sampler), {}, false, {},
                                                  text->log_probabilities != 0, text->alternatives, {}, {}});
         return TREADLE_OK;
     });

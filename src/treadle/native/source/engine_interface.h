@@ -92,7 +92,7 @@ TREADLE_EXPORT int32_t treadle_engine_use_draft(TreadleEngine*, TreadleEngine* d
 TREADLE_EXPORT void treadle_engine_guesses(const TreadleEngine*, int64_t* guessed, int64_t* right);
 /* Tokens of the window of a slot's text that were read; right after `begin`, those that the cache held. */
 TREADLE_EXPORT int64_t treadle_engine_read(const TreadleEngine*, int32_t slot);
-/* Writes until a text ends, one has got `most` tokens, or `seconds` have passed, but at least one step. A step writes a
+/* Writes until a text ends, one gets its first token, one has got `most` tokens, or `seconds` have passed, but at least one step. A step writes a
    token of each text whose prompt is read, and reads on in the prompts of the others. `bursts` has room for one of each
    slot and `tokens` for `most` of each slot: those of burst i follow those of burst i - 1. `logs` is like `tokens`;
    alternatives are asked for afterwards. */

@@ -77,7 +77,7 @@ void Writer::gather(int slot, Text& text, int64_t rows) {
     if (text.fed == length) wanted_.push_back(static_cast<int32_t>(tokens_.size()) - 1);
 }
 
-// One step of all texts; false when there is nothing to write any more or a text has ended.
+// One step of all texts; false when there is nothing to write any more, or a text has begun or ended.
 bool Writer::advance(int64_t room) {
     tokens_.clear();
     slots_.clear();
@@ -163,7 +163,8 @@ Writer::Taken Writer::take_all() {
         logits += (guessed.size() + 1) * static_cast<size_t>(engine_.shape().vocabulary);
         text.fed += static_cast<int64_t>(right);
         held_[slot].resize(static_cast<size_t>(text.fed - text.window));
-        taken.going = taken.going && text.ending == Ending::kNone;
+        taken.going = taken.going && text.begun && text.ending == Ending::kNone;
+        text.begun = true;
     }
     return taken;
 }

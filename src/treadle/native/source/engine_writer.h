@@ -21,6 +21,7 @@ struct Text {
     int64_t fed = 0;           // Tokens that the slot holds, counted from the text's beginning.
     Sampler sampler;
     Ending ending = Ending::kNone;
+    bool begun = false;          // Whether its first token is there: somebody waits for that one.
     std::vector<int32_t> fresh;  // Written in this burst.
     bool with_logs = false;
     int alternatives = 0;        // Likeliest tokens to tell beside each written one.
@@ -47,7 +48,7 @@ class Writer {
     const std::optional<Drafter>& drafter() const { return drafter_; }
     void forget(int slot) { texts_[static_cast<size_t>(slot)].reset(); }
 
-    // Writes until a text ends, one has got `most` tokens, or `seconds` have passed, but at least one step. A step writes
+    // Writes until a text ends, one gets its first token, one has got `most` tokens, or `seconds` have passed, but at least one step. A step writes
     // one token of each text whose prompt is read, and more where guesses were right; it reads on in other prompts.
     void write(double seconds, int64_t most);
 
