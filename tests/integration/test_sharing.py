@@ -1,6 +1,7 @@
 """Models leave and come in: round trips through every format, and training goes on from what came in."""
 
 import json
+import random
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 
 import treadle
 from treadle.base.errors import DataError, NotReadyError, UsageError
+from treadle.base.hashing import hash_file
 from treadle.data.bundled.texts import bundled_text
 from treadle.data.tokenizers.tokenizer import tokenizer_hash, train_tokenizer
 from treadle.models.catalog import FAMILIES
@@ -318,7 +320,9 @@ def test_what_cannot_leave_is_refused_with_the_reason_before_anything_is_written
 def test_other_families_travel_by_package_only(tmp_path):
     lab = treadle.Workspace.create(tmp_path / "lab")
     pictures = {"kind": "labelled_images", "classes": ["a", "b"], "size": 8, "channels": 1}
-    for name, vocabulary, codes in (("rnn", 257, {"kind": "bytes"}), ("image_classifier", 2, pictures)):
+    clips = {"kind": "clips", "phrases": ["a", "b"], "size": 8, "frames": 8}
+    families = (("rnn", 257, {"kind": "bytes"}), ("video_flow", 2, clips), ("image_classifier", 2, pictures))
+    for name, vocabulary, codes in families:
         family = FAMILIES.get(name)
         config = family.config_class()(layers=2, width=16)
         shapes = family.weight_shapes(config, vocabulary, 8)
@@ -335,6 +339,8 @@ def test_other_families_travel_by_package_only(tmp_path):
             lab.export(name, to="gguf", out=tmp_path / "out")
     (classes,) = (lab.root / "models" / "image_classifier-2" / "tokenizer").iterdir()
     assert json.loads(classes.read_text()) == pictures
+    kept = lab.root / "models" / "video_flow-2" / "tokenizer" / "clips.json"
+    assert json.loads(kept.read_text()) == clips
     assert again.next_step == "treadle predict image_classifier-2 FILES"
 
 
@@ -372,6 +378,51 @@ def test_an_import_that_is_killed_leaves_no_half_model(planted, tmp_path):
     other.import_(folder / "gpt2.out.hf", name="guest")
     assert not list(models.glob(".m-*.tmp"))
     assert other.sample("guest", tokens=2, seed=1)["ids"]
+
+
+EXPORT = """
+import itertools, sys
+from pathlib import Path
+from treadle.operations import sharing
+from treadle.store.workspace import WorkspaceFolder
+workspace = WorkspaceFolder(Path(sys.argv[1]))
+for turn in itertools.count():
+    for to in ("huggingface", "gguf", "package"):
+        sharing.export(workspace, "gpt2", to=to, out=Path(sys.argv[2]) / f"{turn}.{to}")
+        print(to, flush=True)
+"""
+
+
+def test_what_an_export_that_is_killed_leaves_under_its_name_is_whole(planted, tmp_path):
+    workspace, _ = planted
+    chance, found = random.Random(20261122), []
+    for number in range(6):
+        out = tmp_path / str(number)
+        out.mkdir()
+        command = [sys.executable, "-c", EXPORT, workspace.root, out]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        for _ in range(number % 3 + 1):  # so that each format is once the one that is cut
+            assert process.stdout.readline()
+        time.sleep(chance.uniform(0, 0.03))
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        found += [path for path in out.iterdir() if not path.name.startswith(".")]
+    whole = {
+        to: parts(next(path for path in found if path.suffix == to)) for to in (".huggingface", ".gguf", ".package")
+    }
+    assert len(found) >= 12
+    assert [path for path in found if parts(path) != whole[path.suffix]] == []
+
+
+def parts(exported):
+    """Names and sizes of all files, and the hashes of those that hold weights alone."""
+    files = [exported] if exported.is_file() else sorted(exported.rglob("*"))
+    return [
+        (path.name.removeprefix(exported.name), path.stat().st_size, path.suffix == ".safetensors" and hash_file(path))
+        for path in files
+        if path != exported or exported.is_file()
+    ]
 
 
 def test_a_tokenizer_of_a_package_is_the_very_same(planted):
