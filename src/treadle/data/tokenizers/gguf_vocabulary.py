@@ -19,6 +19,7 @@ from treadle.data.tokenizers.definitions import definition_of
 from treadle.data.tokenizers.exchange import BOUNDARY_TOKEN, GPT2_PATTERN, bpe_definition, cut_by, from_definition
 from treadle.data.tokenizers.huggingface import HuggingFaceTokenizer
 from treadle.data.tokenizers.tokenizer import tokenizer_from_description
+from treadle.data.tokenizers.unigram import UnigramTokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,6 +33,11 @@ _NAMES: Final = {PATTERN: "qwen2", GPT2_PATTERN: "gpt-2"}
 _PATTERNS: Final = {name: pattern for pattern, name in _NAMES.items()}
 _NO_TEXT: Final = to_symbols(b"\xff")
 """A byte that no UTF-8 holds: llama.cpp wants at least one pair, and this one never meets."""
+_NO_FALLBACK: Final = (
+    "llama.cpp's tokenizer of the kind unigram says what has no piece by one unknown token, and this tokenizer says it "
+    "by its bytes or in a way of its own, so the ids would differ. Export the model with --to huggingface, or train one "
+    "with a bpe tokenizer: treadle new NAME --tokenizer bpe"
+)
 _ESCAPED: Final = {"\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
@@ -49,6 +55,8 @@ def vocabulary_facts(tokenizer: Tokenizer) -> dict[str, Any]:
         facts = _byte_level(bpe_definition(tokenizer), tokenizer.vocabulary_size)
     elif isinstance(tokenizer, HuggingFaceTokenizer):
         facts = _byte_level(definition_of(tokenizer), tokenizer.vocabulary_size)
+    elif isinstance(tokenizer, UnigramTokenizer):
+        raise UsageError(_NO_FALLBACK)
     else:
         raise UsageError(
             f"llama.cpp has no tokenizer that gives the ids of the kind `{tokenizer.kind}`. Export the model with "
@@ -71,6 +79,8 @@ def _escaped(character: str) -> str:
 
 def _byte_level(definition: Mapping[str, Any], size: int) -> dict[str, Any]:
     model = definition["model"]
+    if model.get("type") == "Unigram":
+        raise UsageError(_NO_FALLBACK)
     whole = not model.get("merges") and model.get("type") == "BPE" and not definition.get("normalizer")
     # Without pairs each byte is a token, however the text was cut.
     pattern = GPT2_PATTERN if whole and definition["decoder"]["type"] == "ByteLevel" else cut_by(definition)

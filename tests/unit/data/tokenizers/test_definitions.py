@@ -99,8 +99,9 @@ def test_a_file_of_others_is_read_by_its_tokens_and_pairs():
 
 
 def test_what_llama_cpp_has_no_tokenizer_for_is_refused():
-    with pytest.raises(UsageError, match="kind `unigram`"):
-        vocabulary_facts(made("unigram:380"))
+    for unigram in (made("unigram:380"), HuggingFaceTokenizer(json.dumps(definition_of(made("unigram:380"))))):
+        with pytest.raises(UsageError, match=r"kind unigram .* by its bytes .* --to huggingface"):
+            vocabulary_facts(unigram)
     odd = bpe_definition(made("bpe:400"))
     odd["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = r"\S+|\s+"
     with pytest.raises(UsageError, match="patterns of GPT-2 and Qwen2"):
