@@ -106,7 +106,7 @@ def test_what_cannot_be_a_host_is_refused_in_words(here, ssh_server, tmp_path):
     assert "one token" in here("host", "add", "x", "local", "--token-file", tmp_path / "two", code=1)
     here("host", "add", "here", "local", "--root", tmp_path / "root", "--runtime", "none")
     assert "Did you mean `here`?" in here("host", "doctor", "heer", code=2)
-    assert "latest" not in here("host", "image", "pull", "here", "a/b:v1", code=1)
+    assert "neither docker nor podman" in here("host", "image", "pull", "here", "a/b:v1", code=1)
     for image in ("cosmos", "a/b:latest", "localhost:5000/a", "a@sha256:12", "-x:1"):
         assert "version" in here("host", "image", "pull", "here", image, code=2) or image in {"a@sha256:12", "-x:1"}
 
@@ -252,7 +252,6 @@ def test_an_image_is_built_pinned_by_digest_and_its_container_stopped_by_label(h
     assert built["image"].startswith("sha256:")
     card = HostCards(find_workspace()).get("box")
     assert (card.image, card.image_name) == (built["image"], "tiny:v1.0.0")
-    assert "no image" in here("host", "image", "pin", "box", "other:v1", code=2)
     assert card.image in here("host", "image", "pin", "box", "tiny:v1.0.0")
     transport, containers = card.connect(), card.containers()
     runs = [RunFolder(transport, card.runs, name, containers) for name in ("c-one", "c-two")]

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from treadle.base.errors import NotFoundError, UsageError
+from treadle.base.errors import NotFoundError, NotReadyError, UsageError
 from treadle.jobs.request import JobRequest
 from treadle.operations.hosts import HostReport, report
 from treadle.operations.operation import operation
@@ -66,8 +66,7 @@ def build(
         raise UsageError(
             "What is built gets a name and a version; its digest comes from what is in it: --tag NAME:v1.0.0"
         )
-    payload = HostImagePayload(host, tag, str(source), file)
-    return _request(workspace, "host.image.build", host, asdict(payload))
+    return _image_request(workspace, "host.image.build", HostImagePayload(host, tag, str(source), file))
 
 
 @operation(
@@ -83,7 +82,7 @@ def pull(
 ) -> JobRequest:
     """Let a host fetch an image, and let its runs use it, by its digest."""
     load("treadle.recipes.hosts:image_reference")(image)
-    return _request(workspace, "host.image.pull", host, asdict(HostImagePayload(host, image)))
+    return _image_request(workspace, "host.image.pull", HostImagePayload(host, image))
 
 
 @operation(
@@ -172,6 +171,16 @@ def manifest(
         load("treadle.recipes.host_manifest:read_md5_table")(table)
     payload = HostCheckpointsPayload(host, "manifest", md5=None if table is None else str(table))
     return _request(workspace, "host.checkpoints.manifest", host, asdict(payload))
+
+
+def _image_request(workspace: WorkspaceFolder, kind: str, payload: HostImagePayload) -> JobRequest:
+    card = HostCards(workspace).get(payload.host)
+    if card.runtime is None:
+        raise NotReadyError(
+            f"Host `{card.name}` has neither docker nor podman. Install one there, then: treadle host add {card.name} "
+            f"{card.place} --replace"
+        )
+    return _request(workspace, kind, payload.host, asdict(payload))
 
 
 def _request(workspace: WorkspaceFolder, kind: str, host: str, payload: dict[str, Any]) -> JobRequest:

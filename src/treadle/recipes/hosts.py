@@ -68,6 +68,8 @@ def add(
     settings: Mapping[str, Any], *, replace: bool,
 ) -> HostCard:  # fmt: skip
     """Let a host in whose key was accepted, and keep what it has; `files` are those of the key and of the token."""
+    if name == "any":
+        raise UsageError("`any` stands for whichever host is free; give this one another name.")
     cards, chosen = HostCards(workspace), checked(settings)
     before = cards.find(check_name("host", name))
     if before is not None and not replace:
