@@ -103,7 +103,7 @@ def written(
     """The tokens of all slots, and the seconds since their prompts were read."""
     tokenizer = tokenizer_from_description(checkpoint.record.tokenizer)
     text = bundled_text("shakespeare").read_text(encoding="utf-8")
-    settings = GenerationSettings(tokens=tokens, **drawn)  # type: ignore[arg-type]  # numbers all
+    settings = GenerationSettings(tokens=tokens, **drawn)
     for slot in range(engine.slots):
         prompt = tokenizer.encode(text[5000 + 977 * slot :][:PROMPT_CHARACTERS], "skip").tolist()
         engine.begin(slot, WantedText(prompt, settings, slot, tokenizer.boundary, {tokenizer.boundary: -1e9}))

@@ -39,7 +39,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
 
 @pytest.fixture(scope="module")
 def trained(lab: Workspace) -> dict[str, Any]:
-    return lab.train("m", steps=60, draft="1x32")
+    found: dict[str, Any] = lab.train("m", steps=60, draft="1x32")
+    return found
 
 
 def drafts(lab: Workspace) -> CheckpointFolder:
