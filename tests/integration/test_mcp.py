@@ -21,7 +21,10 @@ from mcp.client.stdio import StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 
+from treadle.flow.roles import Role
+from treadle.mcp.tools import Caller, Toolbox
 from treadle.operations.operation import operations
+from treadle.store.workspace import create_workspace
 
 COMMAND = Path(sys.executable).parent / "treadle"
 TOKEN = "a-token-of-more-than-sixteen-characters"
@@ -181,6 +184,21 @@ def test_heavy_work_is_started_looked_at_waited_for_and_stopped(lab):
             assert one["events"][-1]["type"] == "ended"
 
     anyio.run(work)
+
+
+def test_a_role_names_files_of_its_tree_only_also_within_texts(tmp_path):
+    workspace = create_workspace(tmp_path / "tree" / "lab")
+    box = Toolbox(workspace, Role("writer"), tmp_path / "tree")
+    caller = Caller(progress=lambda _: None, gone=lambda: False)
+    (tmp_path / "far.mp4").write_bytes(b"x")
+    (tmp_path / "tree" / "near.mp4").write_bytes(b"x")
+    for name, given in (
+        ("prompt_new", {"name": "dusk", "prompt": "A street", "input": [f"video={tmp_path}/far.mp4"]}),
+        ("video_probe", {"video": f"{tmp_path}/tree/../far.mp4"}),
+    ):
+        assert "lies outside" in str(box.call(name, given, caller).content), name
+    near = {"name": "dusk", "prompt": "A street", "input": [f"video={tmp_path}/tree/near.mp4"], "set": ["edge=0.5"]}
+    assert not box.call("prompt_new", near, caller).is_error
 
 
 def test_a_role_sees_its_operations_only_and_reads_first_what_it_must(lab):

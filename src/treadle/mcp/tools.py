@@ -15,7 +15,7 @@ from treadle.base.errors import TreadleError, UsageError
 from treadle.base.names import did_you_mean
 from treadle.operations.arguments import python_arguments
 from treadle.operations.heavy import call, facts
-from treadle.operations.operation import operations
+from treadle.operations.operation import leads_elsewhere, operations
 from treadle.store.workspace import find_workspace
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from treadle.flow.roles import Role
     from treadle.jobs.handle import QueuedJob
-    from treadle.operations.operation import Operation
+    from treadle.operations.operation import NamesFile, Operation
     from treadle.store.workspace import WorkspaceFolder
     from treadle.telemetry.events import Event
 
@@ -87,7 +87,7 @@ class Toolbox:
         if entry.kind == "heavy":
             given["detach"] = True
         arguments = python_arguments(entry, (), given)
-        self._refuse_far_paths(arguments)
+        self._refuse_far_paths(entry, arguments)
         if self.workspace is None and entry.needs_workspace:
             find_workspace()  # says what to do
         answer = call(entry, self.workspace, arguments)
@@ -99,15 +99,25 @@ class Toolbox:
                 return _waited(answer, seconds, caller)
         return _gathered(answer, caller) if entry.kind == "interactive" else dataclasses.asdict(answer)
 
-    def _refuse_far_paths(self, arguments: Mapping[str, Any]) -> None:
+    def _refuse_far_paths(self, entry: Operation, arguments: Mapping[str, Any]) -> None:
         """An assistant in a role names files of its own tree only."""
         if self.role is None:
             return
         near = self.tree.resolve()
+        marks = {parameter.name: parameter.names_file for parameter in entry.parameters()}
         for name, value in arguments.items():
-            for path in value if isinstance(value, list) else [value]:
-                if isinstance(path, Path) and not path.expanduser().resolve().is_relative_to(near):
+            for one in value if isinstance(value, list) else [value]:
+                path = _file(one, marks[name])
+                if path is not None and not path.expanduser().resolve().is_relative_to(near):
                     raise UsageError(f"`{name}`: {path} lies outside {near}, which the role does not reach out of.")
+
+
+def _file(value: Any, mark: NamesFile | None) -> Path | None:  # noqa: ANN401 - any argument
+    """The file that an argument names, if it does."""
+    if isinstance(value, str) and mark is not None:
+        name = mark.split(value)[1]
+        return Path(name) if leads_elsewhere(name) else None
+    return value if isinstance(value, Path) else None
 
 
 def is_offered(entry: Operation, role: Role | None) -> bool:

@@ -28,6 +28,7 @@ Kind = Literal["light", "heavy", "following", "interactive"]
 `QueuedJob` that is there already; `interactive` yields a stream of events."""
 
 _PACKAGE = "treadle.operations"
+_OF_PATHS = frozenset("/\\~")
 
 Effect = Literal["reads", "changes", "removes"]
 """What calling it does to the workspace; `removes` takes something away that cannot be had back by another call."""
@@ -51,6 +52,16 @@ class NamesFile:
     """The file is named behind this sign, such as the `=` of `KIND=PATH`; empty = the whole text is the name."""
     kept: bool = False
     """Whether the file is needed later, too, and not by this call alone."""
+
+    def split(self, text: str) -> tuple[str, str]:
+        """What stands before the name of the file, and that name; empty where the text names none."""
+        before, sign, name = text.partition(self.behind) if self.behind else ("", "", text)
+        return before + sign, name
+
+
+def leads_elsewhere(name: str) -> bool:
+    """Whether a text that may name a file can mean one beyond the current folder; plain names and ids cannot."""
+    return not _OF_PATHS.isdisjoint(name)
 
 
 @dataclass(frozen=True, slots=True)

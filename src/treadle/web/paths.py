@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from treadle.operations.operation import leads_elsewhere
 from treadle.store.accounts import FOLDER as ACCOUNTS
 from treadle.web.answers import RefusedError
 from treadle.web.upload_files import keep_upload, uploaded
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from treadle.store.workspace import WorkspaceFolder
 
 UPLOAD = "upload:"
-_OF_PATHS = frozenset("/\\~")
-"""What makes a text a path that leads somewhere; names have none of these."""
 _NOT_PATHS = ("dataset:",)
 """What operations take in place of a path, with a prefix."""
 
@@ -44,13 +43,13 @@ def given_paths(workspace: WorkspaceFolder, level: str, entry: Operation, argume
 
 def _named(workspace: WorkspaceFolder, level: str, entry: Operation, mark: NamesFile, text: str) -> str:
     """A text that may name a file, with that file as it is meant here; what is no path at all stays."""
-    before, sign, name = text.partition(mark.behind) if mark.behind else ("", "", text)
-    if not name.startswith(UPLOAD) and not set(name) & _OF_PATHS:
+    before, name = mark.split(text)
+    if not name.startswith(UPLOAD) and not leads_elsewhere(name):
         return text  # an id, a number, or a file right in the workspace, where the server stands
     path = _meant(workspace, level, entry, Path(name))
     if mark.kept and name.startswith(UPLOAD):
         keep_upload(workspace, name.removeprefix(UPLOAD))
-    return f"{before}{sign}{path}"
+    return f"{before}{path}"
 
 
 def _meant(workspace: WorkspaceFolder, level: str, entry: Operation, path: Path) -> Path:
