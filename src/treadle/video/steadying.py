@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -28,17 +29,17 @@ def brightness_path(frames: Iterable[Frame]) -> tuple[NDArray[np.float64], list[
 
     The step between two frames is the median of the ratios of their pixels, so that what moves does not count.
     """
-    path, cuts = [np.zeros(3)], [0]
+    steps, cuts = array("d", [0.0] * 3), [0]
     for number, (before, now) in enumerate(pairwise(map(_small, frames)), 1):
         if is_cut(before, now):
             cuts.append(number)
-            path.append(path[-1])
+            steps.extend([0.0] * 3)
             continue
         ratio = np.log((now.astype(np.float64) + 4) / (before.astype(np.float64) + 4))
         seen = (before > 8) & (before < 247) & (now > 8) & (now < 247)
         step = [float(np.median(ratio[..., c][seen[..., c]])) if seen[..., c].any() else 0.0 for c in range(3)]
-        path.append(path[-1] + np.array(step))
-    return np.array(path), cuts
+        steps.extend(step)
+    return np.cumsum(np.array(steps).reshape(-1, 3), axis=0), cuts
 
 
 def gains(path: NDArray[np.float64], cuts: list[int], sigma: float) -> NDArray[np.float64]:
@@ -71,15 +72,15 @@ def camera_path(frames: Iterable[Frame]) -> tuple[NDArray[np.float64], list[int]
 
     From corners that are followed to the next frame (Lucas-Kanade), by a similarity that most agree on (RANSAC).
     """
-    path, cuts = [np.zeros(4)], [0]
+    # Flat and in one piece: small arrays, kept, would lie between the frames on the heap and split it into pieces.
+    steps, cuts = array("d", [0.0] * 4), [0]
     for number, (before, now) in enumerate(pairwise(map(_small, frames)), 1):
-        step = np.zeros(4)
         if is_cut(before, now):
             cuts.append(number)
+            steps.extend([0.0] * 4)
         else:
-            step = _camera_step(grey(before), grey(now))
-        path.append(path[-1] + step)
-    return np.array(path), cuts
+            steps.extend(_camera_step(grey(before), grey(now)).tolist())
+    return np.cumsum(np.array(steps).reshape(-1, 4), axis=0), cuts
 
 
 def steadied(frames: Iterable[Frame], path: NDArray[np.float64], cuts: list[int], sigma: float) -> Iterator[Frame]:
