@@ -85,7 +85,7 @@ def _scores(control: Control, spec: TransferSpec, clip_of: dict[int, int], clips
     for number, picture in chosen_frames(source.path, clip_of):
         sums[clip_of[number]] += score(control.kind, control_picture(control, picture))
         counts[clip_of[number]] += 1
-    return (sums / np.maximum(1, counts)).tolist()
+    return [float(one) for one in sums / np.maximum(1, counts)]
 
 
 def _levels(most: float, scores: list[float]) -> tuple[float, ...]:
