@@ -13,8 +13,11 @@ import threading
 import time
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
+from treadle.cli.wizard import accepted
 from treadle.remote.hosts import HostCards
 from treadle.remote.run_folder import RunFolder
 from treadle.store.workspace import find_workspace
@@ -68,6 +71,13 @@ def test_a_host_is_let_in_by_its_key_examined_changed_and_forgotten(here, box, s
     refused = here(*other, "--accept", f"SHA256:{'A' * 43}", code=1)
     assert shown in refused
     assert "SHA256:AAA" in refused
+    for said, answer in (("y\n", shown), ("n\n", None)):
+        with CliRunner().isolation(input=said) as (_, printed, _), contextlib.suppress(click.Abort):
+            assert accepted(place(ssh_server)) == answer
+        assert shown in printed.getvalue().decode()
+    (ssh_server.folder / ".bashrc").write_text("echo welcome\n")
+    assert "welcome" in here(*other, "--accept", shown, code=1)
+    (ssh_server.folder / ".bashrc").unlink()
     (one,) = here("host", "list", "--json")["hosts"]
     assert (one["name"], one["fingerprint"], one["root"]) == ("box", shown, str(box.root))
     ssh_server.program("nvidia-smi", "#!/bin/sh\necho 'NVIDIA H100 80GB HBM3, 81559, 80000, 560.35.03, 31'\n")

@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -56,8 +57,10 @@ def test_a_run_is_staged_started_once_and_collected_with_hashes(ssh_server, box,
         'while [ ! -e go ]; do sleep 0.05; done; printf %s "$HF_TOKEN$OTHER" | sha256sum > secret; '
         "printf 'odd \\377 byte\\nlast'; exit 7"
     )
+    with ThreadPoolExecutor(4) as pool:  # asked for again and again, as after cut links
+        numbers = set(pool.map(lambda _: run.start(["sh", "-c", script]), range(4)))
     number = run.start(["sh", "-c", script])
-    assert run.start(["sh", "-c", script]) == number
+    assert numbers == {number}
     state = run.state()
     assert (state.there, state.pid, state.alive, state.code, state.stopped) == (True, number, True, None, False)
     shown = [Path(folder, "cmdline") for folder in Path("/proc").glob("[0-9]*")]

@@ -195,8 +195,9 @@ def _looked_at(transport: Transport, draft: HostCard, chosen: HostSettings) -> H
     noise = run_checked(transport, ["true"], "run a command", timeout=_LOOK_SECONDS).strip()
     if noise:
         raise HostError(
-            f"{transport.host} prints something at each log-in ({noise[:60].decode(errors='replace')!r}), which would stand "
-            "in every answer. Let ~/.bashrc there print only where somebody types: begin it with `[ -t 1 ] || return`."
+            f"{transport.host} prints something at each log-in ({noise[:60].decode(errors='replace')!r}), which would "
+            "stand in every answer. Let ~/.bashrc there print only where somebody types: begin it with "
+            "`[ -t 1 ] || return`."
         )
     root = said(_FOLDER, chosen.root, f"make the folder {chosen.root}")
     if ":" in root or "\n" in root:
