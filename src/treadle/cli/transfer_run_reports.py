@@ -28,7 +28,8 @@ def _run(report: Report, arguments: Mapping[str, Any]) -> list[str]:
         else:
             lines += wrapped(f"{item['name']}: {item['state']}. {item['reason']}", 2)
     if report["cost"] is not None:
-        lines.append(fact("cost", f"{report['cost']:.2f}, by the price of an hour on the host's card"))
+        cost = f"{report['cost']:.2f}" if report["cost"] >= 0.01 else "less than 0.01"
+        lines.append(fact("cost", f"{cost}, by the price of an hour on the host's card"))
     if report["saved_seconds"]:
         spared = f"{_span(report['saved_seconds'])}: the model was loaded already, which had taken that long"
         lines.append(fact("saved", spared))

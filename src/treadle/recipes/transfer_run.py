@@ -197,7 +197,7 @@ def _answer(context: RunContext, work: Work, host: HostHere, payload: TransferPa
     if not done:
         reasons = dict.fromkeys(item.reason for item in work.items if item.reason)
         blocked = all(item.state == "blocked" for item in work.items)
-        message = f"{host.name} made no video. {' '.join(reasons)}"
+        message = f"{host.name} made no video. {' '.join(reasons)} The whole log: {context.run.log}"
         raise TransferBlockedError(message) if blocked else TransferFailedError(message)
     seconds = math.fsum(launch.seconds for launch in work.launches)
     saved = [launch.saved_seconds for launch in work.launches if launch.saved_seconds is not None]

@@ -82,7 +82,8 @@ def outcome_of(ended: Ended) -> Outcome:
     if not ended.blocked and ended.missing and any(mark in log for mark in _GUARDRAIL):
         refused = (ended.missing[0],)
     if refused:
-        return Outcome("blocked", "The target's guardrail refused the prompt or the video it led to.", refused=refused)
+        reason = "The target's guardrail refused the text, or the video it led to. Say it in other words."
+        return Outcome("blocked", reason, refused=refused)
     if ended.code is None:
         return Outcome("unknown", "The command is gone and has left no exit code; the host may have been restarted.")
     if any(mark in log for mark in _NO_MEMORY):
