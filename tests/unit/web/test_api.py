@@ -88,6 +88,13 @@ def test_what_only_makes_sense_at_the_machine_is_not_offered(client):
         "flow.guard.init",
         "flow.guard.run",
         "flow.guard.test-first",
+        "host.add",
+        "host.remove",
+        "host.image.build",
+        "host.image.pin",
+        "host.image.pull",
+        "host.checkpoints.download",
+        "host.checkpoints.manifest",
     }
     for name in hidden:
         refused(client, name)
