@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from treadle.base.errors import TreadleError
 from treadle.jobs.context import RunContext
 from treadle.jobs.runs import RunFolder, create_run
 from treadle.operations.gallery import GalleryComparePayload
@@ -217,6 +218,29 @@ def test_what_cannot_be_is_refused_and_nothing_is_written(run, tmp_path, argumen
     words = [one.id if word == "ONE" else word for word in arguments]
     assert says in run(*words, code=code)
     assert not list((tmp_path / "gallery").glob("*.json"))
+
+
+def test_a_picture_is_a_result_too_and_its_run_tells_how_it_was_made(run, tmp_path):
+    from treadle.recipes.gallery_compare import run as beside
+
+    folder = ended("video.controls", {"sources": [], "options": {"control": "edge"}}, {})
+    for file, size in ((folder.outputs / "a.png", 20), (tmp_path / "original.png", 33)):
+        cv2.imwrite(str(file), np.full((size, 47, 3), 90, np.uint8))
+    row = run("list", "--kind", "picture", "--json")["items"][0]
+    assert (row["name"], row["media"]) == ("a.png", "picture")
+    facts = run("show", folder.id, "--json")["facts"]
+    assert (facts["width"], facts["height"]) == (47, 20)
+    told = run("recall", row["id"], "--json")
+    assert (told["said_by"], told["options"]) == ("run", {"control": "edge"})
+    assert "without a prompt" in run("recall", row["id"], "--save", "x", code=2)
+    assert "does not say how it was made" in run("recall", "original.png", code=1)
+    context = RunContext(find_workspace(), folder, EventLog(tmp_path / "events.jsonl"))
+    files = [str(tmp_path / "original.png"), row["path"], str(tmp_path / "both.png")]
+    assert beside(context, GalleryComparePayload(row["id"], *files))["frames"] == 1
+    context.stop.requested = True
+    with pytest.raises(TreadleError, match="nothing was written"):
+        beside(context, GalleryComparePayload(row["id"], *files[:2], str(tmp_path / "no.mp4")))
+    assert not (tmp_path / "no.mp4").exists()
 
 
 def test_of_a_file_written_over_the_newest_run_counts(run, tmp_path):

@@ -2,7 +2,7 @@
 
 An ONNX file may keep weights outside of itself, by a path: a file of a stranger could so have any file of this machine
 read. Such files are refused. The walk follows the protobuf schema of ONNX 1.x (onnx.proto): messages are only entered
-where tensors can be, everything else is stepped over by its length, so that a large file costs no more than a small one.
+where tensors can be, all else is stepped over by its length, so that a large file costs no more than a small one.
 """
 
 from __future__ import annotations
