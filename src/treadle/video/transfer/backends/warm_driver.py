@@ -26,6 +26,8 @@ from typing import Any
 
 MARK = "TREADLE_WARM"
 POLL_SECONDS = 0.05
+KEEPERS: list[subprocess.Popen[bytes]] = []
+"""Keepers that this process has started; they outlive it."""
 
 
 class Trouble(Exception):  # noqa: N818 - it is what it is
@@ -103,6 +105,8 @@ class Server:
                     os.kill(pid, number)
             while self.members() and time.monotonic() < limit:
                 time.sleep(POLL_SECONDS)
+        for keeper in KEEPERS:
+            keeper.poll()
         for path in (self.card, self.busy, *self.files("commands"), *self.files("status")):
             with contextlib.suppress(OSError):
                 path.unlink()
@@ -120,7 +124,7 @@ class Server:
         order = self.state / "order.json"
         write(order, {key: request[key] for key in ("start", "folder", "key", "exchange", "workers")})
         with self.log.open("wb") as log:
-            subprocess.Popen(
+            keeper = subprocess.Popen(
                 [sys.executable, str(Path(__file__).absolute()), "--keep", str(self.state)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -128,6 +132,7 @@ class Server:
                 env=environment,
                 start_new_session=True,
             )
+            KEEPERS.append(keeper)
         limit = time.monotonic() + 30
         while not self.alive:
             if time.monotonic() > limit:
