@@ -184,6 +184,7 @@ def test_requests_that_differ_in_what_a_batch_shares_are_not_put_together(read, 
         ("transfer25", {**EDGE, "guidance": 9}, "from 0 to 7, not 9"),
         ("transfer25", {**EDGE, "overlap": 4}, "not 4"),
         ("transfer25", {**VIS, "style": "left.png"}, "leave one out"),
+        ("transfer25", {"video": "long.mp4", "overlap": 0, **_edge(weight="92:0.2 93:0.8")}, "overlap=1, not 0"),
         ("transfer25", {**EDGE, **_edge(weight="0:0 4:1")}, "changes inside a clip"),
         ("transfer25", {**EDGE, **_edge(weight={"mask": "left.png", "outside": 0.2})}, "its weight is 0, not 0.2"),
         ("transfer25", {"controls": {"depth": {"weight": 1, "map": "depth.mp4"}}}, "needs a video"),
@@ -217,6 +218,8 @@ def test_the_second_target_gets_scaled_weights_binary_masks_and_the_seeds_it_wou
     steps = read({"video": "long.mp4", "controls": {"edge": {"weight": "left.png"}}}, seed=2025, negative="")
     assert sent(DIALECTS.get("transfer25").write([steps], "/run"))["spec.json"]["negative_prompt"] == " "
     assert [clip.frames for clip in plan.clips] == [93, 30]
+    table = {"video": "long.mp4", "controls": {"depth": {"weight": {"adaptive": 1}, "map": "long-depth.mp4"}}}
+    assert len(DIALECTS.get("transfer25").write([read(table)], "/run").runs) == 1
 
 
 def test_derived_files_are_made_once_in_the_size_that_the_model_works_in(read, tmp_path):

@@ -164,6 +164,8 @@ def _impossible(spec: TransferSpec, plan: ClipPlan) -> list[str]:
         found.append("A style picture and the control vis both give the look; leave one out.")
     if spec.distilled:
         found.append("Its distilled model is an experiment there and is not used.")
+    if spec.overlap != 1 and len(_pieces(spec, plan)) > 1:
+        found.append(f"Clips with weights of their own share one frame: overlap=1, not {spec.overlap}.")
     for control in spec.controls:
         found += _impossible_weight(control, plan)
     return found
