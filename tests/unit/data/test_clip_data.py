@@ -125,15 +125,17 @@ def test_video_files_are_named_after_their_folder_and_others_are_refused(tmp_pat
 
 
 def test_examples_are_cut_from_clips_and_no_clip_of_many_lies_on_both_sides(room: Room) -> None:
-    counts = [5, 3, 4] * 10  # with four frames an example, the clip of three gives none
-    loader = room.loader(document(counts, ["a, b"] * 30), clip_frames=4, held_out=0.2)
+    counts = [3, *[4] * 9, *[9] * 10]  # of four frames an example: none, nine of one, ten of two
+    loader = room.loader(document(counts, ["a, b"] * 20), clip_frames=4, held_out=0.15)
     begins = np.cumsum([0, *counts[:-1]])
-    whole = [int(begin) for begin, count in zip(begins, counts, strict=True) if count >= 4]
-    assert firsts(loader) == (whole[:16], whole[16:])
-    assert (loader.targets_per_epoch, loader.held_out_targets) == (16, 4)
-    assert [(piece.targets, piece.held_out) for piece in loader.pieces] == [(16, 4)]
+    whole = [
+        int(begin) + first for begin, count in zip(begins, counts, strict=True) for first in range(0, count - 3, 4)
+    ]
+    assert firsts(loader) == (whole[:-6], whole[-6:])
+    assert (loader.targets_per_epoch, loader.held_out_targets) == (23, 6)
+    assert [(piece.targets, piece.held_out) for piece in loader.pieces] == [(23, 6)]
     film = room.loader(document([100], ["film"], 12), clip_frames=4, held_out=0.2)
-    assert (film.targets_per_epoch, film.held_out_targets) == (36, 9)
+    assert (film.targets_per_epoch, film.held_out_targets) == (21 + 20, 8 + 5)
 
 
 def test_an_epoch_visits_each_example_once_in_a_seeded_order(room: Room) -> None:
