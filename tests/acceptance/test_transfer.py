@@ -34,7 +34,9 @@ def target(here, tmp_path):
             for number in range(3):
                 writer.write(np.full((36, 64, 3), 80 + number, np.uint8))
     here("host", "add", "box", "local", "--code", code, "--python", sys.executable, "--root", tmp_path / "there")
-    return code
+    yield code
+    for pid in left(code):  # only after a failure
+        os.kill(int(pid), signal.SIGKILL)
 
 
 def stored(here, name, text):

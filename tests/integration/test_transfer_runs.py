@@ -86,7 +86,13 @@ class Lab:
 
 @pytest.fixture
 def lab(quick_folder):
-    return Lab(quick_folder)
+    yield Lab(quick_folder)
+    for path in Path("/proc").glob("[0-9]*"):  # what runs of a failed test have left behind
+        try:
+            if (path / "cwd").readlink().is_relative_to(quick_folder):
+                os.kill(int(path.name), signal.SIGKILL)
+        except OSError:
+            continue
 
 
 def work_of(run):
