@@ -18,6 +18,7 @@ import pytest
 from click.testing import CliRunner
 
 from treadle.cli.wizard import accepted
+from treadle.jobs.ledger import Ledger
 from treadle.remote.hosts import HostCards
 from treadle.remote.run_folder import RunFolder
 from treadle.store.workspace import find_workspace
@@ -93,6 +94,8 @@ def test_a_host_is_let_in_by_its_key_examined_changed_and_forgotten(here, box, s
     assert "already" in box(code=2)
     box("--replace", "--slots", "2", "--price", "1.5")
     assert "2 slots" in here("host", "list")
+    with Ledger.open(find_workspace()) as ledger:
+        assert ledger.queue("host:box").concurrency == 2
     stranger = HostCards(find_workspace()).change("box", host_key=ssh_server.card().host_key[:-4] + "AAAA")
     refused = here("host", "doctor", "box", code=1).replace("\n", " ")
     assert stranger.fingerprint in refused

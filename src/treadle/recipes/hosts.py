@@ -91,8 +91,8 @@ def add(
         transport.close()
     cards.keep(card)
     with Ledger.open(workspace) as ledger:
-        if ledger.queue(card.queue) is not None:
-            ledger.limit(card.queue, card.slots)
+        ledger.make_queue(card.queue)
+        ledger.limit(card.queue, card.slots)
     return card
 
 
