@@ -74,8 +74,7 @@ def run(context: RunContext, payload: TrainPayload) -> dict[str, Any]:
     """Train the model to the budget that was asked for; goes on from its newest checkpoint."""
     settings = Settings.from_dict(payload.settings, "the request")
     _check_threads(settings.training.threads)
-    if payload.draft is not None:
-        load("treadle.recipes.train_draft:require_use")(settings)
+    _check_draft(settings, payload.draft)
     model = open_model(context.workspace, payload.model)
     with ModelCards(context.workspace).writing(model.card, _PATIENCE_SECONDS):
         dataset = model.dataset()
@@ -123,14 +122,34 @@ def run(context: RunContext, payload: TrainPayload) -> dict[str, Any]:
             outcome = training.run()
         finally:
             learner.close()
-        draft = None
-        if payload.draft is not None and outcome.reason != "stopped":
-            folder = FencedCheckpoints(model.folder / DRAFT_FOLDER, context)
-            train = load("treadle.recipes.train_draft:train_draft")
-            draft = train(context, folder, prepared, settings, payload.draft, (dataset.id, outcome.seconds))
+        made = (dataset.id, outcome.seconds)
+        draft = None if outcome.reason == "stopped" else _draft(context, model, settings, prepared, payload.draft, made)
     tokens = account.ledger(training).to_json()
     more = {"already": start.kind == "finished", "samples": seen, "draft": draft}
     return _result(context, model, settings, outcome, tokens) | more
+
+
+def _check_draft(settings: Settings, shape: str | None) -> None:
+    if shape is not None:
+        load("treadle.recipes.train_draft:require_use")(settings)
+
+
+def _draft(
+    context: RunContext,
+    model: OpenedModel,
+    settings: Settings,
+    prepared: Prepared,
+    shape: str | None,
+    made: tuple[str, float],
+) -> dict[str, Any] | None:
+    """Train the draft model, if one was asked for; `made` is the dataset version and what the model itself took."""
+    if shape is None:
+        return None
+    checkpoints = FencedCheckpoints(model.folder / DRAFT_FOLDER, context)
+    found: dict[str, Any] = load("treadle.recipes.train_draft:train_draft")(
+        context, checkpoints, prepared, settings, shape, made
+    )
+    return found
 
 
 def _result(
