@@ -104,8 +104,8 @@ class MapModel:
         return self._made.copy()
 
     def close(self) -> None:
-        """End its process."""
-        self._process.kill()
+        """End its process, which hears that nothing more comes; one that does not is killed."""
+        self._process.close()
         if self._shared >= 0:
             os.close(self._shared)
             self._shared = -1

@@ -9,7 +9,7 @@ import pytest
 from clips import HEIGHT, WIDTH, moving, stored
 
 from treadle.base.errors import DataError, NotFoundError
-from treadle.video import maps
+from treadle.video import map_process, maps
 from treadle.video.map_model import MapModel, ModelUse
 from treadle.video.onnx_file import check_self_contained
 
@@ -116,6 +116,24 @@ def test_of_scores_the_highest_is_the_label(tmp_path):
     frame[:, :16, 0] = frame[:, 16:32, 1] = frame[:, 32:, 2] = 200
     with MapModel(ModelUse(file, "seg", "unit"), 32, 48) as model:
         assert model.map_of(frame)[5, [3, 20, 40]].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("output", "labels"),
+    [
+        (np.array([[[0, 7], [255, 1]]], np.int64), [[0, 7], [255, 1]]),
+        (np.array([[[[0.2, 0.7], [0.5, 0.9]]]], np.float32), [[0, 1], [0, 1]]),
+        (np.eye(5, dtype=np.float16)[[[[4, 0, 2]] * 6]], [[4, 0, 2]] * 6),
+        (np.array([[0.4, 0.6], [0.6, 0.4]], np.float32), [[0, 1], [1, 0]]),
+        (np.zeros((2, 3, 4, 5), np.float32), None),
+        (np.array(["a"]), None),
+        ([1, 2], None),
+    ],
+)
+def test_what_a_model_gives_is_understood_by_its_shape(output, labels):
+    found = map_process._labels(output)
+    assert labels == (None if found is None else found.tolist())
+    assert map_process._depth(np.array([[1, 2], [3, 4]])) is None  # whole numbers are no depths
 
 
 def test_weights_in_other_files_are_found_wherever_they_hide():

@@ -71,6 +71,20 @@ def test_a_model_draws_the_depth_of_each_frame(context, tmp_path):
     assert [int(frame.mean()) for frame in read_frames(tmp_path / "c.mp4")] == [255, 128, 0]
 
 
+def test_a_model_tells_segments_apart_without_mixing_their_colours(context, tmp_path):
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (extra `onnx`)")
+    frame = np.zeros((64, 96, 3), np.uint8)
+    frame[:, :48, 0] = frame[:, 48:, 2] = 200
+    clip = stored(tmp_path / "a.mp4", [frame, frame])
+    (tmp_path / "seg.onnx").write_bytes(onnx_models.strongest_colour())
+    options = {"control": "seg", "given": "model", "pixels": "unit", "side": 518, "quality": "lossless"}
+    payload = VideoPayload("controls", (str(clip), str(tmp_path / "seg.onnx")), str(tmp_path / "b.mp4"), options)
+    assert run(context, payload)["sees"] == [32, 48]
+    for shown in read_frames(tmp_path / "b.mp4"):
+        assert not shown[:, :48].any()
+        assert (shown[:, 48:] == coloured(np.array([[2]]))[0, 0]).all()
+
+
 def test_labels_of_a_folder_become_colours_in_the_size_of_the_video(context, tmp_path):
     clip = stored(tmp_path / "a.mp4", moving(2))
     folder = tmp_path / "labels"
