@@ -50,7 +50,7 @@ def measured(spec: TransferSpec, plan: ClipPlan) -> TransferSpec:
     }
     scores = {control.kind: _scores(control, spec, clip_of, len(plan.clips)) for control in wanted}
     found = tuple(
-        dataclasses.replace(control, weight=Steps(_levels(control.weight.most, scores[control.kind])))
+        dataclasses.replace(control, weight=Steps(levels(control.weight.most, scores[control.kind])))
         if isinstance(control.weight, Adaptive)
         else control
         for control in spec.controls
@@ -88,7 +88,8 @@ def _scores(control: Control, spec: TransferSpec, clip_of: dict[int, int], clips
     return [float(one) for one in sums / np.maximum(1, counts)]
 
 
-def _levels(most: float, scores: list[float]) -> tuple[float, ...]:
+def levels(most: float, scores: list[float]) -> tuple[float, ...]:
+    """The weights of clips by the rule of this module."""
     weights = [most * (0.25 + 0.75 * one) for one in scores]
     if max(weights) - min(weights) <= _LEVEL:
         weights = [sum(weights) / len(weights)] * len(weights)

@@ -218,6 +218,10 @@ def test_the_second_target_gets_scaled_weights_binary_masks_and_the_seeds_it_wou
     steps = read({"video": "long.mp4", "controls": {"edge": {"weight": "left.png"}}}, seed=2025, negative="")
     assert sent(DIALECTS.get("transfer25").write([steps], "/run"))["spec.json"]["negative_prompt"] == " "
     assert [clip.frames for clip in plan.clips] == [93, 30]
+    apart = read({"video": "long.mp4", "controls": {"edge": "92:0.2 93:0.8"}}, seed=2025)
+    first, second = sent(DIALECTS.get("transfer25").write([apart], "/run")).values()
+    assert (first["edge"]["control_weight"], second["edge"]["control_weight"]) == (0.2, 0.8)
+    assert (first["seed"], second["seed"]) == (2025, plan.clips[0].seed)  # draws what the second clip would have
     table = {"video": "long.mp4", "controls": {"depth": {"weight": {"adaptive": 1}, "map": "long-depth.mp4"}}}
     assert len(DIALECTS.get("transfer25").write([read(table)], "/run").runs) == 1
 

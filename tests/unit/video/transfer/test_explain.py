@@ -85,6 +85,9 @@ def test_the_weight_of_every_pixel_is_drawn_as_it_counts(read):
     assert np.ptp(seg.weights) == 0
     _, (first, *_) = views(spec, DIALECTS.get("transfer1").plan(spec), 0)
     assert first.weights.max() == 0
+    over = read("schedule-over-clips")
+    _, (late, _) = views(over, DIALECTS.get("transfer1").plan(over), 121)
+    assert late.weights.max() == pytest.approx(0.8 / 1.2)
     for number in (-1, 5):
         with pytest.raises(UsageError, match="frames 0 to 4"):
             views(spec, DIALECTS.get("transfer1").plan(spec), number)

@@ -10,7 +10,7 @@ from treadle.base.errors import DataError
 from treadle.video import controls
 from treadle.video.transfer.dialects.transfer1 import DIALECT
 from treadle.video.transfer.weights import Steps, clip_weight, normalised
-from treadle.video.transfer.weights_adaptive import measured, score
+from treadle.video.transfer.weights_adaptive import levels, measured, score
 from treadle.video.transfer.weights_file import torch_file
 from treadle.video.transfer.weights_mask import WeightFile, mask_size, weight_map
 
@@ -84,6 +84,12 @@ def test_maps_that_tell_more_score_higher():
     assert score("vis", ramp) < score("vis", ramp * 6)
     halves = np.where(ramp < 20, 0, 200).astype(np.uint8)
     assert score("seg", ramp * 0) == 0 < score("seg", halves) == pytest.approx(0.5)
+
+
+def test_weights_that_differ_little_are_one_level():
+    assert levels(1.0, [0.5, 0.6]) == (0.65, 0.65)
+    assert levels(1.0, [0.2, 0.6]) == (0.4, 0.7)
+    assert levels(0.4, [0.0, 1.0]) == (0.1, 0.4)
 
 
 def test_an_adaptive_weight_is_measured_on_each_clip_and_levelled_when_little_differs(read, tmp_path, material):

@@ -111,7 +111,9 @@ def _sample(files: Files, spec: TransferSpec, piece: Clip, seed: int, name: str,
         value["sigma_max"] = str(spec.sigma)
     if spec.style is not None:
         value["image_context_path"] = files.put(f"inputs/style{mark}{spec.style.suffix.lower()}", spec.style)
-    asked = [clip_weight(control.weight, piece.number, piece.first, piece.frames) for control in spec.controls]
+    shared = spec.overlap if piece.number else 0  # frames that stand in the clip before with its weights
+    span = piece.first + shared, piece.frames - shared
+    asked = [clip_weight(control.weight, piece.number, *span) for control in spec.controls]
     weights = normalised(np.array(asked))
     for control, weight in zip(spec.controls, weights, strict=True):
         value[control.kind] = _control(files, spec, control, piece, mark) | {"control_weight": round(float(weight), 6)}
@@ -175,7 +177,7 @@ def _impossible_weight(control: Control, plan: ClipPlan) -> list[str]:
     weight, found = control.weight, []
     course = weight.inside if isinstance(weight, Mask) else weight
     spans = [course.over(clip.first, clip.frames) for clip in plan.clips] if isinstance(course, Schedule) else []
-    if any(np.ptp(span) > 1e-9 for span in spans):
+    if any(np.ptp(span[plan.overlap if number else 0 :]) > 1e-9 for number, span in enumerate(spans)):
         found.append(
             f"The weight of {control.kind} changes inside a clip of {CLIP} frames, and there it cannot change."
         )
