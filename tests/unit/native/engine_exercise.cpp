@@ -94,7 +94,13 @@ void exercise(const TreadleShape& shape, int32_t format, const std::vector<int32
         feed(engine, shape);
         write(engine, shape);
     }
+    TreadleEngine* draft = nullptr;  // The same weights guess for themselves.
+    const TreadleEnginePlan alone = {format, 1, 4};
+    require(treadle_engine_create(&shape, &alone, block.place, bytes, &draft));
+    require(treadle_engine_use_draft(engine, draft, 3));
+    write(engine, shape);
     treadle_engine_destroy(engine);
+    treadle_engine_destroy(draft);
     if (treadle_engine_checksum(block.place, bytes) != before) std::exit(5);
 }
 
