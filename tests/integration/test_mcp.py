@@ -197,6 +197,8 @@ def test_a_role_names_files_of_its_tree_only_also_within_texts(tmp_path):
         ("video_probe", {"video": f"{tmp_path}/tree/../far.mp4"}),
     ):
         assert "lies outside" in str(box.call(name, given, caller).content), name
+    request = {"source": f"{tmp_path}/tree/request.json"}
+    assert "may name other files" in str(box.call("transfer_explain", request, caller).content)
     near = {"name": "dusk", "prompt": "A street", "input": [f"video={tmp_path}/tree/near.mp4"], "set": ["edge=0.5"]}
     assert not box.call("prompt_new", near, caller).is_error
 

@@ -106,8 +106,11 @@ class Toolbox:
         near = self.tree.resolve()
         marks = {parameter.name: parameter.names_file for parameter in entry.parameters()}
         for name, value in arguments.items():
+            mark = marks[name]
             for one in value if isinstance(value, list) else [value]:
-                path = _file(one, marks[name])
+                path = _file(one, mark)
+                if mark is not None and mark.names_others and (path is not None or str(one).endswith(".json")):
+                    raise UsageError(f"`{name}`: {one} may name other files, which a role may not. Store a prompt.")
                 if path is not None and not path.expanduser().resolve().is_relative_to(near):
                     raise UsageError(f"`{name}`: {path} lies outside {near}, which the role does not reach out of.")
 

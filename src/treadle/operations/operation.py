@@ -52,6 +52,8 @@ class NamesFile:
     """The file is named behind this sign, such as the `=` of `KIND=PATH`; empty = the whole text is the name."""
     kept: bool = False
     """Whether the file is needed later, too, and not by this call alone."""
+    names_others: bool = False
+    """Whether the file may name others itself: who is confined to some files may not give one."""
 
     def split(self, text: str) -> tuple[str, str]:
         """What stands before the name of the file, and that name; empty where the text names none."""

@@ -45,7 +45,9 @@ class TransferPayload:
 )
 def run(
     workspace: WorkspaceFolder,
-    prompts: Annotated[list[str], "names of stored prompts, or files of requests (.json)", NamesFile()],
+    prompts: Annotated[
+        list[str], "names of stored prompts, or files of requests (.json)", NamesFile(names_others=True)
+    ],
     *,
     host: Annotated[str, _HOST] = "any",
     backend: Annotated[Backend, _BACKEND] = "transfer1-cli",

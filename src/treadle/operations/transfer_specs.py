@@ -70,7 +70,7 @@ class ExplainReport:
 )
 def explain(
     workspace: WorkspaceFolder,
-    source: Annotated[str, "name of a stored prompt, or file of a request (.json)", NamesFile()],
+    source: Annotated[str, "name of a stored prompt, or file of a request (.json)", NamesFile(names_others=True)],
     *,
     dialect: Annotated[
         Literal["transfer1", "transfer25", "diffusers", "local-tiny"], "whose words it shall be said in"

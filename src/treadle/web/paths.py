@@ -44,6 +44,9 @@ def given_paths(workspace: WorkspaceFolder, level: str, entry: Operation, argume
 def _named(workspace: WorkspaceFolder, level: str, entry: Operation, mark: NamesFile, text: str) -> str:
     """A text that may name a file, with that file as it is meant here; what is no path at all stays."""
     before, name = mark.split(text)
+    if mark.names_others and level != "admin" and name.startswith(UPLOAD) | name.endswith(".json"):
+        said = f"`{entry.name}` takes files that name others from admins only. Store a prompt, and give its name."
+        raise RefusedError(403, said, "Forbidden")
     if not name.startswith(UPLOAD) and not leads_elsewhere(name):
         return text  # an id, a number, or a file right in the workspace, where the server stands
     path = _meant(workspace, level, entry, Path(name))

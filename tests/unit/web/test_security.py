@@ -269,6 +269,10 @@ def test_files_that_are_named_within_texts_are_held_to_the_level_too(logged_in, 
     given = {"prompts": ["dusk"], "host": "local", "weights": ["edge=0.5", "vis=/etc/mask.png"]}
     run = olga.post("/api/v1/operations/transfer.run", json=given)
     assert (run.status_code, "may not use /etc/mask.png" in run.text) == (403, True)
+    (workspace.root / "request.json").write_text('{"text": "A street", "video": "/etc/hostname"}')
+    for name in ("request.json", "./request.json", "upload:abc"):
+        explained = olga.post("/api/v1/operations/transfer.explain", json={"source": name})
+        assert (explained.status_code, "from admins only" in explained.text) == (403, True), name
     recalled = olga.post("/api/v1/operations/gallery.recall", json={"file": "/etc/hostname"})
     assert (recalled.status_code, "may not use" in recalled.text) == (403, True)
     answered = vic.post("/api/v1/operations/gallery.recall", json={"file": "g-0123456789"})

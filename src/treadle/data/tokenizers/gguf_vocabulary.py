@@ -34,9 +34,9 @@ _PATTERNS: Final = {name: pattern for pattern, name in _NAMES.items()}
 _NO_TEXT: Final = to_symbols(b"\xff")
 """A byte that no UTF-8 holds: llama.cpp wants at least one pair, and this one never meets."""
 _NO_FALLBACK: Final = (
-    "llama.cpp's tokenizer of the kind unigram says what has no piece by one unknown token, and this tokenizer says it "
-    "by its bytes or in a way of its own, so the ids would differ. Export the model with --to huggingface, or train one "
-    "with a bpe tokenizer: treadle new NAME --tokenizer bpe"
+    "llama.cpp's tokenizer of the kind unigram says what has no piece by one unknown token, and this tokenizer says "
+    "it by its bytes or in a way of its own, so the ids would differ. Export the model with --to huggingface, or train "
+    "one with a bpe tokenizer: treadle new NAME --tokenizer bpe"
 )
 _ESCAPED: Final = {"\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
