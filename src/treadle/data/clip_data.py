@@ -25,13 +25,14 @@ from treadle.data.batch import Batch
 from treadle.data.clip_maps import CELLS, EDGES, blur_maps, edge_maps, fitted
 from treadle.data.clips import KIND, LARGEST_EDGE, ClipFacts, read_clip_facts, read_clips
 from treadle.data.coverage import Piece
-from treadle.data.order import PictureOrder, seeded_number
+from treadle.data.order import seeded_number
 from treadle.data.prepared import Prepared
 from treadle.data.shards import read_document, read_entries
+from treadle.data.shuffled import Shuffled
 from treadle.data.splits import WINDOWS_TO_SPLIT, hash_share
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -217,8 +218,8 @@ def _windows(pixels: NDArray[np.uint8], clip: ClipFacts, size: int, frames: int)
     return [np.stack(small[first : first + frames]) for first in range(0, whole, frames)]
 
 
-class ClipLoader:
-    """Clips in a seeded order; see `loader.Loader`. Each slot of an epoch holds one example.
+class ClipLoader(Shuffled):
+    """Clips in a seeded order; see `loader.Loader`.
 
     Inputs are uint8 (B, T, S, S, 7): red, green, blue, an edge map, a blurred picture. Targets (B,) are the bits of the
     phrases; what is learned are the clips themselves. How strong the maps to train on are hangs on seed and position.
@@ -226,56 +227,25 @@ class ClipLoader:
 
     def __init__(self, train: ClipExamples, held_out: ClipExamples, seed: int, pieces: tuple[Piece, ...] = ()) -> None:
         """Read the examples, which are made of `pieces`, in the order that `seed` gives."""
+        super().__init__(train, held_out, "clips", seed, pieces)
         self._train, self._held_out, self._seed = train, held_out, seed
-        self.order = PictureOrder(len(train), seed)
-        self.pieces = pieces
-
-    @property
-    def examples_per_epoch(self) -> int:
-        """Clips to train on; 1 where there are none, so that a position always has a meaning."""
-        return max(1, len(self._train))
-
-    @property
-    def targets_per_epoch(self) -> int:
-        """Clips to train on."""
-        return len(self._train)
-
-    @property
-    def held_out_targets(self) -> int:
-        """Clips that are kept for evaluation."""
-        return len(self._held_out)
 
     def batch(self, position: int, size: int) -> Batch:
         """The `size` clips from `position` on; raises `NotReadyError` when there is nothing to train on."""
-        if not len(self._train):
-            raise NotReadyError(
-                "All clips are held out for evaluation, because there are so few. "
-                "Feed more, or train with data.held_out=0."
-            )
-        places, strengths = [], []
-        for slot in range(position, position + size):
-            epoch, place = divmod(slot, len(self._train))
-            places.append(int(self.order.epoch(epoch)[place]))
-            drawn = seeded_number(len(EDGES) * len(CELLS), f"strength of maps, seed {self._seed}, {slot}")
-            strengths.append((list(EDGES)[drawn % len(EDGES)], list(CELLS)[drawn // len(EDGES)]))
+        places = self._places(position, size).tolist()
+        strengths = [self._strength(slot) for slot in range(position, position + size)]
         return _batch(self._train, places, strengths)
-
-    def targets_between(self, first: int, last: int) -> int:
-        """Clips in the slots from `first` up to `last`."""
-        return last - first if len(self._train) else 0
 
     def evaluation(self, size: int, limit: int | None = None) -> Iterator[Batch]:
         """The held-out clips in order, `size` at a time, with maps of medium strength."""
-        places = np.arange(len(self._held_out))
-        if limit is not None and limit < len(places):
-            places = places[(np.arange(limit) * len(places)) // limit]
+        places = self._held_out_places(limit)
         for first in range(0, len(places), size):
             some = places[first : first + size].tolist()
             yield _batch(self._held_out, some, [("medium", "medium")] * len(some))
 
-    def extra(self, batch: Batch) -> Mapping[str, float]:  # noqa: ARG002 - the loader's signature
-        """Nothing: the network itself knows what it measures."""
-        return {}
+    def _strength(self, slot: int) -> tuple[str, str]:
+        drawn = seeded_number(len(EDGES) * len(CELLS), f"strength of maps, seed {self._seed}, {slot}")
+        return list(EDGES)[drawn % len(EDGES)], list(CELLS)[drawn // len(EDGES)]
 
 
 def _batch(examples: ClipExamples, places: Sequence[int], strengths: Sequence[tuple[str, str]]) -> Batch:

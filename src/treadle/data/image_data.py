@@ -16,20 +16,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import ValidationError
 
-from treadle.base.errors import DataError, NotReadyError, UsageError
+from treadle.base.errors import DataError, UsageError
 from treadle.base.files import read_json, write_json
 from treadle.base.hashing import hash_json
 from treadle.config.spec import Spec
 from treadle.data.batch import Batch
 from treadle.data.coverage import Piece
-from treadle.data.order import PictureOrder, seeded_number
+from treadle.data.order import seeded_number
 from treadle.data.pictures import KIND, read_header, read_pictures
 from treadle.data.prepared import Prepared
 from treadle.data.shards import read_document, read_entries
+from treadle.data.shuffled import Shuffled
 from treadle.data.splits import WINDOWS_TO_SPLIT, hash_share
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -203,8 +204,8 @@ def _open_shard(dataset: Dataset, text: TextShard, edge: int, channels: int) -> 
     return shard
 
 
-class ImageLoader:
-    """Pictures in a seeded order; see `loader.Loader`. Each slot of an epoch holds one picture.
+class ImageLoader(Shuffled):
+    """Pictures in a seeded order; see `loader.Loader`.
 
     Pictures to train on are shifted by up to `shift` pixels each way, by a number that hangs on seed and position
     alone; what moves in is 0. Held-out pictures are as they are.
@@ -214,58 +215,22 @@ class ImageLoader:
         self, train: Examples, held_out: Examples, shift: int, seed: int, pieces: tuple[Piece, ...] = ()
     ) -> None:
         """Read the examples, which are made of `pieces`, in the order that `seed` gives."""
+        super().__init__(train, held_out, "pictures", seed, pieces)
         self._train, self._held_out, self._shift, self._seed = train, held_out, shift, seed
-        self.order = PictureOrder(len(train), seed)
-        self.pieces = pieces
-
-    @property
-    def examples_per_epoch(self) -> int:
-        """Pictures to train on; 1 where there are none, so that a position always has a meaning."""
-        return max(1, len(self._train))
-
-    @property
-    def targets_per_epoch(self) -> int:
-        """Pictures to train on."""
-        return len(self._train)
-
-    @property
-    def held_out_targets(self) -> int:
-        """Pictures that are kept for evaluation."""
-        return len(self._held_out)
 
     def batch(self, position: int, size: int) -> Batch:
         """The `size` pictures from `position` on; raises `NotReadyError` when there is nothing to train on."""
-        if not len(self._train):
-            raise NotReadyError(
-                "All pictures are held out for evaluation, because there are so few. "
-                "Feed more, or train with data.held_out=0."
-            )
-        places = [self._place(position + offset) for offset in range(size)]
-        batch = self._train.batch(np.array(places))
+        batch = self._train.batch(self._places(position, size))
         if self._shift:
             for offset, picture in enumerate(batch.inputs):
                 picture[:] = self._shifted(picture, position + offset)
         return batch
 
-    def targets_between(self, first: int, last: int) -> int:
-        """Pictures in the slots from `first` up to `last`."""
-        return last - first if len(self._train) else 0
-
     def evaluation(self, size: int, limit: int | None = None) -> Iterator[Batch]:
         """The held-out pictures in order, `size` at a time."""
-        places = np.arange(len(self._held_out))
-        if limit is not None and limit < len(places):
-            places = places[(np.arange(limit) * len(places)) // limit]
+        places = self._held_out_places(limit)
         for first in range(0, len(places), size):
             yield self._held_out.batch(places[first : first + size])
-
-    def extra(self, batch: Batch) -> Mapping[str, float]:  # noqa: ARG002 - the loader's signature
-        """Nothing: the network itself knows what it got right."""
-        return {}
-
-    def _place(self, position: int) -> int:
-        epoch, slot = divmod(position, len(self._train))
-        return int(self.order.epoch(epoch)[slot])
 
     def _shifted(self, picture: NDArray[np.uint8], position: int) -> NDArray[np.uint8]:
         side = 2 * self._shift + 1

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from treadle.base.errors import DataError, NotFoundError, NotReadyError, TreadleError, UsageError
 from treadle.base.files import write_bytes
 from treadle.base.hashing import hash_bytes
-from treadle.jobs.job import ACTIVE
-from treadle.jobs.ledger import Ledger
+from treadle.recipes.host_following import stop_was_asked
 from treadle.recipes.transfer_following import LogHere
 from treadle.recipes.transfer_requests import ADJUST
 from treadle.remote.run_folder import OUTPUTS, RunFolder
@@ -216,12 +215,6 @@ class Launching:
                 self._context.emit("transfer", message=f"{self._host.name} is away ({error}); trying again")
                 time.sleep(min(pause, max(0.05, self._host.patience - away)))
                 pause = min(_LONGEST_PAUSE, pause * 2)
-
-
-def stop_was_asked(context: RunContext) -> bool:
-    """Whether people asked for the end of this run, and not only its worker is about to end."""
-    with Ledger.open(context.workspace) as ledger:
-        return any(job.run == context.run.id and job.cancel is not None for job in ledger.jobs(states=ACTIVE))
 
 
 def is_video(path: Path) -> bool:
