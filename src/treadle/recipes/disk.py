@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from treadle.base import units
-from treadle.base.errors import ResourceError
+from treadle.base.errors import DataError, ResourceError
 from treadle.base.files import disk_errors
+from treadle.recipes.gallery import shelf
 from treadle.recipes.runs import newest_first
+from treadle.remote.hosts import LOCAL
 from treadle.store.models import ModelCards
 from treadle.telemetry.hardware import free_disk
 from treadle.training.checkpoints import CheckpointFolder
@@ -34,6 +36,8 @@ KINDS: Final = {
     "runs": ("requests, logs and curves of runs", "treadle system clean runs"),
     "ledger": ("queues, and what they are rebuilt from", None),
     "notes": ("notes", None),
+    "prompts": ("prompts, and what was said of results", None),
+    "hosts": ("cards of hosts, and launches on this machine", "treadle system clean runs"),
     "workers": ("history of the machine, and what workers printed", None),
     "uploads": ("files that came in through the web UI", "treadle system clean uploads"),
     "trash": ("what was deleted", "treadle system clean trash"),
@@ -48,6 +52,9 @@ _FOLDERS: Final = {
     "runs": "runs",
     "ledger": "ledger",
     "flow": "notes",
+    "prompts": "prompts",
+    "hosts": "hosts",
+    "gallery": "prompts",
     "uploads": "uploads",
     ".worker": "workers",
     "trash": "trash",
@@ -136,8 +143,11 @@ def _leftovers(workspace: WorkspaceFolder) -> Iterator[Path]:
 
 
 def _runs(workspace: WorkspaceFolder) -> Iterator[Path]:
-    """Runs that have ended and that no kept checkpoint came from."""
-    kept = set()
+    """Runs that have ended, that no kept checkpoint came from, and with no result that people spoke of."""
+    notes, damaged = shelf(workspace).all()
+    if damaged:
+        raise DataError(f"{damaged[0]} Until then it is not known which runs to keep.")
+    kept = {note.run for note in notes.values() if note.removed is None}
     cards = ModelCards(workspace)
     for card in cards.all():
         for checkpoint in CheckpointFolder(cards.folder(card) / "checkpoints").all():
@@ -145,6 +155,7 @@ def _runs(workspace: WorkspaceFolder) -> Iterator[Path]:
     for run in newest_first(workspace):
         if run.id not in kept and (run.path / "result.json").is_file() and not run.process_lives():
             yield run.path
+            yield from sorted((workspace.root / "hosts" / LOCAL / "runs").glob(f"{run.id}-*"))
 
 
 _CLEANERS: Final[dict[str, Callable[[WorkspaceFolder], Iterator[Path]]]] = {

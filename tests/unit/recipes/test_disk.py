@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import time
@@ -10,10 +11,12 @@ import click.testing
 import pytest
 
 from treadle.base.errors import UsageError
+from treadle.base.files import write_json
 from treadle.cli.main import application
 from treadle.jobs.presence import worker_folder
 from treadle.jobs.runs import create_run
 from treadle.operations.api import Workspace
+from treadle.recipes.gallery_notes import Note
 from treadle.store.workspace import WorkspaceFolder
 from treadle.telemetry.hardware_history import FILE, Sampler
 
@@ -94,6 +97,20 @@ def test_runs_that_have_ended_go_to_the_trash_and_others_stay(lab):
     assert (lab.root / "trash" / ended.id / "spec.yaml").is_file()
     assert open_.path.is_dir()
     assert "to the trash" in found.said
+
+
+def test_a_run_with_a_rated_result_stays_and_launches_here_go_with_their_run(lab):
+    folder = WorkspaceFolder(lab.root)
+    rated, other = create_run(folder, "video.smooth", {}), create_run(folder, "transfer.run", {})
+    for run in (rated, other):
+        run.write_result({"outcome": "done", "value": {}})
+        put(lab.root / "hosts" / "local" / "runs" / f"{run.id}-000" / "log")
+    note = Note("g-0123456789", rated.id, "video", "walk.mp4", "walk.mp4", 0.0, rating=0)
+    write_json(lab.root / "gallery" / f"{note.id}.json", {"format": 1, **dataclasses.asdict(note)})
+    lab.system_clean("runs", days=0)
+    assert rated.path.is_dir()
+    assert sorted(path.name for path in (lab.root / "trash").iterdir()) == [other.id, f"{other.id}-000"]
+    assert [path.name for path in (lab.root / "hosts" / "local" / "runs").iterdir()] == [f"{rated.id}-000"]
 
 
 def test_the_machine_is_told_with_its_history(lab):
