@@ -93,6 +93,7 @@ def chromium():
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed (apt-get install chromium, or TREADLE_TEST_INSTALL=1 scripts/test)")
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    api.expect.set_options(timeout=30_000)  # on a machine that others use
     with api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]

@@ -622,15 +622,18 @@ def test_memory_stays_flat_over_mixed_load(server):
                 pass
         until(lambda: server.active() == 0)
 
-    # What Python holds, not what the process has: other tests of this process have left their marks on its heap.
+    # What Python holds, not what the process has: other tests of this process have left their marks on its heap. What
+    # leaks does so in each round; what is made once, such as the lines that coverage has seen, does not.
+    grown = []
     tracemalloc.start()
     try:
         load(12)
-        gc.collect()
-        before = tracemalloc.get_traced_memory()[0]
-        load(24)
-        gc.collect()
-        grown = tracemalloc.get_traced_memory()[0] - before
+        for _ in range(4):
+            gc.collect()
+            before = tracemalloc.get_traced_memory()[0]
+            load(6)
+            gc.collect()
+            grown.append(tracemalloc.get_traced_memory()[0] - before)
     finally:
         tracemalloc.stop()
-    assert grown < 1e6
+    assert min(grown) < 250e3, grown

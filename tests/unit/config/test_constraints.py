@@ -100,7 +100,7 @@ def test_a_card_keeps_choices_typed_values_and_all_that_the_weights_fix(tmp_path
     assert kept["training"] == {"optimizer": {"name": "muon"}, "clip": 0.5, "seed": 1}
     assert kept["generation"] == {"stop": ["x"]}
     assert kept["family"] == settings.values()["family"]
-    assert set(kept["data"]) == {"sequence_length", "held_out", "tokenizer", "image_size"}
+    assert set(kept["data"]) == {"sequence_length", "held_out", "tokenizer", "image_size", "clip_frames"}
     card = tmp_path / "model.yaml"
     card.write_text(yaml.safe_dump({"name": "bard", "family": "gpt", "size": "tiny", "settings": kept}))
     again = compose(Sources(model_file=card))

@@ -109,6 +109,8 @@ if (form) {
     if (event.target.id === "text") measure(form.querySelector("[data-length]"), event.target.value.length);
     if (event.target.id !== "name" && event.target.type !== "file") changed();
   });
+  // What was written before this script was there, or is kept by the browser when the page is loaded again.
+  if ([...form.querySelectorAll("input, textarea")].some((one) => one.value !== one.defaultValue)) changed();
 }
 
 made?.addEventListener("submit", (event) => {

@@ -106,7 +106,10 @@ def test_the_first_request_loads_the_next_does_not_and_a_failure_ends_the_server
     assert [told["type"] for told in first] == ["stage", "warm", "item"]
     assert (first[1]["cold"], first[1]["saved_seconds"]) == (True, 0.0)
     assert warm_driver.client(order) == 0
-    assert said(capfd)[0]["saved_seconds"] == first[1]["loaded_seconds"]
+    (warm,) = (
+        told for told in said(capfd) if told["type"] == "warm"
+    )  # it may have waited for the keeper's look before
+    assert warm["saved_seconds"] == first[1]["loaded_seconds"]
     server = Server(tmp_path / "state", tmp_path, 1)
     assert server.alive
     assert warm_driver.client({**order, "requests": [{"output_dir": str(tmp_path / "out"), "fail": True}]}) == 1
