@@ -42,8 +42,8 @@ with Ledger.open(WorkspaceFolder(root)) as ledger:
             (root / "two-writers").write_text(f"job {claim.job.id}")
             raise
         time.sleep(random.uniform(0, 0.08))
+        fcntl.flock(locks[claim.job.queue], fcntl.LOCK_UN)  # before it is done: then another may begin the next one
         ledger.work.finish(claim, {"by": os.getpid()})
-        fcntl.flock(locks[claim.job.queue], fcntl.LOCK_UN)
     ledger.work.unregister(me)
 """
 

@@ -361,7 +361,7 @@ def test_a_host_that_is_away_too_long_is_lost_and_found_again(lab, ssh_server):
     go_away(ssh_server)
     thread.join(60)
     assert isinstance(box[0], HostLostError)
-    assert work_of(context.run)["launches"][0]["state"] == "running"
+    assert work_of(context.run)["launches"][0]["state"] in {"starting", "running"}, "it had begun; we may not know yet"
     ssh_server.start()
     again = dataclasses.replace(payload, settings={**payload.settings, "patience_seconds": 60.0})
     answer = transfer_run.run(lab.context(context.run), again)

@@ -20,6 +20,7 @@ from treadle.web.security import Place
 
 LEFT_OUT = {
     "demo": "trains",
+    "experiment.run": "trains",
     "worker.start": "starts a process each time",
     "worker.stop": "would wait for one",
     "worker.drain": "would wait for one",
