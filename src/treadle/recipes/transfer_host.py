@@ -148,7 +148,12 @@ def check_ready(card: HostCard, backend: str) -> None:
             "Use --backend transfer1-cli with --batch."
         )
     if not card.image and not card.code and backend != "diffusers":
+        place = LOCAL if card.is_local else "USER@ADDRESS"
+        fix = f"treadle host add {card.name} {place} --code FOLDER --replace"
+        if card.is_local:
+            fix += ", or take the small model of this machine: --backend local-tiny"
+        else:
+            fix = f"treadle host image pin {card.name} IMAGE, or {fix}"
         raise NotReadyError(
-            f"Host `{card.name}` knows neither an image nor a folder with the target's code. "
-            f"Fix it: treadle host image pin {card.name} IMAGE"
+            f"Host `{card.name}` knows neither an image nor a folder with the target's code. Fix it: {fix}"
         )

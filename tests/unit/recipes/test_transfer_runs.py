@@ -68,7 +68,12 @@ def test_a_container_sees_its_run_and_reads_checkpoints_and_secrets_stay_out_of_
     [
         ("local-tiny", {"address": "gpu"}, "this machine only"),
         ("transfer1-server", {"image": IMAGE, "runtime": "podman"}, "end with each run"),
-        ("transfer25-cli", {}, "neither an image nor a folder"),
+        (
+            "transfer25-cli",
+            {},
+            "neither an image nor a folder.*: treadle host add box local --code FOLDER --replace, or",
+        ),
+        ("transfer25-cli", {"address": "gpu"}, "treadle host image pin box IMAGE, or treadle host add box USER@"),
     ],
 )
 def test_a_host_that_cannot_is_refused_with_a_way_out(backend, fields, said):
