@@ -285,7 +285,7 @@ def test_any_is_the_free_one_then_the_warm_one_then_the_cheapest(lab):
 def test_what_cannot_run_there_is_said_before_anything_is_queued(lab):
     root = str(lab.workspace.root / "x")
     HostCards(lab.workspace).keep(HostCard("bare", "local", root, ""))
-    with pytest.raises(NotReadyError, match="treadle host image pin bare"):
+    with pytest.raises(NotReadyError, match="treadle host add bare local --code FOLDER --replace"):
         transfer_place.placed(lab.workspace, lab.payload("one", host="bare"))
     with pytest.raises(UsageError, match="unknown key `colour`"):
         transfer_requests.specs(lab.payload("one", spec={"colour": 1}))
