@@ -48,6 +48,8 @@ class Outcome:
 
     loss: float | None
     """Nats per target over the whole held-out part, in non-overlapping windows of the training's length."""
+    averaged_loss: float | None
+    """The same of the mean of late snapshots, if there are any."""
     bits_per_byte: float | None
     steps: int
     seconds: float
@@ -110,7 +112,7 @@ def train(
     evaluating: bool = True,
     tell: Callable[[str, float], None] | None = None,
 ) -> Outcome:
-    """Train over `budget` and measure the whole held-out part; `average` > 0 measures the mean of so many snapshots.
+    """Train over `budget` and measure the whole held-out part; `average` > 0 measures a mean of so many snapshots, too.
 
     The snapshots are evenly spread over the last fifth of the steps (for a budget of steps only).
     """
@@ -143,16 +145,19 @@ def train(
             snapshots.append(learner.weights())
     if tell:
         tell("trained", time.perf_counter() - STARTED)
-    if snapshots:
+    measured = evaluate(learner, prepared.loader, 16) if evaluating else None
+    averaged = None
+    if snapshots and evaluating:
         learner.load_weights(
             {name: np.mean([s[name] for s in snapshots], axis=0, dtype=np.float32) for name in snapshots[0]}
         )
-    measured = evaluate(learner, prepared.loader, 16) if evaluating else None
+        averaged = evaluate(learner, prepared.loader, 16)
     learner.close()
     lengths = np.diff(np.array(clocks), axis=0)[3 if place.step > 3 else 0 :] * 1000
     low, middle = np.percentile(lengths, [10, 50], axis=0).tolist()
     return Outcome(
         loss=None if measured is None else measured.loss,
+        averaged_loss=None if averaged is None else averaged.loss,
         bits_per_byte=None if measured is None else measured.bits_per_byte,
         steps=place.step,
         seconds=place.seconds,

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import subprocess
 import sys
 import time
 from dataclasses import asdict
@@ -38,13 +39,14 @@ def main() -> None:
     parser.add_argument("--cost", type=float, help="processor seconds")
     parser.add_argument("--text", action="append")
     parser.add_argument("--seed", type=int, action="append")
-    parser.add_argument("--average", type=int, default=0, help="measure the mean of so many late snapshots")
+    parser.add_argument("--average", type=int, default=0, help="measure a mean of so many late snapshots, too")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
     chosen = parser.parse_args()
     if chosen.table:
         show(chosen.results)
         return
     steps = chosen.steps
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     for text in chosen.text or ["shakespeare"]:
         tokenizer = "char" if text == "shakespeare" else "bytes"
         texts = one_run.read_texts(text)
@@ -66,6 +68,7 @@ def main() -> None:
                 "average": chosen.average,
                 "overrides": chosen.overrides,
                 "cost": steps * outcome.processor_ms[0] / 1000,
+                "commit": commit.stdout.strip(),
                 "at": time.strftime("%Y-%m-%dT%H:%M:%S"),
                 **asdict(outcome),
             }
@@ -75,18 +78,20 @@ def main() -> None:
 
 
 def show(results: Path) -> None:
-    """Print one row per recipe and text: mean loss over the seeds, their spread, and what it cost."""
+    """Print one row per recipe and text: the losses of its seeds, their means, and what it cost."""
     rows: dict[tuple[str, str, str, int], list[dict[str, Any]]] = {}
     for line in results.read_text().splitlines():
         result = json.loads(line)
         rows.setdefault((result["size"], result["text"], result["label"], result["steps"]), []).append(result)
-    print("| size | text | recipe | steps | seeds | loss | spread | at the end of training | processor s |")
+    print("| size | text | recipe | steps | losses | mean | of averaged weights | end of training | processor s |")
     print("|---|---|---|---|---|---|---|---|---|")
     for (size, text, label, steps), found in sorted(rows.items()):
         losses = [result["loss"] for result in found]
+        averaged = [result["averaged_loss"] for result in found if result.get("averaged_loss")]
         print(
-            f"| {size} | {text} | {label} | {steps} | {len(found)} | {statistics.mean(losses):.4f} "
-            f"| {max(losses) - min(losses):.4f} | {statistics.mean(r['training_loss'] for r in found):.3f} "
+            f"| {size} | {text} | {label} | {steps} | {', '.join(f'{loss:.4f}' for loss in losses)} "
+            f"| {statistics.mean(losses):.4f} | {f'{statistics.mean(averaged):.4f}' if averaged else '-'} "
+            f"| {statistics.mean(r['training_loss'] for r in found):.3f} "
             f"| {statistics.mean(r['cost'] for r in found):.0f} |"
         )
 
