@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from treadle.jobs.context import RunContext
+    from treadle.remote.containers import Containers
     from treadle.remote.hosts import HostCard
     from treadle.remote.run_folder import RunState
     from treadle.remote.transport import Transport
@@ -43,9 +44,11 @@ class HostWorkLeftError(TreadleError):
 class HostWork:
     """One piece of work on one host, in a run's folder there whose name is that of the run here."""
 
-    def __init__(self, context: RunContext, card: HostCard, transport: Transport) -> None:
-        """Know the work; nothing is done yet."""
-        self._context, self._card, self._transport = context, card, transport
+    def __init__(
+        self, context: RunContext, card: HostCard, transport: Transport, containers: Containers | None = None
+    ) -> None:
+        """Know the work, and how its containers are run if it is done in one; nothing is done yet."""
+        self._context, self._card, self._transport, self._containers = context, card, transport, containers
         path = context.run.path / _STATE_FILE
         self._number = int(read_json(path)["number"]) if path.is_file() else 1
         self._size = 0
@@ -57,16 +60,19 @@ class HostWork:
 
     def folder(self, number: int | None = None) -> RunFolder:
         """The folder on the host, of this beginning or an earlier one."""
-        return RunFolder(self._transport, self._card.runs, f"{self._context.run.id}-{number or self._number}")
+        name = f"{self._context.run.id}-{number or self._number}"
+        return RunFolder(self._transport, self._card.runs, name, self._containers)
 
     def carry_out(
         self,
-        argv: Sequence[str],
+        argv: Sequence[str] | Callable[[RunFolder], Sequence[str]],
         files: Mapping[str, Path | bytes],
         secrets: Mapping[str, str],
         tell: Callable[[str], None],
     ) -> None:
         """Do it, from wherever it stands; `tell` is called with each line of its log, from the first one.
+
+        A command that names its folder is given as what makes it of the folder.
 
         Raises `HostError` with the end of the log when it failed, `HostWorkStoppedError`, `HostWorkLeftError`.
         """
@@ -81,7 +87,8 @@ class HostWork:
             if secrets:
                 self.asked(lambda: run.keep_environment(secrets))
             self._context.require_claim()
-            self.asked(lambda: run.start(argv))
+            command = argv(run) if callable(argv) else argv
+            self.asked(lambda: run.start(command))
         state = self._follow(run, tell)
         if state.code is None:
             raise HostError(
