@@ -2,9 +2,9 @@
 
 Two models learn the same arrivals, each token once. One reads nothing but what is new, the other fills half of each
 batch with older text (`data.replay=0.5`). After each arrival both are measured on the held-out end of every text that
-has come so far, and `continuous_feeding.png` shows it. Needs the extra `plots`.
+has come so far, and PICTURE, if one is named, shows it. Needs the extra `plots`.
 
-    python continuous_feeding.py [KILOBYTES_OF_EACH_TEXT [SEED]]
+    python continuous_feeding.py [PICTURE [KILOBYTES_OF_EACH_TEXT [SEED]]]
 """
 
 import argparse as some_python
