@@ -47,7 +47,7 @@ def _shown(report: Report, arguments: Mapping[str, Any]) -> list[str]:
     if report["made_by"]:
         lines.append(fact("written by", _writer(report["made_by"])))
     for remark in report["remarks"]:
-        lines += _labelled(remark["level"], remark["text"])
+        lines += _labelled(remark["level"], f"{remark['text']} {remark['fix']}".strip())
     return lines
 
 
@@ -55,7 +55,10 @@ def _writer(by: Mapping[str, Any]) -> str:
     """Who or what wrote the text."""
     if "recalled_from" in by:
         return f"whoever made {by['recalled_from']}"
-    return f"template {by['template']}" if "template" in by else str(by["enhanced_by"])
+    if "template" in by:
+        return f"template {by['template']}"
+    where = f" on {by['host']} (run {by['run']})" if "host" in by else ""
+    return f"{by['enhanced_by']}{where}"
 
 
 def _stored(report: Report, arguments: Mapping[str, Any]) -> list[str]:
@@ -90,7 +93,13 @@ def _previewed(preview: Report | None) -> list[str]:
 
 
 def _enhanced(report: Report, arguments: Mapping[str, Any]) -> list[str]:
-    if arguments.get("preview"):
+    if report.get("queued"):
+        job = report["queued"]
+        return [
+            f"Job {job} has a fuller text of `{report['name']}`, version {report['version']}, written on the host.",
+            f"Next: treadle jobs follow {job}",
+        ]
+    if arguments.get("preview") or report.get("proposed"):
         return [*_shown(report, arguments), "Not stored; without --preview it becomes the next version."]
     return _stored(report, arguments)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
 from treadle.base.errors import UsageError
+from treadle.jobs.request import JobRequest
 from treadle.operations.operation import NamesFile, operation
 from treadle.registry.catalogue import load
 from treadle.store.workspace import WorkspaceFolder
@@ -56,7 +57,8 @@ class PromptReport:
     complete_settings: dict[str, Any]
     tags: list[str]
     made_by: dict[str, Any]
-    """`template` and `answers`, or `enhanced_by`; empty = a person."""
+    """`template` and `answers`, or `enhanced_by`, of a host with `host`, `run`, `answer_sha256`, `guardrail`, `image`;
+    empty = a person."""
     created: float
     """Seconds since 1970."""
     tokens: int
@@ -64,7 +66,7 @@ class PromptReport:
     most_tokens: int | None
     """What the encoder reads."""
     remarks: list[dict[str, str]]
-    """`level` (error, warning) and `text`."""
+    """`level` (error, warning), `text`, `fix` (on the command line), and `about` with `kind` for other doors."""
     changed: bool = True
     """Whether a version was stored."""
     versions: list[int] | None = None
@@ -73,6 +75,19 @@ class PromptReport:
     preview: dict[str, Any] | None = None
     """Of a wizard's prompt for a video: `sent`, the documents that Cosmos-Transfer would read, `clips`, `waste`,
     `unsaid` and `remarks`; or `cannot`, why nothing could be sent."""
+    queued: int | None = None
+    """The job by which a host writes a text; the new version comes with its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptEnhancePayload:
+    """Which version of which prompt a host shall write more of."""
+
+    name: str
+    version: int
+    host: str
+    seconds: float
+    preview: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,26 +291,47 @@ def wizard(
         "treadle prompt enhance dusk --using http://127.0.0.1:8000/v1",
         "treadle prompt enhance dusk --using http://127.0.0.1:8000/v1 --model writer --preview",
         "treadle prompt enhance dusk --using bard",
+        "treadle prompt enhance dusk --host lambda",
     ),
 )
 def enhance(
     workspace: WorkspaceFolder,
     name: Annotated[str, "name of the prompt"],
     *,
-    using: Annotated[str, "address of an OpenAI-compatible server, or name of a model of this workspace"],
+    using: Annotated[str | None, "address of an OpenAI-compatible server, or name of a model of this workspace"] = None,
+    host: Annotated[str | None, "name of a host, where the prompt upsampler of Cosmos-Transfer shall write"] = None,
     model: Annotated[str | None, "model that the server shall use; none = the first it offers"] = None,
-    seconds: Annotated[float, "how long to wait for the server"] = 120.0,
+    seconds: Annotated[float | None, "how long it may take; none = 120 for a server, 3600 on a host"] = None,
     preview: Annotated[bool, "show the text and store nothing"] = False,
 ) -> PromptReport:
     """Let a model write a fuller text, as a new version of the prompt; the old one stays.
 
     A server rewrites the text; its key comes from the environment variable TREADLE_ENHANCE_KEY. A model of this
-    workspace, which was not tuned to rewrite, goes on from the text.
+    workspace, which was not tuned to rewrite, goes on from the text. On a host, the target's own model looks at the
+    prompt's video, too: that is a job of the host's queue, which goes on by itself.
     """
-    if seconds <= 0:
+    if (using is None) == (host is None):
+        raise UsageError("Say who shall write: --using ADDRESS, --using MODEL, or --host HOST, and one of them only.")
+    if seconds is not None and seconds <= 0:
         raise UsageError(f"seconds is {seconds:g}; it must be more than 0.")
+    if host is not None:
+        if model is not None:
+            raise UsageError("--model is for servers; on a host the target's own prompt upsampler writes.")
+        return _enhanced_on_host(workspace, name, host, seconds, preview=preview)
+    seconds = 120.0 if seconds is None else seconds
     old, made = load("treadle.recipes.prompts:improve")(workspace, name, using, model, seconds, preview=preview)
     return _report(made, changed=not preview and made.version != old.version)
+
+
+def _enhanced_on_host(
+    workspace: WorkspaceFolder, name: str, host: str, seconds: float | None, *, preview: bool
+) -> PromptReport:
+    prompt, card = load("treadle.recipes.prompts_on_host:checked")(workspace, name, host)
+    usual = load("treadle.recipes.prompts_on_host:SECONDS")
+    payload = PromptEnhancePayload(name, prompt.version, host, usual if seconds is None else seconds, preview)
+    with JobRequest(workspace, card.queue, "prompt.enhance", asdict(payload), "light").submit() as job:
+        job.ensure_worker()
+        return _report(prompt, changed=False, queued=job.id)
 
 
 def _report(made: Any, **more: Any) -> PromptReport:  # noqa: ANN401 - a record of a room that is loaded by need

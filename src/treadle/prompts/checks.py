@@ -22,12 +22,22 @@ _FEWEST_WORDS = 12
 _CONTROLS = ("edge", "vis", "depth", "seg")
 
 
+About = Literal["", "length", "weight", "weights", "source", "input"]
+"""What a remark is about, so that each door can say in its own words what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Remark:
     """Something about a prompt that a person should know."""
 
     level: Literal["error", "warning"]
     text: str
+    """What is wrong, in the words of no door."""
+    fix: str = ""
+    """What to do, on the command line."""
+    about: About = ""
+    kind: str = ""
+    """The input or control in question."""
 
 
 def estimated_tokens(text: str) -> int:
@@ -52,7 +62,9 @@ def _of_video_text(prompt: Prompt) -> Iterator[Remark]:
         yield Remark(
             "warning",
             f"The text has {counted(words, 'word')}. Video models were trained on long descriptions: "
-            "say what is seen, the light, the camera. `treadle prompt enhance` can help.",
+            "say what is seen, the light, the camera.",
+            "`treadle prompt enhance` can help.",
+            "length",
         )
     for label, text in (("text", prompt.text), ("negative text", prompt.negative or "")):
         tokens = estimated_tokens(text)
@@ -67,12 +79,16 @@ def _of_controls(prompt: Prompt) -> Iterator[Remark]:
     given = {one.kind for one in prompt.inputs}
     weighted = {name for name in _CONTROLS if prompt.settings.get(name)}
     for name in sorted(given & set(_CONTROLS) - weighted):
-        yield Remark("warning", f"The {name} map has no weight and would not be used: --set {name}=1")
+        yield Remark(
+            "warning", f"The {name} map has no weight and would not be used.", f"--set {name}=1", "weight", name
+        )
     if not weighted:
-        yield Remark("warning", "No control has a weight, so the input video would not steer anything: --set edge=1")
+        nothing = "No control has a weight, so the input video would not steer anything."
+        yield Remark("warning", nothing, "--set edge=1", "weights")
     if weighted - given and "video" not in given:
         names = ", ".join(sorted(weighted - given))
-        yield Remark("error", f"Neither a control map nor a video to make it of: {names}. Add --input video=FILE")
+        nothing = f"Neither a control map nor a video to make it of: {names}."
+        yield Remark("error", nothing, "Add --input video=FILE", "source")
     total = sum(float(prompt.settings[name]) for name in weighted)
     if total > 1:
         yield Remark(
@@ -84,6 +100,10 @@ def _of_inputs(prompt: Prompt) -> Iterator[Remark]:
     for one in prompt.inputs:
         path = Path(one.path)
         if not path.is_file():
-            yield Remark("error", f"The {one.kind} {path} is not there any more.")
+            what = "is not there any more"
         elif path.stat().st_size != one.bytes or hash_file(path) != one.sha256:
-            yield Remark("error", f"The {one.kind} {path} has changed since this version was stored.")
+            what = "has changed since this version was stored"
+        else:
+            continue
+        fix = f"Give it anew: --input {one.kind}=FILE"
+        yield Remark("error", f"The {one.kind} {path} {what}.", fix, "input", one.kind)

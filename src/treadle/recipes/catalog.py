@@ -83,6 +83,7 @@ VIDEO_TOOLS = (
 GALLERY_COMPARE = Kind("treadle.recipes.gallery_compare:run", "treadle.operations.gallery:GalleryComparePayload")
 VIDEO = Kind("treadle.recipes.video:run", "treadle.operations.video:VideoPayload")
 TRANSFER = Kind("treadle.recipes.transfer_run:run", "treadle.operations.transfer:TransferPayload")
+PROMPT_ENHANCE = Kind("treadle.recipes.prompts_on_host:run", "treadle.operations.prompts:PromptEnhancePayload")
 
 HOST_IMAGE = Kind("treadle.recipes.host_image:run", "treadle.operations.host_work:HostImagePayload")
 HOST_CHECKPOINTS = Kind("treadle.recipes.host_checkpoints:run", "treadle.operations.host_work:HostCheckpointsPayload")
@@ -97,6 +98,7 @@ KINDS = Catalogue(
         "crawl": "treadle.recipes.catalog:CRAWL",
         "experiment": "treadle.recipes.catalog:EXPERIMENT",
         "gallery.compare": "treadle.recipes.catalog:GALLERY_COMPARE",
+        "prompt.enhance": "treadle.recipes.catalog:PROMPT_ENHANCE",
         "transfer.run": "treadle.recipes.catalog:TRANSFER",
         "transfer.upscale": "treadle.recipes.catalog:TRANSFER",
         **{f"host.image.{verb}": "treadle.recipes.catalog:HOST_IMAGE" for verb in ("build", "pull")},

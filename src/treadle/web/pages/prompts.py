@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 router = APIRouter()
 PURPOSES: Final = {"video": "a video", "text": "text"}
 _LENGTH: Final = {"ratio": CHARACTERS_PER_TOKEN, "most": MOST_TOKENS}
+_HINTS: Final = {
+    "length": "Let a model write more of it, once it is kept.",
+    "weight": "Give {kind} a weight in the settings.",
+    "weights": "Give one a weight in the settings: edge, vis, depth or seg.",
+    "source": "Add a video, or the map itself, to the files that go with it.",
+    "input": "Give the {kind} anew among the files that go with it.",
+}
+"""What remarks mean on a page, where nobody types flags."""
 _ASKED: Final = ("prompts", "host", "backend")
 """What stands open when a video is to be made; the other arguments are one click away."""
 
@@ -68,6 +76,7 @@ def new(request: Request, template: str = "", purpose: str = "video") -> Respons
         kinds=INPUT_KINDS,
         length_of=_LENGTH,
         default_negative=DEFAULT_NEGATIVE,
+        hints=_HINTS,
     )
 
 
@@ -90,7 +99,11 @@ def one_prompt(request: Request, name: str, version: int | None = None, against:
         kinds=INPUT_KINDS,
         length_of=_LENGTH,
         default_negative=DEFAULT_NEGATIVE,
+        hints={**_HINTS, "length": "A model can write more of it, further down."}
+        if ask.identity.may("operator")
+        else {},
         writers=writers(ask.call("list")["models"]),
+        hosts=[one["name"] for one in ask.call("host.list")["hosts"]] if shown["purpose"] == "video" else [],
         purposes=PURPOSES,
         can_run=shown["purpose"] == "video" and "transfer.run" in offered(),
         run_more=_seldom_asked(),
@@ -117,4 +130,5 @@ def _writer(made_by: Mapping[str, Any]) -> str:
     """Who or what wrote the text, if not a person."""
     if "template" in made_by:
         return f"the template {made_by['template']}"
-    return str(made_by.get("enhanced_by") or made_by.get("recalled_from") or "")
+    where = f" on {made_by['host']}" if "host" in made_by else ""
+    return f"{made_by.get('enhanced_by') or made_by.get('recalled_from') or ''}{where}"

@@ -1,6 +1,6 @@
 // Prompts: the questions of a template with what they make, a prompt written by hand, and changes as new versions.
 
-import { busy, bytes, call, callingButtons, el, problem, toast } from "../treadle.js";
+import { busy, bytes, call, callingButtons, el, problem, stream, toast } from "../treadle.js";
 import { pairs, settingsForm } from "./settings.js";
 import { uploadOne } from "./upload.js";
 
@@ -97,8 +97,10 @@ async function preview() {
     problem(made);
     document.getElementById("preview-text").textContent = found.text;
     measure(made.querySelector("[data-length]"), found.text.length);
-    document.getElementById("preview-remarks").replaceChildren(el("ul", { class: "remarks" },
-      found.remarks.map((one) => el("li", { class: one.level === "error" ? "notice bad" : "notice" }, one.text))));
+    const place = document.getElementById("preview-remarks"), hints = JSON.parse(place.dataset.hints);
+    const hint = (one) => one.about in hints ? ` ${hints[one.about].replace("{kind}", one.kind)}` : "";
+    place.replaceChildren(el("ul", { class: "remarks" },
+      found.remarks.map((one) => el("li", { class: one.level === "error" ? "notice bad" : "notice" }, one.text + hint(one)))));
   } catch (error) { if (asked === newest) problem(made, error.message); }
 }
 
@@ -146,19 +148,50 @@ edited?.addEventListener("submit", (event) => {
 });
 
 const enhance = document.getElementById("enhance");
+const byServer = (form) => form.elements.writer.selectedOptions[0].dataset.by === "address";
+
+/** Who shall write, as the operation takes it. */
+function writerOf({ writer, address }) {
+  const { by } = writer.selectedOptions[0].dataset;
+  return by === "address" ? { using: address.value.trim() } : { [by]: writer.value };
+}
+
+/** A text that was proposed, where it can be changed and kept. */
+function propose(answer) {
+  const text = edited.elements.text;
+  text.value = answer.text;
+  measure(edited.querySelector("[data-length]"), text.value.length);
+  text.focus();
+  toast("Look at the text, change it, and keep it as a new version.");
+}
+
+/** Wait for what a host writes; whoever leaves the page finds the new version here later. */
+async function written(job, only) {
+  const place = enhance.querySelector(".waits");
+  place.replaceChildren("Job ", el("a", { href: `/queue/${job}` }, String(job)), " has it written; it goes on if you leave this page.");
+  place.hidden = false;
+  try {
+    const answer = await stream("jobs.follow", { job });
+    if (only) propose(answer);
+    else location.assign(at(enhance.dataset.name));
+  } finally { place.hidden = true; }
+}
+
+enhance?.elements.writer.addEventListener("change", () => {
+  enhance.elements.address.closest(".field").hidden = !byServer(enhance);
+});
+
 enhance?.addEventListener("submit", (event) => {
   event.preventDefault();
   problem(enhance);
+  if (byServer(enhance) && !enhance.elements.address.value.trim()) { enhance.elements.address.focus(); return; }
   busy(event.submitter, async () => {
     const { name } = enhance.dataset, only = event.submitter.value === "yes";
     try {
-      const answer = await call("prompt.enhance", { name, using: enhance.elements.using.value, preview: only });
-      if (!only) { location.assign(at(name)); return; }
-      const text = edited.elements.text;
-      text.value = answer.text;
-      measure(edited.querySelector("[data-length]"), text.value.length);
-      text.focus();
-      toast("Look at the text, change it, and keep it as a new version.");
+      const answer = await call("prompt.enhance", { name, ...writerOf(enhance.elements), preview: only });
+      if (answer.queued) await written(answer.queued, only);
+      else if (only) propose(answer);
+      else location.assign(at(name));
     } catch (error) { problem(enhance, error.message); }
   });
 });
