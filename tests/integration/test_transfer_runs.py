@@ -24,7 +24,7 @@ from treadle.jobs.context import RunContext
 from treadle.jobs.runs import create_run
 from treadle.operations.transfer import TransferPayload
 from treadle.recipes import transfer_place, transfer_requests, transfer_run
-from treadle.recipes.transfer_launch import HostLostError
+from treadle.recipes.following import HostLostError
 from treadle.recipes.transfer_run import EndUnknownError, TransferBlockedError, TransferFailedError
 from treadle.remote.hosts import HostCard, HostCards
 from treadle.store.workspace import create_workspace

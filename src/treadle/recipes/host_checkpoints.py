@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from treadle.base.errors import DataError, NotReadyError
-from treadle.recipes.host_following import HostWork
 from treadle.recipes.host_manifest import (
     CheckpointFile,
     CheckpointManifest,
@@ -16,6 +15,7 @@ from treadle.recipes.host_manifest import (
     read_md5_table,
     write_manifest,
 )
+from treadle.recipes.host_work import HostWork
 from treadle.remote.hosts import HostCards
 
 if TYPE_CHECKING:

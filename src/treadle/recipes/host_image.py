@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from treadle.base.errors import NotReadyError
 from treadle.base.files import disk_errors
-from treadle.recipes.host_following import HostWork
+from treadle.recipes.host_work import HostWork
 from treadle.recipes.hosts import image_identity
 from treadle.remote.hosts import HostCards
 

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
-from treadle.base.errors import DataError, NotFoundError, NotReadyError, TreadleError, UsageError
+from treadle.base.errors import DataError, NotFoundError, NotReadyError, UsageError
 from treadle.base.files import write_bytes
 from treadle.base.hashing import hash_bytes
-from treadle.recipes.host_following import stop_was_asked
+from treadle.recipes.following import Following, StoppedError
 from treadle.recipes.transfer_following import LogHere
 from treadle.recipes.transfer_requests import ADJUST
 from treadle.remote.run_folder import OUTPUTS, RunFolder
-from treadle.remote.transport import LinkError, inner_path
+from treadle.remote.transport import inner_path
 from treadle.video import frames
 from treadle.video.transfer.backends.backend import Ended, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from treadle.jobs.context import RunContext
     from treadle.recipes.transfer_host import HostHere
     from treadle.recipes.transfer_work import LaunchRecord, Work
@@ -27,24 +24,7 @@ if TYPE_CHECKING:
     from treadle.video.transfer.backends.backend import Backend, LaunchSettings
     from treadle.video.transfer.dialects.written import Content, Written, WrittenRun
 
-_Answer = TypeVar("_Answer")
-_QUICKEST, _SLOWEST = 0.1, 2.0
-"""Seconds between two looks at a run: soon after something new, later when nothing comes."""
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
-"""Seconds between attempts to reach a host again."""
 _LARGEST_PREVIEW: Final = 4 << 20
-
-
-class StoppedError(TreadleError):
-    """The run was asked to stop, and what it had begun on the host has ended."""
-
-
-class DetachedError(TreadleError):
-    """This process ends while the launch goes on; the next attempt follows it again."""
-
-
-class HostLostError(TreadleError):
-    """The host could not be reached for too long. What was started there may go on."""
 
 
 class Launching:
@@ -56,20 +36,30 @@ class Launching:
         self._backend, self._host = backend, host
         self.folder: Path = work.folder(record)
         self._remote = RunFolder(host.transport, host.root, record.id, host.containers)
+        self._following = Following(context, host.name, host.patience, far=host.far)
+        self._asked = self._following.asked
         self._passed_on = b""
 
     def carry_out(self, written: Written, run: WrittenRun, settings: LaunchSettings) -> Outcome:
         """Bring the launch to its end from wherever it stands; returns what the end means.
 
-        Raises `StoppedError` when it was asked to stop, `DetachedError` when only this process was, `HostLostError`.
+        Raises what `Following` raises.
         """
+        try:
+            return self._carried_out(written, run, settings)
+        except StoppedError:
+            self._record.state, self._record.ending, self._record.reason = "ended", "cancelled", "Stopped."
+            self._work.save()
+            raise
+
+    def _carried_out(self, written: Written, run: WrittenRun, settings: LaunchSettings) -> Outcome:
         if self._record.state == "starting" and self._asked(self._remote.state).pid is not None:
             self._to("running")  # an attempt was killed just after it had started it: nothing is sent again, no secret
         if self._record.state in {"staging", "starting"}:
             self._send(written, run, settings)
         log = LogHere(self._context, self.folder / "log", self._record, self._backend)
         try:
-            state = self._follow(log)
+            state = self._following.to_the_end(self._remote, log, lambda state: self._looked(log, state))
             return self._settle(log, state, run)
         finally:
             log.close()
@@ -90,7 +80,7 @@ class Launching:
             raise NotReadyError(f"{message} Free some there, then run it again, or ask for less: --room-gb")
         self._context.emit("transfer", message=f"sending {len(files)} files to {self._host.name}")
         self._asked(lambda: self._remote.stage(files))
-        self._stop_between()
+        self._following.stop_between()
         places = self._host.places(self._remote.path)
         argv = self._backend.argv(written, run, places, settings)
         variables = self._backend.environment(places, settings)
@@ -104,7 +94,7 @@ class Launching:
 
     def _laid_down(self, name: str, content: Content) -> Path:
         """A file of the launch on this machine; what takes work is made once for all launches of the run."""
-        self._stop_between()
+        self._following.stop_between()
         if isinstance(content, Path):
             return content
         if isinstance(content, bytes):
@@ -117,31 +107,11 @@ class Launching:
             content.write(made)
         return made
 
-    def _stop_between(self) -> None:
-        """Before anything runs on the host, stopping needs nothing but to end."""
-        if self._context.stop_requested():
-            if stop_was_asked(self._context):
-                self._cancelled("Stopped before it was started.")
-                raise StoppedError("Stopped before the launch was started.")
-            raise DetachedError("This worker ends; the next one goes on.")
-
-    def _follow(self, log: LogHere) -> RunState:
-        """Bring the log here until the command has ended and all of it is read."""
-        pause = _QUICKEST
-        while True:
-            state = self._asked(self._remote.state)
-            news = False
-            while piece := self._asked(lambda: self._remote.tail(log.size)):
-                log.add(piece)
-                news = True
-            self._fetch_previews(log)
-            if not state.alive and log.size >= state.log_size:
-                return state
+    def _looked(self, log: LogHere, state: RunState) -> None:
+        """Bring pictures here that are there by now, and lay beside the command what it may read between two clips."""
+        self._fetch_previews(log)
+        if state.alive:
             self._pass_on_changes()
-            if self._context.stop_requested():
-                self._stop_or_leave()
-            pause = _QUICKEST if news else min(_SLOWEST, pause * 1.5)
-            time.sleep(pause if self._host.far else _QUICKEST)
 
     def _fetch_previews(self, log: LogHere) -> None:
         """Bring pictures here that the log told of; one that is gone, or no picture, is left out."""
@@ -161,19 +131,6 @@ class Launching:
         if path.is_file() and (found := path.read_bytes()) != self._passed_on:
             self._asked(lambda: self._host.transport.put_bytes(found, f"{self._remote.path}/{ADJUST}"))
             self._passed_on = found
-
-    def _stop_or_leave(self) -> None:
-        """End the command on the host if people asked for it; a worker that only ends leaves it running."""
-        if not stop_was_asked(self._context):
-            raise DetachedError("This worker ends; what runs on the host goes on, and the next worker follows it.")
-        self._context.emit("transfer", message=f"stopping on {self._host.name}", launch=self._record.number)
-        self._asked(self._remote.stop)
-        self._cancelled("Stopped.")
-        raise StoppedError("Stopped; what was finished before is kept.")
-
-    def _cancelled(self, reason: str) -> None:
-        self._record.state, self._record.ending, self._record.reason = "ended", "cancelled", reason
-        self._work.save()
 
     def _settle(self, log: LogHere, state: RunState, run: WrittenRun) -> Outcome:
         """Bring the videos here and find out what the end means."""
@@ -196,25 +153,6 @@ class Launching:
         self._record.saved_seconds = warm.get("saved_seconds")
         self._record.ending, self._record.reason = outcome.ending, outcome.reason
         return outcome
-
-    def _asked(self, ask: Callable[[], _Answer]) -> _Answer:
-        """Ask the host; while it cannot be reached, try again, for as long as the request says."""
-        began, pause = time.monotonic(), _FIRST_PAUSE
-        while True:
-            try:
-                return ask()
-            except LinkError as error:
-                if self._context.stop_requested() and not stop_was_asked(self._context):
-                    raise DetachedError("This worker ends; the next one looks for the host.") from error
-                away = time.monotonic() - began
-                if away > self._host.patience or self._context.stop_requested():
-                    raise HostLostError(
-                        f"{self._host.name} could not be reached for {away:.0f} s: {error} What runs there goes on; "
-                        "`treadle jobs retry` follows it again."
-                    ) from error
-                self._context.emit("transfer", message=f"{self._host.name} is away ({error}); trying again")
-                time.sleep(min(pause, max(0.05, self._host.patience - away)))
-                pause = min(_LONGEST_PAUSE, pause * 2)
 
 
 def is_video(path: Path) -> bool:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from treadle.base.errors import TreadleError
 from treadle.recipes import transfer_host, transfer_memory, transfer_requests, transfer_results
-from treadle.recipes.transfer_launch import DetachedError, Launching, StoppedError
+from treadle.recipes.following import LeftError, StoppedError
+from treadle.recipes.transfer_launch import Launching
 from treadle.recipes.transfer_work import Work
 from treadle.video.transfer.backends.backend import LaunchSettings, Outcome
 from treadle.video.transfer.backends.catalog import BACKENDS
@@ -60,7 +61,7 @@ def run(context: RunContext, payload: TransferPayload) -> dict[str, Any]:
         try:
             while (launch := story.next_launch()) is not None:
                 story.carry_out(launch)
-        except DetachedError:
+        except LeftError:
             return {"outcome": "stopped", "host": host.name, "detached": True, **work.facts()}
         except StoppedError:
             return {"outcome": "stopped", "host": host.name, "detached": False, **work.facts()}

@@ -166,12 +166,6 @@ class RunFolder:
         return run_checked(self._transport, argv, what, timeout=timeout)
 
 
-def whole_lines(pending: bytes) -> tuple[list[str], int]:
-    """The whole lines of a piece of log, whatever bytes they hold, and how many bytes of it they are."""
-    end = pending.rfind(b"\n") + 1
-    return [line.decode(errors="replace") for line in pending[:end].split(b"\n")[:-1]], end
-
-
 def _script(name: str) -> bytes:
     return (_SCRIPTS / f"{name}.sh").read_bytes()
 

@@ -11,7 +11,7 @@ from treadle.jobs.context import RunContext
 from treadle.jobs.runs import RunFolder
 from treadle.operations.host_work import HostCheckpointsPayload
 from treadle.recipes import host_checkpoints, hosts
-from treadle.recipes.host_following import HostWorkLeftError
+from treadle.recipes.following import LeftError
 from treadle.recipes.host_manifest import read_manifest, read_md5_table
 from treadle.remote.containers import Containers, Mount
 from treadle.remote.hosts import HostCard, HostCards
@@ -130,7 +130,7 @@ def test_checkpoints_that_differ_from_upstreams_table_stay_out_and_a_left_job_is
     context.run.claim(0)
     payload = HostCheckpointsPayload("here", "manifest", md5=str(table))
     context.stop.requested = True  # as when the worker ends while the work goes on
-    with pytest.raises(HostWorkLeftError):
+    with pytest.raises(LeftError):
         host_checkpoints.run(context, payload)
     context.stop.requested = False
     (tmp_path / "go").touch()

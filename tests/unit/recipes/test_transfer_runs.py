@@ -137,7 +137,7 @@ def test_every_backend_says_its_command_and_what_it_keeps_loaded():
     run = WrittenRun(("a",), ("outputs/output.mp4",), 0, 1)
     for name in ("transfer1-cli", "transfer1-server", "transfer25-cli", "diffusers"):
         backend = BACKENDS.get(name)
-        argv = backend.argv(Written(backend.dialect, {}, (run,), program=("p.py",)), run, places, LaunchSettings())
+        argv = backend.argv(Written(backend.words.name, {}, (run,), program=("p.py",)), run, places, LaunchSettings())
         assert argv[0] == "python3"
         assert (backend.name, "a" in argv) == (name, True)
         assert all("=" not in key for key in backend.environment(places, LaunchSettings()))

@@ -89,8 +89,6 @@ class Outcome:
     out_of_memory: bool = False
     one_by_one: bool = False
     """Whether the items must not be made several at once."""
-    at_item: int | None = None
-    """The item that it stopped at, where one can be blamed."""
     refused: tuple[int, ...] = ()
     """Items of the launch that a guardrail refused."""
 
@@ -99,8 +97,6 @@ class Backend(Protocol):
     """One way of having videos made. Entered in `backends/catalog.py` by its name."""
 
     name: str
-    dialect: str
-    """The words in which requests are written; see `video/transfer/dialects`."""
     batches: bool
     """Whether one launch can make several videos."""
 
@@ -110,6 +106,10 @@ class Backend(Protocol):
 
     def shared(self, spec: TransferSpec) -> Hashable | None:
         """What all items of one launch must have in common, because the target knows it once; None = it is alone."""
+        ...
+
+    def needs(self, spec: TransferSpec) -> tuple[str, ...]:
+        """What of the folder of checkpoints it loads for this request: paths; one that ends with `/` is a folder."""
         ...
 
     def write(self, specs: Sequence[TransferSpec], folder: str, settings: LaunchSettings) -> Written:

@@ -6,13 +6,14 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from treadle.video.transfer.backends import said, transfer1_log
+from treadle.video.transfer.backends import said
+from treadle.video.transfer.backends.program import Program
 from treadle.video.transfer.dialects.diffusers import DIALECT
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Sequence
 
-    from treadle.video.transfer.backends.backend import Ended, Event, LaunchSettings, Outcome, Places
+    from treadle.video.transfer.backends.backend import Event, LaunchSettings, Places
     from treadle.video.transfer.dialects.written import Written, WrittenRun
     from treadle.video.transfer.spec import TransferSpec
 
@@ -20,25 +21,16 @@ _RUNNER: Final = Path(__file__).with_name("diffusers_runner.py")
 _MODEL: Final = "nvidia/Cosmos-Transfer2.5-2B"
 
 
-class DiffusersRunner:
-    """`diffusers_runner.py`, which is sent along."""
+class DiffusersRunner(Program):
+    """`diffusers_runner.py`, which is sent along: one call makes one video."""
 
     name = "diffusers"
-    dialect = "diffusers"
+    words = DIALECT
     batches = False
-
-    def key(self, spec: TransferSpec) -> str:
-        """See `Backend`: nothing stays loaded."""
-        return f"{self.name}/{'+'.join(sorted(spec.kinds))}"
-
-    def shared(self, spec: TransferSpec) -> Hashable | None:
-        """See `Backend`: one call makes one video."""
-        return DIALECT.shared(spec)
 
     def write(self, specs: Sequence[TransferSpec], folder: str, settings: LaunchSettings) -> Written:
         """See `Backend`."""
-        del settings
-        written = DIALECT.write(specs, folder)
+        written = super().write(specs, folder, settings)
         files = {**written.files, _RUNNER.name: _RUNNER.read_bytes()}
         return dataclasses.replace(written, files=files, program=(_RUNNER.name,))
 
@@ -55,10 +47,6 @@ class DiffusersRunner:
     def event(self, line: str) -> Event | None:
         """See `Backend`."""
         return said.event_of(line)
-
-    def outcome(self, ended: Ended) -> Outcome:
-        """See `Backend`."""
-        return transfer1_log.outcome_of(ended)
 
 
 BACKEND = DiffusersRunner()

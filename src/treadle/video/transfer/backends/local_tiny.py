@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from treadle.video.transfer.backends import said
 from treadle.video.transfer.backends.backend import Outcome
+from treadle.video.transfer.backends.program import Program
 from treadle.video.transfer.dialects.local_tiny import DIALECT
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
-
     from treadle.video.transfer.backends.backend import Ended, Event, LaunchSettings, Places
     from treadle.video.transfer.dialects.written import Written, WrittenRun
     from treadle.video.transfer.spec import TransferSpec
@@ -23,26 +22,16 @@ _PROGRAM: Final = "treadle.recipes.local_tiny"
 _KILLED: Final = {137, -9}
 
 
-class LocalTiny:
+class LocalTiny(Program):
     """A model of the family `video_flow`, loaded for one launch."""
 
     name = "local-tiny"
-    dialect = DIALECT.name
-    batches = True
+    words = DIALECT
 
     def key(self, spec: TransferSpec) -> str:
         """See `Backend`: one model serves all."""
         del spec
         return self.name
-
-    def shared(self, spec: TransferSpec) -> Hashable | None:
-        """See `Backend`."""
-        return DIALECT.shared(spec)
-
-    def write(self, specs: Sequence[TransferSpec], folder: str, settings: LaunchSettings) -> Written:
-        """See `Backend`."""
-        del settings  # they are arguments
-        return DIALECT.write(specs, folder)
 
     def argv(self, written: Written, run: WrittenRun, places: Places, settings: LaunchSettings) -> list[str]:
         """See `Backend`. It runs where Treadle is, by the same interpreter."""
@@ -63,16 +52,15 @@ class LocalTiny:
         """See `Backend`."""
         if ended.code == 0 and not ended.missing:
             return Outcome("done")
-        first = ended.missing[0] if ended.missing else None
         if ended.code is None:
             return Outcome("unknown", "The command is gone and has left no exit code; this machine may have restarted.")
         if ended.code in _KILLED:
             reason = "The command was killed; most often that is the memory running out."
-            return Outcome("failed", reason, out_of_memory=True, at_item=first)
+            return Outcome("failed", reason, out_of_memory=True)
         lines = [line for line in ended.log_tail.splitlines() if line.strip()]
         error = next((line.removeprefix(ERROR) for line in reversed(lines) if line.startswith(ERROR)), None)
         last = error or (lines[-1] if lines else "its log is empty.")
-        return Outcome("failed", last[:500], at_item=first)
+        return Outcome("failed", last[:500])
 
 
 BACKEND = LocalTiny()

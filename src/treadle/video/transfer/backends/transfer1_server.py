@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from treadle.base.hashing import hash_json
-from treadle.video.transfer.backends import said, transfer1_log
-from treadle.video.transfer.backends.transfer1_cli import launcher
+from treadle.video.transfer.backends import said, transfer1_checkpoints
+from treadle.video.transfer.backends.program import Program, launcher
 from treadle.video.transfer.dialects.transfer1 import DIALECT
 from treadle.video.transfer.dialects.written import Written, WrittenRun, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
 
-    from treadle.video.transfer.backends.backend import Ended, Event, LaunchSettings, Outcome, Places
+    from treadle.video.transfer.backends.backend import Event, LaunchSettings, Places
     from treadle.video.transfer.dialects.written import Content
     from treadle.video.transfer.spec import TransferSpec
 
@@ -27,24 +27,23 @@ _NO_GUARDRAIL: Final = "The model server runs without the guardrail."
 _EXCHANGE: Final = "/tmp"  # noqa: S108 - where the target's server and its workers look, whatever one sets
 
 
-class Transfer1Server:
+class Transfer1Server(Program):
     """`server/model_worker.py`, which takes a request as a file and says by another how it went."""
 
     name = "transfer1-server"
-    dialect = "transfer1"
-    batches = True
+    words = DIALECT
 
     def __init__(self, exchange: str = _EXCHANGE) -> None:
         """Talk to workers that look for their files in `exchange`."""
         self._exchange = exchange
 
-    def key(self, spec: TransferSpec) -> str:
-        """See `Backend`: another set of controls is another load."""
-        return f"{self.name}/{'+'.join(sorted(spec.kinds))}"
-
     def shared(self, spec: TransferSpec) -> Hashable | None:
         """See `Backend`: each request is complete, so that only what is loaded must be the same."""
         return None if DIALECT.shared(spec) is None else self.key(spec)
+
+    def needs(self, spec: TransferSpec) -> tuple[str, ...]:
+        """See `Backend`: it has no guardrail."""
+        return transfer1_checkpoints.needed(spec)
 
     def write(self, specs: Sequence[TransferSpec], folder: str, settings: LaunchSettings) -> Written:
         """See `Backend`."""
@@ -71,7 +70,7 @@ class Transfer1Server:
         unsaid = dict.fromkeys(line for part in parts for line in part.unsaid)
         unsaid |= dict.fromkeys(f"fps={spec.fps}: the server writes {_FPS}." for spec in specs if spec.fps != _FPS)
         remarks = (*parts[0].remarks, _NO_GUARDRAIL)
-        return Written(self.dialect, files, tuple(runs), tuple(unsaid), remarks, ("warm_driver.py",))
+        return Written(self.words.name, files, tuple(runs), tuple(unsaid), remarks, ("warm_driver.py",))
 
     def argv(self, written: Written, run: WrittenRun, places: Places, settings: LaunchSettings) -> list[str]:
         """See `Backend`."""
@@ -102,12 +101,8 @@ class Transfer1Server:
         """See `Backend`: the driver's own lines, and those of the server that it passes on."""
         if (told := said.event_of(line)) is not None:
             return told
-        found = transfer1_log.event_of(line)
+        found = super().event(line)
         return None if found is not None and found.type in {"item", "batch"} else found
-
-    def outcome(self, ended: Ended) -> Outcome:
-        """See `Backend`."""
-        return transfer1_log.outcome_of(ended)
 
 
 BACKEND = Transfer1Server()

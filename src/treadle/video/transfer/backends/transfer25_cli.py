@@ -7,40 +7,23 @@ from typing import TYPE_CHECKING, Final
 
 from treadle.video.transfer.backends import transfer1_log
 from treadle.video.transfer.backends.backend import Event
-from treadle.video.transfer.backends.transfer1_cli import launcher
+from treadle.video.transfer.backends.program import Program, launcher
 from treadle.video.transfer.dialects.transfer25 import DIALECT
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
-
-    from treadle.video.transfer.backends.backend import Ended, LaunchSettings, Outcome, Places
+    from treadle.video.transfer.backends.backend import LaunchSettings, Places
     from treadle.video.transfer.dialects.written import Written, WrittenRun
-    from treadle.video.transfer.spec import TransferSpec
 
 _SAMPLE: Final = re.compile(r"\[(\d+)/(\d+)\] Processing sample ")
 _REFUSED: Final = re.compile(r"Guardrail blocked (?:generation|video2world)")
 _SAVED: Final = re.compile(r"Generated video saved to \S*?(?:/video_(\d+)|/output\w*)\.(?:mp4|jpg)")
 
 
-class Transfer25Cli:
+class Transfer25Cli(Program):
     """`examples/inference.py`."""
 
     name = "transfer25-cli"
-    dialect = "transfer25"
-    batches = True
-
-    def key(self, spec: TransferSpec) -> str:
-        """See `Backend`: nothing stays loaded."""
-        return f"{self.name}/{'+'.join(sorted(spec.kinds))}"
-
-    def shared(self, spec: TransferSpec) -> Hashable | None:
-        """See `Backend`."""
-        return DIALECT.shared(spec)
-
-    def write(self, specs: Sequence[TransferSpec], folder: str, settings: LaunchSettings) -> Written:
-        """See `Backend`."""
-        del settings
-        return DIALECT.write(specs, folder)
+    words = DIALECT
 
     def argv(self, written: Written, run: WrittenRun, places: Places, settings: LaunchSettings) -> list[str]:
         """See `Backend`."""
@@ -62,10 +45,6 @@ class Transfer25Cli:
             return Event("item", {"item": int(found[1] or 0)})
         found_bar = transfer1_log.event_of(line)
         return Event("step", _as_step(found_bar)) if found_bar is not None and found_bar.type == "clip" else None
-
-    def outcome(self, ended: Ended) -> Outcome:
-        """See `Backend`."""
-        return transfer1_log.outcome_of(ended)
 
 
 def _as_step(event: Event) -> dict[str, int]:
