@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 import sys
 import types
 from dataclasses import dataclass, field
@@ -83,8 +84,16 @@ class Identities:
 
     products: Collection[str]
     modules: dict[str, types.ModuleType] = field(default_factory=dict)
-    members: list[_Member] = field(default_factory=list)
     classes: set[type] = field(default_factory=set)
+    _members: list[_Member] = field(default_factory=list)
+    _others: set[str] = field(default_factory=set)
+    """Names of modules that are not of the product."""
+    _getters: list[Callable[[str], object]] = field(default_factory=list)
+    """What looks up each member now. A test is followed by two looks at many thousands of members, so that they are
+    held in columns that can be compared without a line of Python for each."""
+    _names: list[str] = field(default_factory=list)
+    _values: list[object] = field(default_factory=list)
+    _functions: dict[types.FunctionType, types.CodeType] = field(default_factory=dict)
 
     def is_product(self, module: str) -> bool:
         """Whether a module of this name belongs to the product."""
@@ -92,8 +101,10 @@ class Identities:
 
     def learn(self) -> None:
         """Remember the modules that were imported since the last time."""
-        for name, module in list(sys.modules.items()):
-            if name in self.modules or not self.is_product(name) or not isinstance(module, types.ModuleType):
+        for name in sys.modules.keys() - self.modules.keys() - self._others:
+            module = sys.modules.get(name)
+            if not self.is_product(name) or not isinstance(module, types.ModuleType):
+                self._others.add(name)
                 continue
             if getattr(getattr(module, "__spec__", None), "_initializing", False):
                 continue  # still being imported
@@ -108,7 +119,16 @@ class Identities:
                 self.classes.add(value)
                 self._learn_members(value, f"{value.__module__}.{value.__qualname__}")
             if isinstance(value, (type, *_CODE)):
-                self.members.append(_Member(owner, name, value, _code_of(value), f"{label}.{name}"))
+                self._remember(_Member(owner, name, value, _code_of(value), f"{label}.{name}"))
+
+    def _remember(self, member: _Member) -> None:
+        self._members.append(member)
+        self._getters.append(vars(member.owner).get)
+        self._names.append(member.name)
+        self._values.append(member.value)
+        function = _function_of(member.value)
+        if function is not None:
+            self._functions.setdefault(function, function.__code__)
 
     def replaced(self) -> list[str]:
         """What is no longer itself, said in words; the originals are put back."""
@@ -117,12 +137,17 @@ class Identities:
             if sys.modules.get(name) is not module:
                 found.append(f"the module {name} was {'swapped' if name in sys.modules else 'removed'}")
                 sys.modules[name] = module
-        for member in self.members:
+        for member in () if self._all_are_themselves() else self._members:
             state = member.state()
             if state:
                 found.append(f"{member.label} {state}")
                 member.restore()
         return found
+
+    def _all_are_themselves(self) -> bool:
+        now = map(operator.call, self._getters, self._names)
+        codes = map(operator.attrgetter("__code__"), self._functions)
+        return all(map(operator.is_, now, self._values)) and all(map(operator.is_, codes, self._functions.values()))
 
     def is_code_of_the_product(self, owner: object, name: str) -> bool:
         """Whether an attribute is a function, class or module of the product that was seen before."""
