@@ -40,4 +40,9 @@ def counted(value: int, noun: str) -> str:
 def loss_of(examples: str) -> str:
     """What a loss is measured in, by what the examples are counted in: `nats/token`, `squared error/clip`."""
     one = examples.removesuffix("s")
-    return f"squared error/{one}" if one == "clip" else f"nats/{one}"
+    return f"{loss_measure(examples)}/{one}"
+
+
+def loss_measure(examples: str) -> str:
+    """The same without what it is a mean over: `nats` where a loss is a likelihood."""
+    return "squared error" if examples == "clips" else "nats"

@@ -32,6 +32,11 @@ class Family:
     model: str
     """Dotted name of `build(config, vocabulary, context, attention="plain") -> torch module`."""
 
+    @property
+    def unit(self) -> str:
+        """What its examples are counted in: `tokens`, `pictures`, `clips`."""
+        return {"labelled_images": "pictures"}.get(self.needs, self.needs)
+
     def config_class(self) -> type[Spec]:
         """The settings class."""
         found: type[Spec] = load(self.config)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from treadle.base.errors import NotReadyError, TreadleError, UsageError
+from treadle.base.units import loss_of
 from treadle.config.settings import Settings
 from treadle.models.catalog import FAMILIES
 from treadle.recipes.curves import history
@@ -50,7 +51,7 @@ def compare(
     if plot is not None:
         from treadle.recipes.compare_picture import draw_comparison
 
-        draw_comparison(curves, unit_of(sides[0].settings)[:-1], plot)
+        draw_comparison(curves, loss_of(unit_of(sides[0].settings)), plot)
     return {
         "models": [_facts(side) for side in sides],
         "differing": _differing(*(side.settings for side in sides)),
@@ -66,7 +67,7 @@ def answers(
     """How both answer a file of questions, and who was right where; None without a file."""
     if questions is None:
         return None
-    from treadle.recipes.tasks import answer_all, beside
+    from treadle.recipes.questions import answer_all, beside
 
     first, second = (answer_all(workspace, name, which, questions) for name in names)
     return {"models": [first[0], second[0]], "beside": beside(first[1], second[1])}

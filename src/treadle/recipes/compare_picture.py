@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _COLOURS = ("#4477aa", "#cc6677")
 
 
-def draw_comparison(curves: Mapping[str, Sequence[Mapping[str, Any]]], unit: str, path: Path) -> None:
+def draw_comparison(curves: Mapping[str, Sequence[Mapping[str, Any]]], measure: str, path: Path) -> None:
     """Loss by step of each model: what was trained on faintly, what was held out with its points."""
     check_target(path)
     figure, axes = new_figure(8.0, 4.5)
@@ -30,7 +30,7 @@ def draw_comparison(curves: Mapping[str, Sequence[Mapping[str, Any]]], unit: str
             label=f"{name}, held out",
         )
     axes.set_xlabel("step")
-    axes.set_ylabel(f"loss (nats per {unit})")
+    axes.set_ylabel(f"loss ({measure})")
     axes.grid(color="#dddddd", linewidth=0.6)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.legend(frameon=False, loc="upper right")

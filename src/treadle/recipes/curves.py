@@ -6,10 +6,13 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from treadle.base.errors import DataError, NotReadyError
+from treadle.base.units import loss_of
+from treadle.models.catalog import FAMILIES
 from treadle.recipes.pictures import check_target, draw_curves
 from treadle.store.models import ModelCards
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from treadle.store.models import ModelCard
@@ -22,8 +25,14 @@ def plot_history(workspace: WorkspaceFolder, card: ModelCard, path: Path) -> Non
     rows = history(ModelCards(workspace).folder(card))
     if not rows:
         raise NotReadyError(f"`{card.name}` has no history yet: train it first. `treadle train {card.name}`")
-    pictures = any(row.get("accuracy") is not None for row in rows)
-    draw_curves(rows, f"{card.name}: loss by step", "nats per picture" if pictures else "nats per token", path)
+    draw_curves(rows, f"{card.name}: loss by step", _measure(rows, card.family), path)
+
+
+def _measure(rows: Sequence[Mapping[str, Any]], family: str) -> str:
+    """What the losses are measured in; a preset may have another name than its family, such as `vit`."""
+    if family in FAMILIES.names():
+        return loss_of(FAMILIES.get(family).unit)
+    return loss_of("pictures" if any(row.get("accuracy") is not None for row in rows) else "tokens")
 
 
 def history(folder: Path) -> list[dict[str, Any]]:

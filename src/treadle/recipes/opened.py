@@ -106,8 +106,8 @@ def writes_text(settings: Settings) -> bool:
 
 def unit_of(settings: Settings) -> str:
     """What the examples of this family are counted in."""
-    needs: str = FAMILIES.get(settings.values()["family"]["name"]).needs
-    return {"labelled_images": "pictures"}.get(needs, needs)
+    family: Family = FAMILIES.get(settings.values()["family"]["name"])
+    return family.unit
 
 
 def use_of(settings: Settings, name: str) -> str:

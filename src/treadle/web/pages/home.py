@@ -26,6 +26,7 @@ def home(request: Request) -> HTMLResponse:
         request,
         "home.html",
         models=listed["models"],
+        families={model["name"]: model["family"] for model in listed["models"]},
         damaged=listed["damaged"],
         active=active,
         waiting=waiting,
