@@ -133,10 +133,11 @@ def disk(workspace: WorkspaceFolder) -> DiskReport:
 def clean(
     workspace: WorkspaceFolder,
     what: Annotated[
-        Literal["trash", "packed", "runs", "leftovers", "uploads"],
+        Literal["trash", "packed", "runs", "leftovers", "uploads", "stills"],
         "trash: what was deleted; packed: weights packed for generation, which are made again when needed; "
         "runs: folders of runs that no kept checkpoint came from (to the trash); leftovers: temporary files of "
-        "processes that were killed; uploads: files that came in through the web UI",
+        "processes that were killed; uploads: files that came in through the web UI; stills: small pictures of results, "
+        "which are made again, too",
     ],
     *,
     days: Annotated[float, "only what is older than this"] = 7.0,

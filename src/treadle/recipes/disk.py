@@ -40,6 +40,7 @@ KINDS: Final = {
     "hosts": ("cards of hosts, and launches on this machine", "treadle system clean runs"),
     "workers": ("history of the machine, and what workers printed", None),
     "uploads": ("files that came in through the web UI", "treadle system clean uploads"),
+    "stills": ("small pictures of results; made again when needed", "treadle system clean stills"),
     "trash": ("what was deleted", "treadle system clean trash"),
     "leftovers": ("temporary files of processes that were killed", "treadle system clean leftovers"),
     "other": ("everything else", None),
@@ -56,6 +57,7 @@ _FOLDERS: Final = {
     "hosts": "hosts",
     "gallery": "prompts",
     "uploads": "uploads",
+    "stills": "stills",
     ".worker": "workers",
     "trash": "trash",
 }
@@ -132,6 +134,10 @@ def _uploads(workspace: WorkspaceFolder) -> Iterator[Path]:
     yield from (workspace.root / "uploads").glob("u-*")
 
 
+def _stills(workspace: WorkspaceFolder) -> Iterator[Path]:
+    yield from (workspace.root / "stills").glob("*.webp")
+
+
 def _packed(workspace: WorkspaceFolder) -> Iterator[Path]:
     yield from workspace.models.glob("m-*/checkpoints/step-*/packed-*")
 
@@ -161,6 +167,7 @@ def _runs(workspace: WorkspaceFolder) -> Iterator[Path]:
 _CLEANERS: Final[dict[str, Callable[[WorkspaceFolder], Iterator[Path]]]] = {
     "trash": _trash,
     "uploads": _uploads,
+    "stills": _stills,
     "packed": _packed,
     "leftovers": _leftovers,
     "runs": _runs,

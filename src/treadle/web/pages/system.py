@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 router = APIRouter()
 _MINUTES = (15, 60, 360, 1440)
-_CLEANED = {"packed": "packed", "runs": "runs", "uploads": "uploads", "trash": "trash", "leftovers": "leftovers"}
+_CLEANED = {kind: kind for kind in ("packed", "runs", "uploads", "stills", "trash", "leftovers")}
 """Kinds of files to what `system.clean` calls them."""
 
 
