@@ -129,6 +129,9 @@ def remove(workspace: WorkspaceFolder, word: str, *, file: bool, restore: bool) 
 
 def find(workspace: WorkspaceFolder, word: str) -> tuple[Item, Note | None]:
     """A result by its id, the beginning of it, its file, or the id of a run that has just one; with what was said."""
+    exact = next((item for item in items(workspace) if item.id == word), None)
+    if exact is not None:  # a page of many asks this many times: notes of all the others are not read
+        return exact, shelf(workspace).get(word)
     notes, _ = shelf(workspace).all()
     path = Path(word).expanduser().absolute()
     found = [

@@ -1,5 +1,7 @@
 """The pages of the gallery, without a browser."""
 
+import re
+
 import pytest
 
 from treadle.jobs.runs import create_run
@@ -58,6 +60,23 @@ def test_a_result_is_shown_beside_its_original_in_pieces(client, results):
     assert (part.status_code, part.content) == (206, PICTURE[8:12])
     assert client.get(f"/gallery/{item}/original").content == PICTURE[::-1]
     assert client.get("/gallery/g-0000000000/file").status_code == 404
+
+
+def test_the_grid_shows_small_pictures_that_are_made_once(client, workspace, results):
+    np, cv2 = pytest.importorskip("numpy"), pytest.importorskip("cv2")
+    item = results["warm.png"]
+    address = re.search(rf'src="(/gallery/{item}/still[^"]*)"', client.get("/gallery").text)[1]
+    assert client.get(address).content == PICTURE, "what cannot be made smaller is sent as it is"
+    (run,) = workspace.runs.glob("r-*")
+    cv2.imwrite(str(run / "outputs" / "warm.png"), np.full((600, 900, 3), 90, np.uint8))
+    small = client.get(address)
+    assert (small.headers["content-type"], small.headers["cache-control"]) == ("image/webp", "private, max-age=86400")
+    assert cv2.imdecode(np.frombuffer(small.content, np.uint8), cv2.IMREAD_COLOR).shape == (267, 400, 3)
+    (kept,) = (workspace.root / "stills").iterdir()
+    made = kept.stat().st_mtime_ns
+    assert (client.get(address).content, kept.stat().st_mtime_ns) == (small.content, made)
+    (run / "outputs" / "warm.png").unlink()
+    assert client.get(address).status_code == 404
 
 
 def test_only_videos_and_pictures_leave_through_the_gallery(client, workspace, results):

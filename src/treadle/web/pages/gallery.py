@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 from fastapi import APIRouter, Request, Response
 from starlette.responses import FileResponse
 
-from treadle.base.errors import NotFoundError
+from treadle.base.errors import DataError, MissingExtraError, NotFoundError, UsageError
 from treadle.recipes.gallery import find, original
 from treadle.recipes.gallery_items import PICTURES, VIDEOS
 from treadle.recipes.gallery_items import media as is_media
+from treadle.registry.catalogue import load
 from treadle.web.door import door
 from treadle.web.page import page
 
@@ -77,6 +78,20 @@ def one_item(request: Request, item: str) -> Response:
 def file(request: Request, item: str) -> Response:
     """The file of a result, in the pieces that a player asks for."""
     return _sent(find(door(request).workspace, item)[0].path)
+
+
+@router.get("/gallery/{item}/still")
+def still(request: Request, item: str) -> Response:
+    """A small picture of a result; the address says of which size of the file, so it may be kept."""
+    workspace = door(request).workspace
+    path = find(workspace, item)[0].path
+    try:
+        small = load("treadle.recipes.gallery_stills:still")(workspace, path)
+    except (MissingExtraError, DataError, UsageError):
+        if path.suffix.lower() in PICTURES:
+            return _sent(path)
+        raise NotFoundError(f"There is no picture of {path.name}.") from None
+    return FileResponse(small, headers={"cache-control": "private, max-age=86400"}, content_disposition_type="inline")
 
 
 @router.get("/gallery/{item}/original")

@@ -10,21 +10,22 @@ const typing = (event) => event.ctrlKey || event.metaKey || event.altKey || even
 
 callingButtons(() => renew("said"));
 
-// The grid: videos show their first picture when they come into sight, arrows go from tile to tile, figures rate.
+// The grid: small pictures; a video moves while the pointer is on its tile. Arrows go from tile to tile, figures rate.
 const grid = document.getElementById("grid");
 if (grid) {
-  const seen = new IntersectionObserver((entries) => {
-    for (const { isIntersecting, target } of entries) {
-      if (!isIntersecting) continue;
-      seen.unobserve(target);
-      target.src = target.dataset.src;
-    }
-  }, { rootMargin: "200px" });
-  for (const video of grid.querySelectorAll("video[data-src]")) {
-    seen.observe(video);
-    const tile = video.closest(".tile");
-    tile.addEventListener("pointerenter", () => video.play().catch(() => {}));
-    tile.addEventListener("pointerleave", () => video.pause());
+  for (const still of grid.querySelectorAll("img.still")) {
+    const tile = still.closest(".tile");
+    const gone = () => still.replaceWith(el("span", { class: "still gone" }, "No picture of it"));
+    if (still.complete && !still.naturalWidth) gone(); else still.addEventListener("error", gone);
+    if (!still.dataset.video) continue;
+    tile.addEventListener("pointerenter", (event) => {
+      if (event.pointerType !== "mouse" || tile.querySelector("video")) return;
+      const video = el("video", { class: "still moving", muted: true, loop: true, playsinline: true, tabindex: -1, "aria-hidden": "true", src: still.dataset.video });
+      video.muted = true;  // the attribute alone does not silence one that a script has made
+      still.after(video);
+      video.play().catch(() => {});
+    });
+    tile.addEventListener("pointerleave", () => tile.querySelector("video")?.remove());
   }
   grid.addEventListener("keydown", (event) => {
     const tile = event.target.closest(".tile");
@@ -96,23 +97,40 @@ if (beside) {
   if (second) together(first, second, document.getElementById("play"), document.getElementById("moment"));
 }
 
+/** Two videos in step: the first follows the second. Where it is shorter, its last frame stays. */
 function together(first, second, play, moment) {
-  const drift = 0.08;  // seconds that they may lie apart before one is put right
-  play.addEventListener("click", () => {
-    if (second.paused) Promise.all([first.play(), second.play()]).catch(() => {}); else { first.pause(); second.pause(); }
+  const far = 0.25, near = 0.02;  // seconds: beyond far it jumps, beyond near it hurries or waits
+  first.loop = false;
+  const within = (time) => Math.min(time, Math.max(0, (first.duration || 0) - 0.001));
+  const follow = () => {
+    if (second.paused) return;
+    const late = within(second.currentTime) - first.currentTime, over = second.currentTime >= first.duration;
+    if (Math.abs(late) > far) { if (!first.seeking) first.currentTime = within(second.currentTime); }
+    else first.playbackRate = Math.abs(late) > near ? Math.min(1.5, Math.max(0.6, 1 + 2 * late)) : 1;
+    if (first.paused && !over) first.play().catch(() => {});
+    requestAnimationFrame(follow);
+  };
+  const brought = () => new Promise((done) => {
+    if (Math.abs(first.currentTime - within(second.currentTime)) < near) { done(); return; }
+    first.addEventListener("seeked", done, { once: true });
+    first.currentTime = within(second.currentTime);
+  });
+  play.addEventListener("click", async () => {
+    if (!second.paused) { second.pause(); return; }
+    await brought();
+    await Promise.all([first.play(), second.play()]).catch(() => {});
   });
   const state = () => { play.textContent = second.paused ? "Play" : "Pause"; play.setAttribute("aria-pressed", String(!second.paused)); };
-  second.addEventListener("play", state);
-  second.addEventListener("pause", state);
+  second.addEventListener("play", () => { state(); requestAnimationFrame(follow); });
+  second.addEventListener("pause", () => { state(); first.pause(); brought(); });
+  second.addEventListener("waiting", () => first.pause());
   second.addEventListener("timeupdate", () => {
-    if (Math.abs(first.currentTime - second.currentTime) > drift && second.currentTime < (first.duration || 0)) first.currentTime = second.currentTime;
     if (second.duration && document.activeElement !== moment) moment.value = String(Math.round((1000 * second.currentTime) / second.duration));
   });
   moment.addEventListener("input", () => {
-    first.pause();
     second.pause();
     second.currentTime = (Number(moment.value) / 1000) * (second.duration || 0);
-    first.currentTime = Math.min(second.currentTime, first.duration || 0);
+    first.currentTime = within(second.currentTime);
   });
 }
 
