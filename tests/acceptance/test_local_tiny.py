@@ -44,7 +44,17 @@ def test_a_model_learns_moving_shapes_and_makes_videos_of_any_length(here, tmp_p
     videos = [Path(done["folder"]) / item["video"] for item in done["items"]]
     facts = here("video", "probe", videos[0], "--json")
     assert (facts["width"], facts["height"], facts["frames"], facts["fps"]) == (32, 24, 10, 24.0)
-    assert facts["made_by"]["options"]["model"] == "mover"
+    said = facts["made_by"]["options"]
+    assert (said["model"], said["step"], facts["made_by"]["spec"]["guidance"]) == ("mover", 4, 1.5)
+    again = here("gallery", "recall", videos[0], "--save", "walk", "--json")
+    assert again["command"] == "treadle transfer run walk --host local --backend local-tiny --model mover@4"
+    assert again["weights"] == {"model": "mover", "step": 4, "weights": said["weights"], "there": "mover@4"}
+    here("rename", "mover", "drawer")
+    assert "step 4" in (told := here("gallery", "recall", videos[0]))
+    assert "here as drawer@4" in told
+    explained = here("transfer", "explain", "walk.json", "--dialect", "local-tiny", "--set", "overlap=1", "--json")
+    assert [clip["first"] for clip in explained["clips"]] == [0, 3, 6], "the clips of the only model"
+    assert explained["settings"]["guidance"] == 1.5
     first, second = (list(read_frames(video)) for video in videos)
     assert all(np.array_equal(one, other) for one, other in zip(first, second, strict=True)), "as if made alone"
     run = tmp_path / "runs" / done["run"]

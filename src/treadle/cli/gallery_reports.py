@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 _NAME_WIDTH = 22
 _TEXT_WIDTH = 26
 
+_OF_WEIGHTS = frozenset({"model", "model_id", "step", "weights"})
+"""Options that are told of as weights."""
+
 
 def _list(report: Report, arguments: Mapping[str, Any]) -> list[str]:
     damaged = [line for message in report["damaged"] for line in wrapped(message, 2)]
@@ -87,8 +90,13 @@ def _recall(report: Report, _: Mapping[str, Any]) -> list[str]:
     by = "" if report["said_by"] == "file" else " (as its run says; the file itself does not)"
     lines = [f"{report['path']} was made by `treadle {report['tool']}`{by}."]
     lines += [fact("from", source["path"]) for source in report["sources"]]
-    if report["options"]:
-        lines.append(fact("with", ", ".join(f"{key}={value}" for key, value in report["options"].items())))
+    weights = report["weights"]
+    if weights is not None:
+        here = f"here as {weights['there']}" if weights["there"] else "which are not here any more"
+        lines.append(fact("by", f"{weights['model']}, step {weights['step']} ({str(weights['weights'])[:12]}), {here}"))
+    told = {key: value for key, value in report["options"].items() if key not in _OF_WEIGHTS}
+    if told:
+        lines.append(fact("with", ", ".join(f"{key}={value}" for key, value in told.items())))
     prompt = report["prompt"]
     if prompt is not None:
         lines.append(fact("prompt", f"{prompt.get('name') or 'without a name'}"))
@@ -104,7 +112,7 @@ def _recall(report: Report, _: Mapping[str, Any]) -> list[str]:
         lines.append(f"Stored as prompt `{report['saved']['name']}`, version {report['saved']['version']}.")
     elif prompt is not None:
         lines.append("Not stored. Add --save NAME to make a prompt of it.")
-    elif report["command"]:
+    if report["command"]:
         lines.append(f"Again: {report['command']}")
     return [_plain(line) for line in lines]
 

@@ -106,8 +106,12 @@ class RecallReport:
     """What was sent for it, or for the video that it was made of, in the words of a prompt."""
     unsaid: list[str]
     """What of that a stored prompt cannot say, such as weights that change over time."""
+    weights: dict[str, Any] | None
+    """Of what a model of this workspace drew: `model`, `step`, `weights` (their hash), and `there`: what they are
+    called now, `NAME@STEP`, or None where they are gone."""
     command: str | None
-    """What makes it again on this machine; None for what was generated."""
+    """What makes it again on this machine; of what was generated only where its weights are here and the prompt was
+    stored."""
     saved: dict[str, Any] | None
     """`name`, `version`, `id` of the prompt that was stored."""
 

@@ -63,7 +63,7 @@ def run(
     Files are sent once and checked by their hashes; what runs on the host goes on when the connection or this machine
     does not, and is followed again by the next worker. Results lie in the run's folder, with their settings inside.
     """
-    requests = load("treadle.recipes.transfer_requests:resolved")(workspace, prompts, weights, set)
+    requests = load("treadle.recipes.transfer_requests:resolved")(workspace, prompts, weights, set, backend)
     return _request(workspace, "run", TransferPayload(backend, host, tuple(requests), batch, dict(settings)))
 
 

@@ -65,6 +65,7 @@ class ExplainReport:
         "treadle transfer explain dusk",
         "treadle transfer explain dusk --weights 'edge=0:0.2 48:0.8' --weights vis=adaptive",
         "treadle transfer explain street.json --dialect transfer25 --json",
+        "treadle transfer explain shapes.json --dialect local-tiny --model mover",
         "treadle transfer explain dusk --image weights.png --frame 60",
     ),
 )
@@ -75,6 +76,7 @@ def explain(
     dialect: Annotated[
         Literal["transfer1", "transfer25", "diffusers", "local-tiny"], "whose words it shall be said in"
     ] = "transfer1",
+    model: Annotated[str | None, "which model of local-tiny, whose clips count; none = the only one"] = None,
     weights: Annotated[list[str], _WEIGHTS, NamesFile(behind="=")] = [],  # noqa: B006 - never changed
     set: Annotated[list[str], _SET] = [],  # noqa: A002, B006 - the flag's name; never changed
     variants: Annotated[int, "how many results with other noise, to see their seeds"] = 1,
@@ -88,6 +90,6 @@ def explain(
     """
     given = (tuple(weights), tuple(set))
     found = load("treadle.recipes.transfer_explain:explain")(
-        workspace, source, dialect, given, variants=variants, picture=(image, frame)
+        workspace, source, (dialect, model), given, variants=variants, picture=(image, frame)
     )
     return ExplainReport(**found)

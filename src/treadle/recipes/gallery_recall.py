@@ -39,6 +39,7 @@ def recall(workspace: WorkspaceFolder, word: str, save: str | None) -> dict[str,
             way = f" Make it again with: {again}" if again else ""
             raise UsageError(f"{path} was made by `{made_by.get('tool', '?')}`, without a prompt.{way}")
         saved = library(workspace).add(_prompt(told, save, str(path)))
+    weights = _weights(workspace, generated or {})
     return {
         "path": str(path),
         "said_by": said_by,
@@ -47,7 +48,8 @@ def recall(workspace: WorkspaceFolder, word: str, save: str | None) -> dict[str,
         "sources": _sources(made_by),
         "prompt": told,
         "unsaid": unsaid,
-        "command": _command(made_by),
+        "weights": weights,
+        "command": _command(made_by) or _sending(saved, weights),
         "saved": None if saved is None else {"name": saved.name, "version": saved.version, "id": saved.id},
     }
 
@@ -141,6 +143,23 @@ def _command(made_by: Mapping[str, Any]) -> str | None:
             shown = f"{value:g}" if isinstance(value, float) else str(value)
             words += [f"--{key.replace('_', '-')}", shown]
     return f"{shlex.join(words)} --out FILE.mp4"
+
+
+def _weights(workspace: WorkspaceFolder, generated: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The weights of ours that a video was drawn with, and what they are called here now."""
+    options = _mapping(generated.get("options"))
+    if not isinstance(options.get("weights"), str):
+        return None
+    there = load("treadle.recipes.local_tiny_models:still_there")(workspace, options)
+    return {**{key: options.get(key) for key in ("model", "step", "weights")}, "there": there}
+
+
+def _sending(prompt: Prompt | None, weights: Mapping[str, Any] | None) -> str | None:
+    """The command that draws a video again by the same weights, of the prompt that was stored."""
+    if prompt is None or weights is None or weights["there"] is None:
+        return None
+    words = ["treadle", "transfer", "run", prompt.name, "--host", "local"]
+    return shlex.join([*words, "--backend", "local-tiny", "--model", weights["there"]])
 
 
 def _sources(made_by: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -23,18 +23,16 @@ import cv2
 import numpy as np
 import torch
 
-from treadle.base.errors import NotFoundError, TreadleError, UsageError
+from treadle.base.errors import TreadleError, UsageError
 from treadle.data.clip_data import Decided
 from treadle.data.clip_maps import placed
 from treadle.models.catalog import FAMILIES
 from treadle.models.video_flow.sampling import Flow, colours, generate
 from treadle.models.video_flow.steering import phrases_of, pixels
 from treadle.recipes.local_tiny_guides import Guides, guides_of
-from treadle.recipes.opened import open_model
+from treadle.recipes.local_tiny_models import chosen, weights_of
 from treadle.recipes.transfer_requests import ADJUST
-from treadle.store.models import ModelCards
 from treadle.store.workspace import WorkspaceFolder
-from treadle.training.checkpoints import CheckpointFolder
 from treadle.video import frames
 from treadle.video.transfer.backends.local_tiny import ERROR, MARK
 from treadle.video.transfer.clips import planned
@@ -61,7 +59,8 @@ class OpenedFlow:
     """A VideoFlow, which torch makes Any."""
     decided: Decided
     name: str
-    step: int
+    weights: Mapping[str, Any]
+    """As `local_tiny_models.weights_of` tells of them."""
 
     def phrases_in(self, text: str) -> list[str]:
         """The phrases of the model that a text has."""
@@ -74,21 +73,10 @@ class OpenedFlow:
 
 
 def open_flow(workspace: WorkspaceFolder, asked: str | None) -> OpenedFlow:
-    """Open the model `NAME` or `NAME@CHECKPOINT`; without a name, the only one of its family.
-
-    Raises:
-        NotFoundError: There is none, or several.
-        UsageError: It is of another family.
-    """
-    name, _, which = (asked or _only(workspace)).partition("@")
-    checkpoint = open_model(workspace, name).checkpoints.find(which or "best")
-    record = checkpoint.record
-    if record.family != "video_flow":
-        raise UsageError(
-            f"`{name}` is of the family {record.family}; local-tiny needs one of video_flow: "
-            "treadle new NAME --family video_flow"
-        )
-    return OpenedFlow(_module(checkpoint), Decided.model_validate(record.tokenizer), name, checkpoint.step)
+    """Open a model; see `local_tiny_models.chosen` for what `asked` names and what is refused."""
+    card, checkpoint = chosen(workspace, asked)
+    decided = Decided.model_validate(checkpoint.record.tokenizer)
+    return OpenedFlow(_module(checkpoint), decided, card.name, weights_of(card, checkpoint))
 
 
 def _module(checkpoint: Checkpoint) -> Any:  # noqa: ANN401 - a VideoFlow
@@ -99,26 +87,6 @@ def _module(checkpoint: Checkpoint) -> Any:  # noqa: ANN401 - a VideoFlow
     module = family.build_model(config, record.vocabulary, record.context)
     module.load_state_dict({name: torch.tensor(array) for name, array in weights.items()}, assign=True)
     return module
-
-
-def _only(workspace: WorkspaceFolder) -> str:
-    cards = ModelCards(workspace)
-    found = []
-    for card in cards.all():
-        latest = CheckpointFolder(cards.folder(card) / "checkpoints").latest()
-        if latest is not None and latest.record.family == "video_flow":
-            found.append(card.name)
-    if len(found) != 1:
-        known = (
-            f"There are {', '.join(found)}; name one: --model {found[0]}"
-            if found
-            else (
-                "There is none yet. Make one in minutes: treadle new mover --family video_flow; "
-                "treadle feed mover bundled:shapes; treadle train mover"
-            )
-        )
-        raise NotFoundError(f"local-tiny needs a trained model of the family video_flow. {known}")
-    return found[0]
 
 
 def drawn(
@@ -189,7 +157,7 @@ def write_video(video: NDArray[np.uint8], path: Path, item: Mapping[str, Any], o
     """Write a video in the size of the request, without the borders that made it square."""
     width, height = item["size"]
     top, left, inner_height, inner_width = placed(height, width, opened.decided.size)
-    about = {"tool": "transfer run", "model": opened.name, "step": opened.step, "options": {"seed": item["seed"]}}
+    about = {"tool": "transfer run", "options": {**opened.weights, "seed": item["seed"]}}
     with frames.FrameWriter(path, Fraction(item["fps"]), quality="high", made_by=about) as writer:
         for frame in video:
             inner = np.ascontiguousarray(frame[top : top + inner_height, left : left + inner_width])

@@ -11,9 +11,10 @@ from treadle.prompts.checks import remarks
 from treadle.prompts.config import DEFAULT_NEGATIVE, VideoSettings
 from treadle.prompts.library import PromptLibrary
 from treadle.prompts.settings import checked, complete, read_pairs
-from treadle.recipes import pictures
+from treadle.recipes import local_tiny_models, pictures
 
 try:
+    from treadle.video.transfer.dialects import local_tiny
     from treadle.video.transfer.dialects.catalog import DIALECTS
     from treadle.video.transfer.explain import explained
     from treadle.video.transfer.explain_picture import ControlView, views
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from treadle.prompts.record import Prompt
     from treadle.store.workspace import WorkspaceFolder
     from treadle.video.frames import Frame
+    from treadle.video.transfer.dialects.written import Dialect
 
 _WEIGHTED = ("edge", "vis", "depth", "seg")
 """Controls whose weights are settings of prompts."""
@@ -63,24 +65,52 @@ def request(
 def explain(
     workspace: WorkspaceFolder,
     source: str,
-    dialect: str,
+    target: tuple[str, str | None],
     given: tuple[Sequence[str], Sequence[str]],
     *,
     variants: int,
     picture: tuple[Path | None, int],
 ) -> dict[str, Any]:
-    """Everything about a request; `given` are weights and settings, `picture` a file to draw and the frame for it."""
+    """Everything about a request in the words of a target.
+
+    Args:
+        workspace: Where prompts and models are.
+        source: Name of a prompt, or path of a file.
+        target: Name of the dialect; and which model of local-tiny, None = the only one.
+        given: Weights and settings that count before those of the source.
+        variants: How many results with other noise.
+        picture: A file to draw, and the frame for it.
+    """
     if variants < 1:
         raise UsageError(f"variants is {variants}; it must be 1 or more.")
     path, frame = picture
     if path is not None:
         pictures.check_target(path)
-    spec = request(workspace, source, *given)
-    found = explained(spec, dialect, variants)
+    words = _words(workspace, *target)
+    spec = suited(request(workspace, source, *given), words.name)
+    found = explained(spec, words, variants)
     if path is not None:
-        shown, controls = views(spec, DIALECTS.get(dialect).plan(spec), frame)
+        shown, controls = views(spec, words.plan(spec), frame)
         _draw(shown, controls, f"{spec.name}, frame {frame}", path)
     return {"source": source, **found, "picture": None if path is None else str(path)}
+
+
+def suited(spec: TransferSpec, dialect: str) -> TransferSpec:
+    """The request with settings that suit the target where nobody set any."""
+    return local_tiny.usual(spec) if dialect == local_tiny.DIALECT.name else spec
+
+
+def _words(workspace: WorkspaceFolder, dialect: str, model: str | None) -> Dialect:
+    """A dialect; for local-tiny that of a model, whose clips are its own."""
+    if dialect != local_tiny.DIALECT.name:
+        if model is not None:
+            raise UsageError(f"--model is for local-tiny; {dialect} has no models of this workspace.")
+        found: Dialect = DIALECTS.get(dialect)
+        return found
+    if model is not None:
+        local_tiny_models.chosen(workspace, model)  # a wrong name is an error, a missing one an assumption
+    clip = local_tiny_models.clip_frames(workspace, model)
+    return local_tiny.DIALECT if clip is None else local_tiny.LocalTiny(clip)
 
 
 def preview(prompt: Prompt) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from treadle.jobs.runs import RunFolder
 from treadle.prompts.config import VideoSettings
 from treadle.prompts.settings import checked, read_pairs
 from treadle.recipes.prompts import library
-from treadle.recipes.transfer_explain import request, spec_of
+from treadle.recipes.transfer_explain import request, spec_of, suited
 from treadle.video import origin
 from treadle.video.frames import probe
 from treadle.video.transfer.spec_reading import to_mapping
@@ -32,9 +32,15 @@ _SHARPER = "A sharp, detailed recording with natural light and textures."
 
 
 def resolved(
-    workspace: WorkspaceFolder, sources: Sequence[str], weights: Sequence[str], settings: Sequence[str]
+    workspace: WorkspaceFolder,
+    sources: Sequence[str],
+    weights: Sequence[str],
+    settings: Sequence[str],
+    backend: str = "",
 ) -> list[dict[str, Any]]:
     """Complete requests for prompts and files, with weights and settings laid over them; names are made unique.
+
+    What nobody set is as it suits the backend.
 
     Raises:
         UsageError: A request is wrong, or nothing is asked for.
@@ -43,7 +49,7 @@ def resolved(
         raise UsageError("Name at least one prompt, or a file with a request (.json).")
     found = []
     for source in sources:
-        spec = request(workspace, source, weights, settings)
+        spec = suited(request(workspace, source, weights, settings), backend)
         prompt = None if source.endswith(".json") else _told(library(workspace).get(source))
         found.append({"spec": to_mapping(spec), "prompt": prompt})
     return _told_apart(found)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from treadle.video.transfer.spec import TransferSpec
 
 _WARM = "warm.json"
+_OF_WEIGHTS = ("model", "model_id", "step", "weights")
+"""What `local_tiny_models.weights_of` tells."""
 
 
 def take(
@@ -46,6 +48,7 @@ def take(
             continue
         name = f"{item.name}.mp4"
         about = made_by(payload, number, specs[number], written)
+        about["options"] |= _told(source)
         if len(written.runs) == 1:
             item.sha256 = hash_file(source)
             origin.embed(source, context.run.outputs / name, about)
@@ -73,6 +76,13 @@ def made_by(payload: TransferPayload, number: int, spec: TransferSpec, written: 
         "spec": spec.to_json(),
         **({"prompt": request["prompt"]} if request.get("prompt") else {}),
     }
+
+
+def _told(source: Path) -> dict[str, Any]:
+    """What a video says of the weights that made it: programs of our own know them, others say nothing."""
+    options = frames.probe(source).made_by.get("options")
+    known = options if isinstance(options, dict) else {}
+    return {key: known[key] for key in _OF_WEIGHTS if key in known}
 
 
 def _join(context: RunContext, work: Work, written: Written, number: int, about: dict[str, Any]) -> None:

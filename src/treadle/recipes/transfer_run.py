@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from treadle.base.errors import TreadleError
-from treadle.recipes import transfer_host, transfer_memory, transfer_requests, transfer_results
+from treadle.recipes import local_tiny_models, transfer_host, transfer_memory, transfer_requests, transfer_results
 from treadle.recipes.following import LeftError, StoppedError
 from treadle.recipes.transfer_launch import Launching
 from treadle.recipes.transfer_work import Work
@@ -135,7 +135,9 @@ class _Story:
 
     def _settings(self) -> LaunchSettings:
         chosen = self._chosen
-        return LaunchSettings(1, chosen.idle_seconds, chosen.memory_gb, chosen.model, chosen.room_gb)
+        ours = self._payload.backend == "local-tiny"
+        clip = local_tiny_models.clip_frames(self._context.workspace, chosen.model) if ours else None
+        return LaunchSettings(1, chosen.idle_seconds, chosen.memory_gb, chosen.model, chosen.room_gb, clip)
 
     def _written(self, launch: LaunchRecord, settings: LaunchSettings) -> Written:
         changes = transfer_requests.adjusted(self._context.run)

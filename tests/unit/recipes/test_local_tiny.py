@@ -38,7 +38,7 @@ def opened() -> OpenedFlow:
     family = FAMILIES.get("video_flow")
     config = family.config_class().model_validate({"layers": 1, "width": 32, "heads": 2})
     module = family.build_model(config, len(PHRASES), FRAMES)
-    return OpenedFlow(module, Decided(phrases=PHRASES, size=EDGE, frames=FRAMES), "mover", 7)
+    return OpenedFlow(module, Decided(phrases=PHRASES, size=EDGE, frames=FRAMES), "mover", {"step": 7})
 
 
 @pytest.fixture

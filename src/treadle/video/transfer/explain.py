@@ -30,16 +30,16 @@ _PLAIN = 0.01
 _WASTED = 0.05
 
 
-def explained(spec: TransferSpec, dialect_name: str, variants: int = 1) -> dict[str, Any]:
+def explained(spec: TransferSpec, words: Dialect | str, variants: int = 1) -> dict[str, Any]:
     """All that can be known of a request in the words of one dialect; raises `UsageError` if that has none for it."""
-    dialect: Dialect = DIALECTS.get(dialect_name)
+    dialect: Dialect = DIALECTS.get(words) if isinstance(words, str) else words
     plan = dialect.plan(spec)
     settled = measured(spec, plan)
     written = dialect.write([settled], FOLDER)
     works = snapped(*spec.size) if dialect.snaps else None
     return {
         "name": spec.name,
-        "dialect": dialect_name,
+        "dialect": dialect.name,
         "text": spec.text,
         "negative": spec.negative,
         "negative_from": spec.negative_from,
@@ -60,7 +60,7 @@ def explained(spec: TransferSpec, dialect_name: str, variants: int = 1) -> dict[
         "seeds": spaced_seeds(spec.seed, len(plan.clips), variants),
         "unsaid": list(written.unsaid),
         "remarks": [*_general(settled, plan, snaps=dialect.snaps), *written.remarks],
-        "other_dialects": {name: fits(spec, name) for name in DIALECTS.names() if name != dialect_name},
+        "other_dialects": {name: fits(spec, name) for name in DIALECTS.names() if name != dialect.name},
         "files": [{"path": name, "content": _about(content)} for name, content in written.files.items()],
         "sent": sent(written),
         "arguments": [list(run.arguments) for run in written.runs],

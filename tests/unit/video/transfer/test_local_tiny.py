@@ -13,7 +13,7 @@ import pytest
 from treadle.base.errors import UsageError
 from treadle.video.transfer.backends.backend import Ended, LaunchSettings, Places
 from treadle.video.transfer.backends.local_tiny import BACKEND, ERROR, MARK
-from treadle.video.transfer.dialects.local_tiny import DIALECT
+from treadle.video.transfer.dialects.local_tiny import DIALECT, LocalTiny, usual
 from treadle.video.transfer.dialects.written import lay_down
 from treadle.video.transfer.spec import Control, Material, TransferSpec
 from treadle.video.transfer.weights import Keyframe, Mask, Schedule, constant
@@ -109,6 +109,16 @@ def test_what_the_model_cannot_do_is_said_before_it_runs() -> None:
 def test_clips_overlap_and_each_has_a_seed_of_its_own() -> None:
     plan = DIALECT.plan(spec(overlap=2, seed=7))
     assert [(clip.first, clip.seed) for clip in plan.clips] == [(0, 7), (6, 8)]
+
+
+def test_clips_are_those_of_the_model_and_settings_those_that_suit_it() -> None:
+    plan = LocalTiny(4).plan(spec(overlap=2))
+    assert (plan.length, [clip.first for clip in plan.clips]) == (4, [0, 2, 4, 6, 8])
+    with pytest.raises(UsageError, match="draws 4 frames at a time; the overlap can be at most 2"):
+        LocalTiny(4).write([spec(overlap=3)], "/run")
+    assert DIALECT.write([spec(overlap=3)], "/run").runs
+    assert usual(spec(guidance=5.0)).guidance == 1.5
+    assert usual(spec(guidance=5.0, given=("guidance",))).guidance == 5.0
 
 
 def test_a_batch_is_one_start_with_a_video_for_each_request() -> None:

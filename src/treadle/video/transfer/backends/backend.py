@@ -53,6 +53,8 @@ class LaunchSettings:
     """The checkpoint or model to use, where the backend knows several; None = its usual one."""
     room_gb: float = 0.0
     """Free disk without which nothing is begun."""
+    clip_frames: int | None = None
+    """Frames that the chosen model draws at a time, where it is one of ours; None = its usual ones."""
 
 
 @dataclass(frozen=True, slots=True)

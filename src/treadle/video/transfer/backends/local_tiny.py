@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Final
 from treadle.video.transfer.backends import said
 from treadle.video.transfer.backends.backend import Outcome
 from treadle.video.transfer.backends.program import Program
+from treadle.video.transfer.dialects import local_tiny as dialect
 from treadle.video.transfer.dialects.local_tiny import DIALECT
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from treadle.video.transfer.backends.backend import Ended, Event, LaunchSettings, Places
     from treadle.video.transfer.dialects.written import Written, WrittenRun
     from treadle.video.transfer.spec import TransferSpec
@@ -32,6 +35,11 @@ class LocalTiny(Program):
         """See `Backend`: one model serves all."""
         del spec
         return self.name
+
+    def write(self, specs: Sequence[TransferSpec], folder: str, settings: LaunchSettings) -> Written:
+        """See `Backend`: what is decided clip by clip hangs on the model's clips."""
+        words = DIALECT if settings.clip_frames is None else dialect.LocalTiny(settings.clip_frames)
+        return words.write(specs, folder)
 
     def argv(self, written: Written, run: WrittenRun, places: Places, settings: LaunchSettings) -> list[str]:
         """See `Backend`. It runs where Treadle is, by the same interpreter."""

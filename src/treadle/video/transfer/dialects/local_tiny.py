@@ -1,11 +1,12 @@
 """The words of our own small models: one file with all requests, read by `recipes/local_tiny.py`.
 
-A model is trained on clips of some frames and pixels, which only its own folder knows; here all is said frame by frame,
-and the program that has the model cuts it into its clips.
+A model is trained on clips of some frames and pixels. All is said frame by frame, and the program that has the model
+cuts it into its clips; whoever knows the model tells this dialect how long they are, for what is decided clip by clip.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from treadle.video.transfer.weights_adaptive import measured
 from treadle.video.transfer.weights_mask import CELL, weight_map
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
     from pathlib import Path
 
     from treadle.video.transfer.spec import Control, TransferSpec
@@ -32,6 +33,8 @@ EDGE = 64
 """Cells of the larger side of a map of weights: no model sees more."""
 MOST_GUIDANCE = 3.0
 """Beyond, small models exaggerate colours and lose the edges (docs/experiments.md)."""
+USUAL: Mapping[str, float] = {"guidance": 1.5}
+"""Settings that suit its models, where nobody set others: the usual ones are those of large models."""
 _KINDS = ("edge", "vis")
 
 
@@ -63,11 +66,15 @@ class LocalTiny:
     name = "local-tiny"
     snaps = False
 
+    def __init__(self, clip: int = CLIP) -> None:
+        """The words for a model that draws `clip` frames at a time."""
+        self.clip = clip
+
     def plan(self, spec: TransferSpec) -> ClipPlan:
-        """Clips of a model with usual settings; the seed of each is one more than that of the clip before."""
-        overlap = min(spec.overlap, CLIP - 1)
-        seeds = counted_seeds(spec.seed, clip_count(spec.frames, CLIP, overlap))
-        return planned(spec.frames, CLIP, overlap, seeds)
+        """Clips of the model; the seed of each is one more than that of the clip before."""
+        overlap = min(spec.overlap, self.clip - 1)
+        seeds = counted_seeds(spec.seed, clip_count(spec.frames, self.clip, overlap))
+        return planned(spec.frames, self.clip, overlap, seeds)
 
     def shared(self, spec: TransferSpec) -> Hashable | None:
         """Nothing: each request of a batch is made by itself, by a model that is loaded once."""
@@ -76,7 +83,7 @@ class LocalTiny:
 
     def write(self, specs: Sequence[TransferSpec], folder: str) -> Written:
         """See `Dialect`."""
-        refuse(self.name, [reason for spec in specs for reason in _impossible(spec)])
+        refuse(self.name, [reason for spec in specs for reason in _impossible(spec, self.clip)])
         files = Files(folder)
         items = [self._item(files, spec, number) for number, spec in enumerate(specs)]
         path = files.put_json("requests.json", items)
@@ -132,9 +139,17 @@ def _of_clip(weight: Steps, frame: int, firsts: Sequence[int]) -> float:
     return weight.weights[sum(first <= frame for first in firsts) - 1]
 
 
-def _impossible(spec: TransferSpec) -> list[str]:
+def usual(spec: TransferSpec) -> TransferSpec:
+    """The request with the settings that suit small models, where nobody set others."""
+    changes: dict[str, Any] = {key: value for key, value in USUAL.items() if key not in spec.given}
+    return dataclasses.replace(spec, **changes)
+
+
+def _impossible(spec: TransferSpec, clip: int) -> list[str]:
     wrong = [kind for kind in spec.kinds if kind not in _KINDS]
     found = [f"Its models know {' and '.join(_KINDS)}, not {kind}." for kind in wrong]
+    if spec.overlap > clip // 2:
+        found.append(f"The model draws {clip} frames at a time; the overlap can be at most {clip // 2}.")
     if spec.video is None:
         found += [
             f"{one.kind} has no map, and there is no video to make it from." for one in spec.controls if not one.map
