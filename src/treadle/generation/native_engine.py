@@ -97,13 +97,15 @@ class NativeEngine:
 
     def step(self, rows: Rows) -> NDArray[np.float32]:
         """Feed rows; returns the logits after the wanted ones, (W, V)."""
-        check_rows(rows, self._engine.held(rows.slots), self.slots, self.context, self.vocabulary)
-        return self._engine.step(rows.tokens, rows.slots, rows.positions, rows.wanted)
+        return self._fed(rows, states=False)
 
     def states(self, rows: Rows) -> NDArray[np.float32]:
         """Feed rows; returns the last layer's states, after its norm, of the wanted ones, (W, D)."""
+        return self._fed(rows, states=True)
+
+    def _fed(self, rows: Rows, *, states: bool) -> NDArray[np.float32]:
         check_rows(rows, self._engine.held(rows.slots), self.slots, self.context, self.vocabulary)
-        return self._engine.states(rows.tokens, rows.slots, rows.positions, rows.wanted)
+        return self._engine.feed(rows.tokens, rows.slots, rows.positions, rows.wanted, states=states)
 
     def begin(self, slot: int, wanted: WantedText) -> int:
         """Put a text into a slot that has none; returns how many of its tokens are held already, and not read again."""

@@ -1,7 +1,7 @@
 """The native generation engine seen from Python: every failure an exception with words.
 
 What opens packed weights and writes texts needs ctypes alone: importing numpy takes longer than all of it. Numpy comes
-with what has arrays in its hands anyway: `pack` and `step`.
+with what has arrays in its hands anyway: `pack` and `feed`.
 """
 
 from __future__ import annotations
@@ -250,34 +250,23 @@ class Engine:
             byref(self._pointer),
         )
 
-    def step(
+    def feed(
         self,
         tokens: NDArray[np.int32],
         slots: NDArray[np.int32],
         positions: NDArray[np.int32],
         wanted: NDArray[np.int32],
+        *,
+        states: bool = False,
     ) -> NDArray[np.float32]:
-        """Feed rows; returns the logits after the wanted ones, (W, V)."""
-        return self._fed("engine_step", self._vocabulary, (tokens, slots, positions, wanted))
-
-    def states(
-        self,
-        tokens: NDArray[np.int32],
-        slots: NDArray[np.int32],
-        positions: NDArray[np.int32],
-        wanted: NDArray[np.int32],
-    ) -> NDArray[np.float32]:
-        """Feed rows; returns what the last norm makes of the wanted ones, (W, D)."""
-        return self._fed("engine_states", self._width, (tokens, slots, positions, wanted))
-
-    def _fed(self, call: str, width: int, given: tuple[NDArray[np.int32], ...]) -> NDArray[np.float32]:
+        """Feed rows; returns the logits after the wanted ones, (W, V), or else their last `states`, normed, (W, D)."""
         import numpy as np
 
-        tokens, *_, wanted = given
-        found = np.empty((wanted.size, width), np.float32)
-        arrays = [np.ascontiguousarray(array, np.int32) for array in given]
+        found = np.empty((wanted.size, self._width if states else self._vocabulary), np.float32)
+        arrays = [np.ascontiguousarray(array, np.int32) for array in (tokens, slots, positions, wanted)]
         pointers = [array.ctypes.data for array in arrays]
         rows = _Rows(*pointers[:3], tokens.size, pointers[3], wanted.size)
+        call = "engine_states" if states else "engine_step"
         self._library.call(call, self._handle, byref(rows), found.ctypes.data)
         return found
 
