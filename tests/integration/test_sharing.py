@@ -17,13 +17,13 @@ from treadle.base.hashing import hash_file
 from treadle.data.bundled.texts import bundled_text
 from treadle.data.tokenizers.tokenizer import tokenizer_hash, train_tokenizer
 from treadle.models.catalog import FAMILIES
+from treadle.models.exchange.safetensors_file import write_safetensors
 from treadle.models.gpt.config import GPTConfig
 from treadle.models.gpt.native_shape import native_shape
 from treadle.models.gpt.weights import weight_shapes
 from treadle.recipes.opened import open_model
 from treadle.recipes.package_file import write_package
 from treadle.store.workspace import WorkspaceFolder
-from treadle.training.arrays_file import write_arrays
 
 PLAY = bundled_text("shakespeare").read_text(encoding="utf-8")[:12_000]
 SMALL = {"layers": 2, "width": 32, "heads": 4, "feed_forward": 64}
@@ -52,7 +52,7 @@ def plant(workspace, folder, name, config, choice):
         + np.float32(len(shape) == 1 and key.endswith("weight"))
         for key, shape in shapes.items()
     }
-    write_arrays(folder / f"{name}-weights", weights)
+    write_safetensors(folder / f"{name}-weights", weights)
     model = {"family": "gpt", "config": config.model_dump(mode="json"), "vocabulary": tokenizer.vocabulary_size,
              "context": CONTEXT, "tokenizer": tokenizer.describe()}  # fmt: skip
     facts = {"step": 7, "epochs": 0.5, "licence": "mit"}
@@ -326,7 +326,7 @@ def test_other_families_travel_by_package_only(tmp_path):
         family = FAMILIES.get(name)
         config = family.config_class()(layers=2, width=16)
         shapes = family.weight_shapes(config, vocabulary, 8)
-        write_arrays(tmp_path / name, {key: np.ones(shape, np.float32) for key, shape in shapes.items()})
+        write_safetensors(tmp_path / name, {key: np.ones(shape, np.float32) for key, shape in shapes.items()})
         model = {"family": name, "config": config.model_dump(mode="json"), "vocabulary": vocabulary, "context": 8,
                  "tokenizer": codes}  # fmt: skip
         with (tmp_path / f"{name}.treadle").open("wb") as file:

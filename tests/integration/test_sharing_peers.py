@@ -18,12 +18,12 @@ from treadle.data.bundled.texts import bundled_text
 from treadle.data.tokenizers.definitions import definition_of
 from treadle.data.tokenizers.tokenizer import train_tokenizer
 from treadle.generation.engine import Rows
+from treadle.models.exchange.safetensors_file import write_safetensors
 from treadle.models.gpt.config import GPTConfig
 from treadle.models.gpt.weights import weight_shapes
 from treadle.recipes.opened_engine import open_sampling
 from treadle.recipes.package_file import write_package
 from treadle.store.workspace import WorkspaceFolder
-from treadle.training.arrays_file import write_arrays
 
 TESTS = Path(__file__).parents[1]
 PLAY = bundled_text("shakespeare").read_text(encoding="utf-8")[:12_000]
@@ -49,7 +49,7 @@ def lab(tmp_path_factory):
         generator, tokenizer = np.random.default_rng(seed), train_tokenizer(choice, [PLAY])
         shapes = weight_shapes(config, tokenizer.vocabulary_size, CONTEXT)
         weights = {key: generator.standard_normal(shape, np.float32) / 4 for key, shape in shapes.items()}
-        write_arrays(folder / f"{name}-weights", weights)
+        write_safetensors(folder / f"{name}-weights", weights)
         model = {"family": "gpt", "config": config.model_dump(mode="json"), "vocabulary": tokenizer.vocabulary_size,
                  "context": CONTEXT, "tokenizer": tokenizer.describe()}  # fmt: skip
         with (folder / f"{name}.treadle").open("wb") as file:

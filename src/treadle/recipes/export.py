@@ -18,6 +18,7 @@ from treadle.data.tokenizers.gguf_vocabulary import vocabulary_facts
 from treadle.data.tokenizers.tokenizer import save_tokenizer, tokenizer_from_description
 from treadle.models.catalog import FAMILIES
 from treadle.models.exchange.gguf_writer import write_gguf
+from treadle.models.exchange.safetensors_file import write_safetensors
 from treadle.models.gpt.config import GPTConfig
 from treadle.models.gpt.convert_gguf import FILE_TYPES, facts_of, to_gguf
 from treadle.models.gpt.convert_huggingface import settings_of, to_huggingface
@@ -25,7 +26,6 @@ from treadle.recipes import sharing_facts
 from treadle.recipes.opened import open_model
 from treadle.recipes.package_file import write_package
 from treadle.recipes.quantised_cost import require_cheap
-from treadle.training.arrays_file import write_arrays
 from treadle.training.checkpoints import MODEL_FILE
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _huggingface(leaving: _Leaving) -> dict[str, Any]:
     definition, end = definition_of(tokenizer), boundary_name(tokenizer)
     weights = to_huggingface(config, leaving.weights())
     with new_folder(leaving.target) as folder:
-        write_arrays(folder / "model.safetensors", weights, {"format": "pt"})
+        write_safetensors(folder / "model.safetensors", weights, {"format": "pt"})
         _write_json(folder / "config.json", stated)
         _write_json(folder / "tokenizer.json", definition)
         _write_json(folder / "tokenizer_config.json", _tokenizer_config(end, record.context))

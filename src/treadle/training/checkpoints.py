@@ -17,16 +17,14 @@ from typing import TYPE_CHECKING, Any, Final
 from treadle.base.errors import DataError, NotFoundError, NotReadyError, WeightsError
 from treadle.base.files import disk_errors, locked, new_folder, read_json, remove_leftovers, write_json
 from treadle.base.hashing import hash_file, hash_json
+from treadle.models.exchange.safetensors_file import SafetensorsFile, write_safetensors
 from treadle.models.matching import require_match
-from treadle.training.arrays_file import read_arrays, write_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
-
-    from treadle.models.streamed_arrays import StreamedArrays
 
 FORMAT: Final = 1
 MODEL_FILE: Final = "model.safetensors"
@@ -142,7 +140,7 @@ class Checkpoint:
         """The optimizer's moments, in the same way."""
         return self._arrays(OPTIMIZER_FILE, expected)
 
-    def _arrays(self, name: str, expected: Mapping[str, Sequence[int]] | None) -> StreamedArrays:
+    def _arrays(self, name: str, expected: Mapping[str, Sequence[int]] | None) -> SafetensorsFile:
         path, entry = self.path / name, self.document["files"][name]
         try:
             size = path.stat().st_size
@@ -150,11 +148,11 @@ class Checkpoint:
                 raise WeightsError(f"{path} has {size} bytes instead of {entry['bytes']}: it is cut. {self._remedy()}")
             if hash_file(path) != entry["sha256"]:
                 raise WeightsError(f"{path} has a wrong hash: it was changed after writing. {self._remedy()}")
-            arrays = read_arrays(path)
+            arrays = SafetensorsFile(path)
         except FileNotFoundError as error:
             raise WeightsError(f"{path} is missing. {self._remedy()}") from error
-        except ValueError as error:
-            raise WeightsError(f"{path} cannot be read ({error}). {self._remedy()}") from error
+        except DataError as error:
+            raise WeightsError(f"{error} {self._remedy()}") from error
         if expected is not None:
             require_match(
                 arrays.shapes(), expected, str(path), "It was written for another shape; make a new model for that one."
@@ -219,8 +217,8 @@ class CheckpointFolder:
             final, sequence = self._free_name(snapshot.step), self._next_sequence()
             with new_folder(final) as folder:
                 files = {
-                    MODEL_FILE: write_arrays(folder / MODEL_FILE, snapshot.weights),
-                    OPTIMIZER_FILE: write_arrays(folder / OPTIMIZER_FILE, snapshot.optimizer),
+                    MODEL_FILE: write_safetensors(folder / MODEL_FILE, snapshot.weights),
+                    OPTIMIZER_FILE: write_safetensors(folder / OPTIMIZER_FILE, snapshot.optimizer),
                 }
                 document = _document(snapshot, sequence, files)
                 write_json(folder / DOCUMENT_FILE, document)

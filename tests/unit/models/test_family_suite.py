@@ -14,9 +14,9 @@ from treadle.data.batch import MASKED, Batch  # noqa: E402
 from treadle.generation.config import GenerationSettings  # noqa: E402
 from treadle.generation.engine import EngineModel, Rows, open_engine  # noqa: E402
 from treadle.models.catalog import FAMILIES  # noqa: E402
+from treadle.models.exchange.safetensors_file import write_safetensors  # noqa: E402
 from treadle.models.growth import grown_moments, grown_weights, places_of_old_layers  # noqa: E402
 from treadle.registry.catalogue import load  # noqa: E402
-from treadle.training.arrays_file import write_arrays  # noqa: E402
 from treadle.training.config import TrainingSettings  # noqa: E402
 from treadle.training.learner import Update  # noqa: E402
 from treadle.training.learners import Network, open_learner  # noqa: E402
@@ -105,8 +105,8 @@ def test_weights_and_moments_that_were_saved_load_equal(name: str, changes: dict
 
     net = network(name, changes)
     made = trained(net, 3)
-    write_arrays(tmp_path / "weights", made.weights())
-    write_arrays(tmp_path / "moments", made.optimizer_state())
+    write_safetensors(tmp_path / "weights", made.weights())
+    write_safetensors(tmp_path / "moments", made.optimizer_state())
     other = learner(net)
     other.load_weights(load_file(tmp_path / "weights"))
     other.load_optimizer_state(load_file(tmp_path / "moments"))

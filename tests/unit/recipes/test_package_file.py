@@ -11,11 +11,11 @@ import pytest
 from treadle.base.errors import DataError
 from treadle.base.hashing import hash_bytes, hash_json
 from treadle.data.tokenizers.tokenizer import train_tokenizer
+from treadle.models.exchange.safetensors_file import write_safetensors
 from treadle.models.gpt.config import GPTConfig
 from treadle.models.gpt.weights import weight_shapes
 from treadle.recipes.incoming import read_incoming
 from treadle.recipes.package_file import read_package, write_package
-from treadle.training.arrays_file import write_arrays
 
 CONFIG = GPTConfig(layers=1, width=16, heads=2, feed_forward=32)
 TOKENIZER = train_tokenizer("char", ["abcdefghij"])
@@ -30,7 +30,7 @@ def made(path, weights=None, **model):
         weights = {name: generator.standard_normal(shape, np.float32) for name, shape in shapes.items()}
     source = path.parent / "weights"
     source.unlink(missing_ok=True)
-    write_arrays(source, weights)
+    write_safetensors(source, weights)
     stated = {"family": "gpt", "config": CONFIG.model_dump(mode="json"), "vocabulary": VOCABULARY,
               "context": CONTEXT, "tokenizer": TOKENIZER.describe()}  # fmt: skip
     parts = {"model": {**stated, **model}, "settings": {}, "facts": {"step": 3, "epochs": 0.5, "licence": "mit"}}

@@ -137,7 +137,7 @@ def test_a_file_that_is_no_safetensors_is_found_though_its_hash_fits(folder: Che
 
     files[MODEL_FILE] = {"sha256": hash_file(path / MODEL_FILE), "bytes": 21}
     rewrite(path / DOCUMENT_FILE, files=files)
-    with pytest.raises(WeightsError, match="cannot be read"):
+    with pytest.raises(WeightsError, match="is no safetensors file"):
         folder.find("latest").weights()
 
 

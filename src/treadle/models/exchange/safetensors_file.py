@@ -1,35 +1,40 @@
-"""Reading safetensors files of anybody, one array at a time, as float32; and all shards of a folder as one.
+"""Safetensors files: ours and anybody's, read and written one array at a time; and all shards of a folder as one.
 
-The library's own reader gives no bf16 to numpy. The format is a length, a JSON header, and the values; the rules that
-make a file safe (offsets that fill the file without holes or overlaps) are checked before anything is read.
+The format is a length, a JSON header, and the raw little-endian values. The library's own reader gives no bf16 to
+numpy; its writer reports a full disk as a message of its own kind, and needs the file read again for the hash. The
+rules that make a file safe (offsets that fill the file without holes or overlaps) are checked before anything is read.
 """
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import json
 import math
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
 from treadle.base.errors import DataError
-from treadle.models.exchange.blocks import BF16, F16, F32
+from treadle.models.streamed_arrays import shapes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
-_KINDS: Final = {"F32": F32, "F16": F16, "BF16": BF16}
+_WEIGHTS: Final = {"F32": 4, "F16": 2, "BF16": 2}
+"""Bytes of one value, by kind."""
 _OTHERS: Final = {"F64": 8, "I64": 8, "U64": 8, "I32": 4, "U32": 4, "I16": 2, "U16": 2, "I8": 1, "U8": 1, "BOOL": 1}
-"""Kinds that no weight is in; buffers of others are."""
+"""The same for kinds that no weight is in; buffers of others are."""
 _MOST_HEADER: Final = 64 << 20
 _MOST_DIMENSIONS: Final = 8
 INDEX: Final = "model.safetensors.index.json"
 SINGLE: Final = "model.safetensors"
+_OURS: Final = {"format": "treadle"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,7 @@ class _Entry:
 
 
 class SafetensorsFile(Mapping[str, "NDArray[np.float32]"]):
-    """One file; `shapes` without reading a value, arrays when asked for."""
+    """One file; `shapes` without reading a value, arrays as float32 when asked for, also after it was deleted."""
 
     def __init__(self, path: Path, begin: int = 0, size: int | None = None) -> None:
         """Read and check the header; raises `DataError` naming the file.
@@ -50,27 +55,31 @@ class SafetensorsFile(Mapping[str, "NDArray[np.float32]"]):
         """
         self.path = path
         size = path.stat().st_size - begin if size is None else size
-        with path.open("rb") as file:
-            file.seek(begin)
-            length = int.from_bytes(file.read(8), "little")
-            if size < 8 or length > min(size - 8, _MOST_HEADER):
-                raise DataError(f"{path} is no safetensors file, or it is cut: its header would have {length:,} bytes.")
-            header = _parsed(path, file.read(length))
+        self._file = path.open("rb")
+        weakref.finalize(self, self._file.close)
+        self._file.seek(begin)
+        length = int.from_bytes(self._file.read(8), "little")
+        if size < 8 or length > min(size - 8, _MOST_HEADER):
+            raise DataError(f"{path} is no safetensors file, or it is cut: its header would have {length:,} bytes.")
+        header = _parsed(path, self._file.read(length))
         self._start = begin + 8 + length
         header.pop("__metadata__", None)
         self._entries = {name: _entry(path, name, described) for name, described in header.items()}
         self._check_places(size - 8 - length)
 
     def __getitem__(self, name: str) -> NDArray[np.float32]:
+        import numpy as np  # headers, all that most who look at checkpoints want, need none
+
+        from treadle.models.exchange.blocks import KINDS
+
         entry = self._entries[name]
-        if entry.kind not in _KINDS:
-            raise DataError(f"{self.path} keeps {name!r} as {entry.kind}; weights are read as {', '.join(_KINDS)}.")
-        with self.path.open("rb") as file:
-            file.seek(self._start + entry.begin)
-            raw = np.frombuffer(file.read(entry.end - entry.begin), np.uint8)
-        if raw.size != entry.end - entry.begin:
+        if entry.kind not in _WEIGHTS:
+            raise DataError(f"{self.path} keeps {name!r} as {entry.kind}; weights are read as {', '.join(_WEIGHTS)}.")
+        raw = np.empty(entry.end - entry.begin, np.uint8)
+        self._file.seek(self._start + entry.begin)
+        if self._file.readinto(raw.data) != raw.size:
             raise DataError(f"{self.path} was cut while it was read.")
-        return _KINDS[entry.kind].decode(raw).reshape(entry.shape)
+        return KINDS[entry.kind.lower()].decode(raw).reshape(entry.shape)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
@@ -112,6 +121,38 @@ class Shards(Mapping[str, "NDArray[np.float32]"]):
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of each array."""
         return {name: shape for file in self._files for name, shape in file.shapes().items()}
+
+
+def write_safetensors(
+    path: Path, arrays: Mapping[str, NDArray[np.float32]], about: Mapping[str, str] = _OURS
+) -> dict[str, Any]:
+    """Write float32 arrays, each looked up once, as a new file; returns its `sha256` and `bytes`.
+
+    `about` is the file's metadata.
+    """
+    header: dict[str, Any] = {"__metadata__": dict(about)}
+    offset = 0
+    for name, shape in shapes_of(arrays).items():
+        size = 4 * math.prod(shape)
+        header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [offset, offset + size]}
+        offset += size
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    digest, size = hashlib.sha256(), 0
+    parts: Iterator[bytes | memoryview] = itertools.chain(
+        (len(text).to_bytes(8, "little"), text), (_values(name, arrays[name]) for name in arrays)
+    )
+    with path.open("xb") as file:
+        for part in parts:
+            digest.update(part)
+            size += file.write(part)
+    return {"sha256": digest.hexdigest(), "bytes": size}
+
+
+def _values(name: str, array: NDArray[np.float32]) -> memoryview:
+    if array.dtype != "float32":
+        raise TypeError(f"{name} is {array.dtype}, not float32")
+    return array.astype("<f4", order="C", copy=False).reshape(-1).view("uint8").data
 
 
 def _files_of(folder: Path) -> list[Path]:
@@ -159,7 +200,7 @@ def _entry(path: Path, name: str, described: Any) -> _Entry:  # noqa: ANN401 - w
     try:
         kind, shape, (begin, end) = described["dtype"], tuple(described["shape"]), described["data_offsets"]
         whole = all(isinstance(one, int) and one >= 0 for one in (*shape, begin, end))
-        width = _KINDS[kind].size if kind in _KINDS else _OTHERS[kind]
+        width = _WEIGHTS.get(kind) or _OTHERS[kind]
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} describes {name[:80]!r} in a way that is not understood; it is damaged.") from error
     if not whole or len(shape) > _MOST_DIMENSIONS or math.prod(shape) * width != end - begin:

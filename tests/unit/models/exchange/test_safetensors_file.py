@@ -1,13 +1,17 @@
-"""Files of safetensors of anybody: read as float32, refused where they claim what cannot be."""
+"""Safetensors files: ours are what the library reads; anybody's are read as float32, or refused for what cannot be."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from treadle.base.errors import DataError
-from treadle.models.exchange.safetensors_file import SafetensorsFile, Shards
+from treadle.models.exchange.safetensors_file import SafetensorsFile, Shards, write_safetensors
+from treadle.models.streamed_arrays import StreamedArrays, shapes_of
+
+MANY = {f"layer.{n}": (256, 1024) for n in range(12)}  # a megabyte each
 
 
 def file(path, header, data=b"", length=None):
@@ -25,6 +29,44 @@ def test_files_of_the_library_are_read(tmp_path):
     assert np.array_equal(found["b"], one)
     with pytest.raises(DataError, match="as I64"):
         found["steps"]
+
+
+def test_what_is_written_is_read_back_by_us_and_by_the_library(tmp_path):
+    arrays = {
+        "a": np.arange(6, dtype=np.float32).reshape(2, 3),
+        "scalar": np.float32(7).reshape(()),
+        "none": np.zeros((0, 4), np.float32),
+    }
+    write_safetensors(tmp_path / "file", arrays)
+    found, theirs = SafetensorsFile(tmp_path / "file"), load_file(tmp_path / "file")
+    (tmp_path / "file").unlink()  # as when old checkpoints are cleared away
+    assert found.shapes() == {"a": (2, 3), "scalar": (), "none": (0, 4)}
+    assert sorted(theirs) == sorted(arrays)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(theirs[name], array)
+        found[name][...] = 5  # a copy of its own
+        np.testing.assert_array_equal(found[name], array)
+    with pytest.raises(KeyError):
+        found["b"]
+
+
+def test_neither_writing_nor_reading_holds_more_than_a_few_arrays(tmp_path):
+    tracemalloc.start()
+    try:
+        made = StreamedArrays(MANY, lambda name: np.full(MANY[name], float(name.rpartition(".")[2]), np.float32))
+        write_safetensors(tmp_path / "file", made)
+        found = SafetensorsFile(tmp_path / "file")
+        assert shapes_of(found) == MANY
+        assert sum(float(found[name].mean()) for name in found) == sum(range(12))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 << 20  # of 12 MB
+
+
+def test_arrays_of_another_kind_are_not_written(tmp_path):
+    with pytest.raises(TypeError, match="b is float64, not float32"):
+        write_safetensors(tmp_path / "file", {"a": np.ones(2, np.float32), "b": np.ones(2)})
 
 
 def test_bf16_is_read_without_a_library_that_knows_it(tmp_path):
@@ -46,6 +88,7 @@ W = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
     ("header", "data", "length", "reason"),
     [
         (b"{}", b"", 1 << 62, "its header would have"),
+        (b"", b"", None, "no JSON"),
         (b"[" * 100_000, b"", None, "no JSON"),
         (b"[1]", b"", None, "names no arrays"),
         (b'{"w":1,"w":2}', b"", None, "twice"),
