@@ -70,9 +70,13 @@ def test_every_parameter_has_a_help_text(entry):
     assert all(parameter.help or parameter.settings for parameter in entry.parameters())
 
 
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    return Workspace.create(tmp_path_factory.mktemp("w") / "w")
+
+
 @each
-def test_python_has_the_method(entry, tmp_path):
-    workspace = Workspace.create(tmp_path / "w")
+def test_python_has_the_method(entry, workspace):
     assert entry.method in dir(workspace)
     assert getattr(workspace, entry.method).__doc__ == entry.description
 
