@@ -17,7 +17,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from treadle.cli.wizard import accepted
+from treadle.cli.wizard import ask_key
 from treadle.jobs.ledger import Ledger
 from treadle.remote.hosts import HostCards
 from treadle.remote.run_folder import RunFolder
@@ -73,8 +73,10 @@ def test_a_host_is_let_in_by_its_key_examined_changed_and_forgotten(here, box, s
     assert shown in refused
     assert "SHA256:AAA" in refused
     for said, answer in (("y\n", shown), ("n\n", None)):
+        asked = {"place": place(ssh_server), "accept": None}
         with CliRunner().isolation(input=said) as (_, printed, _), contextlib.suppress(click.Abort):
-            assert accepted(place(ssh_server)) == answer
+            ask_key(asked)
+        assert asked["accept"] == answer
         assert shown in printed.getvalue().decode()
     (ssh_server.folder / ".bashrc").write_text("echo welcome\n")
     assert "welcome" in here(*other, "--accept", shown, code=1)

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 _STOPPED = 130
 """Exit code when somebody stopped the work, or stopped waiting for it."""
+_FROM_STANDARD_INPUT = ("prompt", "password")
+"""Parameters that `-` stands for standard input in."""
+_ASKING = {"prompt.wizard": "treadle.cli.wizard:ask_template", "host.add": "treadle.cli.wizard:ask_key"}
+"""Operations that ask at a terminal for what their arguments lack."""
 
 
 def invoke(entry: Operation, values: dict[str, Any]) -> int:
@@ -37,20 +41,13 @@ def invoke(entry: Operation, values: dict[str, Any]) -> int:
     arguments = collect(entry, values)
     if os.environ.get("TREADLE_ROLE"):  # set by the guard
         load("treadle.flow.roles:refuse_operation")(entry.name, reads=entry.effect_of(arguments) == "reads")
-    if arguments.get("prompt") == "-":
-        arguments["prompt"] = _standard_input()
-    if arguments.get("password") == "-":
-        arguments["password"] = _standard_input()
+    for name in _FROM_STANDARD_INPUT:
+        if arguments.get(name) == "-":
+            arguments[name] = _standard_input()
     folder = _workspace(entry, values)
     as_json = bool(values["as_json"])
-    if entry.name == "prompt.wizard" and not as_json and sys.stdin.isatty():
-        from treadle.cli.wizard import ask
-
-        arguments["answer"] = ask(arguments["template"], arguments["answer"])
-    if entry.name == "host.add" and not as_json and arguments["accept"] is None and sys.stdin.isatty():
-        from treadle.cli.wizard import accepted
-
-        arguments["accept"] = accepted(arguments["place"])
+    if entry.name in _ASKING and not as_json and sys.stdin.isatty():
+        load(_ASKING[entry.name])(arguments)
     answer = call(entry, folder, arguments)
     if entry.name == "chat":
         from treadle.cli.chat import converse

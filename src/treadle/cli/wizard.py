@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from treadle.registry.catalogue import load
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
-
-def ask(template: str, answered: Sequence[str]) -> list[str]:
-    """Ask what is not answered yet; returns all answers as `QUESTION=ANSWER`. Enter takes the default."""
-    source: Any = load("treadle.prompts.templates:get_template")(template)
-    known = {pair.partition("=")[0] for pair in answered}
-    answers = list(answered)
+def ask_template(arguments: dict[str, Any]) -> None:
+    """Ask the questions of the template that are not answered yet. Enter takes the default."""
+    source: Any = load("treadle.prompts.templates:get_template")(arguments["template"])
+    answers = list(arguments["answer"])
+    known = {pair.partition("=")[0] for pair in answers}
     open_questions = [question for question in source.questions if question.name not in known]
     for number, question in enumerate(open_questions, 1):
         click.echo(f"{number}/{len(open_questions)}  {question.ask}", err=True)
@@ -24,15 +21,15 @@ def ask(template: str, answered: Sequence[str]) -> list[str]:
             click.echo(f"     for example: {', '.join(question.choices)}", err=True)
         said = click.prompt("    ", default=question.default, err=True, prompt_suffix=" ")
         answers.append(f"{question.name}={said}")
-    return answers
+    arguments["answer"] = answers
 
 
-def accepted(place: str) -> str | None:
-    """Show the key of a host and ask whether it is the right one; returns its fingerprint, or None for this machine."""
-    shown: str = load("treadle.recipes.hosts:shown_fingerprint")(place)
-    if not shown:
-        return None
+def ask_key(arguments: dict[str, Any]) -> None:
+    """Show the key of a host that has one and ask whether it is the right one."""
+    place = arguments["place"]
+    if arguments["accept"] is not None or not (shown := load("treadle.recipes.hosts:shown_fingerprint")(place)):
+        return
     click.echo(f"The machine at {place} shows the key\n  {shown}", err=True)
     click.echo("There, `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` must print the same.", err=True)
     click.confirm("Is it the same?", abort=True, err=True)
-    return shown
+    arguments["accept"] = shown
