@@ -12,7 +12,7 @@ from treadle.data.image_data import Decided
 from treadle.data.loader import HeldOutPart, TokenLoader
 from treadle.data.shards import read_entries
 from treadle.models.catalog import FAMILIES
-from treadle.recipes.answers import answers
+from treadle.recipes.class_answers import class_answers
 from treadle.recipes.opened import network_of, open_model, unit_of, writes_text
 from treadle.recipes.pictures import check_target, draw_confusion
 from treadle.registry.catalogue import load
@@ -65,7 +65,9 @@ def run(context: RunContext, payload: EvaluatePayload) -> dict[str, Any]:
             f"Nothing of the data of `{model.card.name}` is held out, so there is nothing to measure on. "
             f"Feed more, or set data.held_out above 0: treadle show {shlex.quote(model.card.name)} --origins"
         )
-    classified = {} if found.accuracy is None else answers(found, Decided.model_validate(record.tokenizer).classes)
+    classified = (
+        {} if found.accuracy is None else class_answers(found, Decided.model_validate(record.tokenizer).classes)
+    )
     if picture is not None:
         title = f"{model.card.name}, step {checkpoint.step:,}: {classified['accuracy']:.2%} right"
         draw_confusion(classified["confusion"], classified["classes"], title, picture)
@@ -98,7 +100,7 @@ def _tasks(context: RunContext, payload: EvaluatePayload, path: Path) -> dict[st
     asked = payload.precision or drawing["precision"]
     overrides = [f"generation.precision={asked}", f"generation.int4_margin={drawing['int4_margin']}"]
     context.emit("evaluating", step=0)
-    figures, _ = load("treadle.recipes.tasks:answer_all")(
+    figures, _ = load("treadle.recipes.questions:answer_all")(
         context.workspace, payload.model, payload.checkpoint, path, overrides
     )
     return {"tasks": figures, "plot": None, "parts": None, **figures}

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _ANSWERED = "answered "
 
 
-def answers(found: Evaluation, classes: Sequence[str]) -> dict[str, Any]:
+def class_answers(found: Evaluation, classes: Sequence[str]) -> dict[str, Any]:
     """The fields of an evaluation that only a classifier has; `confusion` has a row per truth, a column per guess."""
     table = _table(found.extra, len(classes))
     return {

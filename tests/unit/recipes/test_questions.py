@@ -7,7 +7,7 @@ import pytest
 
 from treadle.base.errors import DataError, NotFoundError
 from treadle.data.tokenizers.tokenizer import train_tokenizer
-from treadle.recipes.tasks import Answered, Question, _answer, _split, beside, read_questions
+from treadle.recipes.questions import Answered, Question, _answer, _split, beside, read_questions
 
 GOOD = {"context": "The cat", "choices": [" sat", " ran"], "answer": 1}
 
