@@ -73,6 +73,7 @@ class MapModel:
         }
         self._memory = memory
         self._process = LimitedProcess("treadle.video.map_process", memory, order, (self._shared,))
+        self._process.begin()
         try:
             told = self._answer(use.start_seconds + use.seconds)
             rows, columns = told["map"]

@@ -37,11 +37,10 @@ class PageParser:
     def __init__(self, limits: Limits = _LIMITS) -> None:
         """Start nothing yet: the process begins with the first page."""
         self._limits = limits
-        self._process: LimitedProcess | None = None
         self._body = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`; it has no name that could be left
+        file = self._body.fileno()
+        self._process = LimitedProcess(_PROCESS, limits.memory, {"body": file}, (file,))
         self._turn = threading.Lock()
-        self.restarts = 0
-        """How often the process had to be replaced."""
 
     def __enter__(self) -> Self:
         return self
@@ -52,9 +51,7 @@ class PageParser:
     def close(self) -> None:
         """End the process."""
         with self._turn:
-            if self._process is not None:
-                self._process.close()
-                self._process = None
+            self._process.close()
             self._body.close()
 
     def look_through(self, address: str, answer: Answer, *, strip_tracking: bool) -> Found:
@@ -71,34 +68,18 @@ class PageParser:
             self._body.truncate()
             self._body.write(answer.body)
             self._body.flush()
-            process = self._living()
-            process.write(question)
-            line = process.line(self._limits.seconds)
+            if self._process.begin() and self._process.line(START_SECONDS) != b"ready":
+                self._process.kill()
+                raise ParsingError("parser_crashed", "The parser of pages does not start.")
+            self._process.write(question)
+            line = self._process.line(self._limits.seconds)
             if not line:
-                raise self._death(process, stalled=line is None)
+                raise self._death(stalled=line is None)
         return _found(line)
 
-    def _living(self) -> LimitedProcess:
-        """The process; one that was killed while it had nothing to do is replaced."""
-        if self._process is not None and not self._process.lives:
-            self._process.kill()
-            self._process = None
-        return self._process or self._start()
-
-    def _start(self) -> LimitedProcess:
-        file = self._body.fileno()
-        process = LimitedProcess(_PROCESS, self._limits.memory, {"body": file}, (file,))
-        if process.line(START_SECONDS) != b"ready":
-            process.kill()
-            raise ParsingError("parser_crashed", "The parser of pages does not start.")
-        self._process = process
-        return process
-
-    def _death(self, process: LimitedProcess, *, stalled: bool) -> ParsingError:
-        words = None if stalled else process.last_words()
-        process.kill()
-        self._process = None
-        self.restarts += 1
+    def _death(self, *, stalled: bool) -> ParsingError:
+        words = None if stalled else self._process.last_words()
+        self._process.kill()
         if words is None:
             return ParsingError("parser_stalled", f"Its parser found no end in {self._limits.seconds:g} s.")
         return ParsingError("parser_crashed", f"Its parser crashed on it ({words}).")

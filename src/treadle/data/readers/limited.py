@@ -39,38 +39,50 @@ class Limits:
 
 
 class LimitedProcess:
-    """One such process, which has begun."""
+    """Such a process: it begins when asked to, and anew after it has ended."""
 
     def __init__(self, module: str, memory: int, order: Mapping[str, Any], files: Sequence[int] = ()) -> None:
-        """Start `module`; `order` is what it is told first, `files` are open files that it shares with us."""
-        self._unread = bytearray()
-        self._seen = 0
+        """Start nothing yet.
+
+        `order` is what `module` is told first, `files` are open files that it shares with us.
+        """
+        self._module, self._files = module, tuple(files)
+        self._order = {"parent": os.getpid(), "memory": memory, **order}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._unread, self._seen = bytearray(), 0
         self.waited = 0.0
         """Seconds for which its words were waited for; those in which everything stood still do not count."""
+        self.restarts = -1
+        """How often it had to begin anew."""
+
+    def begin(self) -> bool:
+        """Start it unless it lives; whether that was needed."""
+        if self._process is not None:
+            if self._process.poll() is None:
+                return False
+            self.kill()
+        self._unread, self._seen, self.waited = bytearray(), 0, 0.0
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module],
+            [sys.executable, "-m", self._module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"},
             start_new_session=True,
-            pass_fds=tuple(files),
+            pass_fds=self._files,
         )
-        self.write({"parent": os.getpid(), "memory": memory, **order})
+        self.restarts += 1
+        self.write(self._order)
+        return True
 
     @property
-    def id(self) -> int:
-        """Its number."""
-        return self._process.pid
-
-    @property
-    def lives(self) -> bool:
-        """Whether it has not ended."""
-        return self._process.poll() is None
+    def id(self) -> int | None:
+        """Its number, while it lives or died unnoticed."""
+        return None if self._process is None else self._process.pid
 
     def write(self, order: Mapping[str, Any]) -> None:
         """Tell it something; one that has died hears nothing, which `line` finds out."""
-        if self._process.stdin is not None:
+        if self._process is not None and self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.write(json.dumps(order).encode() + b"\n")
                 self._process.stdin.flush()
@@ -80,7 +92,7 @@ class LimitedProcess:
 
         Time in which both stood still (a stopped terminal, a frozen container) does not count.
         """
-        output = self._process.stdout
+        output = None if self._process is None else self._process.stdout
         if output is None:
             return b""
         left = seconds
@@ -107,11 +119,13 @@ class LimitedProcess:
 
     def last_words(self) -> str:
         """How it ended; waits for that."""
-        code = self._process.wait()
+        code = 0 if self._process is None else self._process.wait()
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
     def close(self) -> None:
         """End it: at the end of its input, or at once if it does not hear."""
+        if self._process is None:
+            return
         with contextlib.suppress(OSError):
             if self._process.stdin is not None:
                 self._process.stdin.close()
@@ -121,9 +135,12 @@ class LimitedProcess:
 
     def kill(self) -> None:
         """End it at once."""
+        if self._process is None:
+            return
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError):
                     pipe.close()
+        self._process = None

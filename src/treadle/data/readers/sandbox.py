@@ -75,12 +75,16 @@ class Sandbox:
 
     def __init__(self, work: Work) -> None:
         """Start nothing yet: the process begins with the first batch."""
-        self._work = work
-        self._process: LimitedProcess | None = None
+        self._limits = work.limits
+        order = {
+            "settings": work.settings.model_dump(mode="json"),
+            "first": work.first,
+            "then": work.then,
+            "then_settings": work.then_settings,
+        }
+        self._process = LimitedProcess(_PROCESS, work.limits.memory, order)
         self._batch: list[tuple[int, Path]] = []
         self._spool = _Spool()
-        self.restarts = 0
-        """How often the process had to be replaced."""
 
     def __enter__(self) -> Self:
         return self
@@ -90,14 +94,7 @@ class Sandbox:
 
     def close(self) -> None:
         """End the process: at the end of its input, or at once if it does not hear."""
-        if self._process is not None:
-            self._process.close()
-            self._process = None
-
-    def _kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process = None
+        self._process.close()
 
     def read(self, files: Sequence[Path]) -> Iterator[Document | Refusal]:
         """Read files, in their order."""
@@ -116,8 +113,7 @@ class Sandbox:
         while (failed := self._wait()) is not None:
             number, refusal = failed
             failures[number] = refusal
-            self.restarts += 1
-            self._kill()
+            self._process.kill()
             self._batch = [one for one in self._batch if one[0] > number]
             if not self._batch:
                 break
@@ -125,37 +121,27 @@ class Sandbox:
         return _found(self._spool, failures)
 
     def _send(self) -> None:
-        process = self._process or self._start()
         order = {
             "texts": str(self._spool.texts),
             "found": str(self._spool.found),
             "files": [(number, os.fsencode(path).hex()) for number, path in self._batch],
         }
-        process.write(order)  # `_wait` finds it dead, if it is
-
-    def _start(self) -> LimitedProcess:
-        order = {
-            "settings": self._work.settings.model_dump(mode="json"),
-            "first": self._work.first,
-            "then": self._work.then,
-            "then_settings": self._work.then_settings,
-        }
-        self._process = LimitedProcess(_PROCESS, self._work.limits.memory, order)
-        return self._process
+        self._process.begin()
+        self._process.write(order)  # `_wait` finds it dead, if it is
 
     def _wait(self) -> tuple[int, Refusal] | None:
         """Wait for the end of the batch; give the file that the process died of, or None."""
-        limits = self._work.limits
+        limits, process = self._limits, self._process
         at = self._batch[0][0] if self._batch else 0
-        began = self._waited()
+        began = process.waited
         patience: float = START_SECONDS
         while True:
-            line = self._heard(min(patience, max(0.1, limits.file_seconds - (self._waited() - began))))
+            line = process.line(min(patience, max(0.1, limits.file_seconds - (process.waited - began))))
             if line == b"done":
                 return None
             if line is not None and line.startswith(b"begin "):
-                at, began = int(line[6:]), self._waited()
-            over_time = self._waited() - began > limits.file_seconds
+                at, began = int(line[6:]), process.waited
+            over_time = process.waited - began > limits.file_seconds
             if line is None or line == b"" or over_time:
                 return at, self._death(at, timed_out=line is None or over_time)
             patience = limits.seconds
@@ -163,16 +149,10 @@ class Sandbox:
     def _death(self, number: int, *, timed_out: bool) -> Refusal:
         path = next(path for index, path in self._batch if index == number)
         if timed_out:
-            said = f"Its reader made no progress for {self._work.limits.seconds:.0f} s and was stopped."
+            said = f"Its reader made no progress for {self._limits.seconds:.0f} s and was stopped."
             return Refusal(source_of(path), "timed_out", said)
-        said = "exit code 0" if self._process is None else self._process.last_words()
-        return Refusal(source_of(path), "crashed", f"Its reader crashed on it ({said}); the other files were read.")
-
-    def _waited(self) -> float:
-        return 0.0 if self._process is None else self._process.waited
-
-    def _heard(self, seconds: float) -> bytes | None:
-        return b"" if self._process is None else self._process.line(seconds)
+        said = f"Its reader crashed on it ({self._process.last_words()}); the other files were read."
+        return Refusal(source_of(path), "crashed", said)
 
 
 def read_files(files: Iterable[Path | Refusal], work: Work, processes: int = 1) -> Iterator[Document | Refusal]:

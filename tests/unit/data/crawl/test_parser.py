@@ -37,7 +37,7 @@ def test_what_a_page_and_a_list_hold_is_told():
         assert looked_through(parser, b"\x89PNG", "image/png") == Found()
         wiki = b'<meta name=generator content="MediaWiki 1"><a href="/wiki/Loom">1</a><a href="/wiki/Special:Log">2</a>'
         assert looked_through(parser, wiki).facts.links == ("http://a.org/wiki/Loom",)
-        assert parser.restarts == 0
+        assert parser._process.restarts == 0
 
 
 def test_a_page_that_finds_no_end_is_refused_in_bounded_time():
@@ -48,7 +48,7 @@ def test_a_page_that_finds_no_end_is_refused_in_bounded_time():
         assert caught.value.trouble == "parser_stalled"
         assert time.monotonic() - begin < 60
         assert looked_through(parser, b'<a href="/y">').facts.links == ("http://a.org/y",)
-        assert parser.restarts == 1
+        assert parser._process.restarts == 1
 
 
 def test_a_page_that_wants_all_memory_is_refused():

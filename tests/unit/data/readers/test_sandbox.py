@@ -61,7 +61,7 @@ def test_a_file_that_hangs_is_refused_and_the_batch_goes_on(tmp_path: Path) -> N
     with Sandbox(Work(limits=Limits(seconds=2))) as sandbox:
         found = list(sandbox.read(sorted(tmp_path.iterdir())))
         assert shown(found) == ["one", "timed_out", "three"]
-        assert sandbox.restarts == 1
+        assert sandbox._process.restarts == 1
         assert "made no progress for 2 s" in found[1].detail
         assert shown(list(sandbox.read([tmp_path / "a.html"]))) == ["one"]
 
