@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from treadle.base.errors import DataError, NotReadyError, ResourceError, TreadleError, UsageError
 from treadle.base.hashing import hash_file
 from treadle.prompts import upsampler_runner
-from treadle.recipes.host_following import HostWork
+from treadle.recipes.host_work import HostWork
 from treadle.recipes.prompts import facts, library
 from treadle.remote.containers import Mount
 from treadle.remote.hosts import HostCards
