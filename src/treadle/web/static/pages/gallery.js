@@ -46,6 +46,7 @@ async function rateTile(tile, rating) {
     const place = tile.querySelector("[data-stars]");
     place.textContent = stars(item.rating);
     place.setAttribute("aria-label", spoken(item.rating));
+    place.classList.toggle("unrated", item.rating === null);
     toast(`${item.name}: ${spoken(item.rating)}.`);
   } catch (error) { toast(error.message, "bad"); }
 }
