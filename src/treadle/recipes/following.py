@@ -81,7 +81,7 @@ class LogCopy:
     def tail(self) -> str:
         """The end of it."""
         with self.path.open("rb") as file:
-            file.seek(max(0, self.size - _TAIL))
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
             return file.read().decode(errors="replace")
 
     def _read(self, piece: bytes) -> None:
@@ -99,7 +99,7 @@ class Following:
     """Asks one host for one run, and follows what the run has started there."""
 
     def __init__(self, context: RunContext, host: str, patience: float, *, far: bool = True) -> None:
-        """Follow on the host of that name, which may be away for `patience` seconds; `far` = asking it takes a while."""
+        """Follow on the host of that name, which may be away for `patience` seconds; `far` = asking it costs time."""
         self._context, self._host, self._patience, self._far = context, host, patience, far
 
     def asked(self, ask: Callable[[], _Answer]) -> _Answer:
