@@ -19,14 +19,21 @@ pytest.importorskip("cv2", reason="OpenCV is not installed (extra `video`)")
 
 import numpy as np
 
-from treadle.base.errors import NotReadyError, UsageError
+from treadle.base.errors import NotFoundError, NotReadyError, UsageError
+from treadle.base.files import write_json
+from treadle.base.hashing import hash_file
 from treadle.jobs.context import RunContext
+from treadle.jobs.job import NewJob
+from treadle.jobs.ledger import Ledger
 from treadle.jobs.runs import create_run
+from treadle.operations.api import Workspace
 from treadle.operations.transfer import TransferPayload
-from treadle.recipes import transfer_place, transfer_requests, transfer_run
-from treadle.recipes.following import HostLostError
+from treadle.recipes import transfer_checkpoints, transfer_host, transfer_place, transfer_requests, transfer_run
+from treadle.recipes.following import HostLostError, LeftError
+from treadle.recipes.host_manifest import CheckpointFile, CheckpointManifest, write_manifest
 from treadle.recipes.transfer_run import EndUnknownError, TransferBlockedError, TransferFailedError
 from treadle.remote.hosts import HostCard, HostCards
+from treadle.remote.run_folder import RunFolder
 from treadle.store.workspace import create_workspace
 from treadle.telemetry.events import EventLog, read_events
 from treadle.video.frames import FrameWriter, probe
@@ -273,13 +280,126 @@ def test_any_is_the_free_one_then_the_warm_one_then_the_cheapest(lab):
     key = "transfer1-cli/edge"
     (lab.workspace.root / "hosts" / "dear" / "warm.json").write_text(json.dumps({"key": key, "time": time.time()}))
     assert transfer_place.placed(lab.workspace, payload).host == "dear"
-    from treadle.jobs.job import NewJob
-    from treadle.jobs.ledger import Ledger
-
     with Ledger.open(lab.workspace) as ledger:
         assert ledger.queue("host:cheap").concurrency == 2
         ledger.submit(NewJob("host:dear", "transfer.run", {}, "light"))
     assert transfer_place.placed(lab.workspace, payload).host == "cheap"
+
+
+def test_what_a_host_lacks_for_the_controls_asked_is_said_before_anything_is_sent(lab, checkpoints_for):
+    weights = lab.workspace.root.parent / "weights"
+    lab.host("box", checkpoints=str(weights))
+    with pytest.raises(NotReadyError, match=r"base_model\.pt.*download box google-t5/t5-11b .*--verify none"):
+        lab.run("one")
+    checkpoints_for(weights, "edge")
+    assert lab.run("one")[0]["outcome"] == "done"
+    deep = {"controls": {"depth": {"weight": 0.5, "map": str(lab.clip)}}}
+    refusal = r"missing: nvidia/Cosmos-Transfer1-7B/depth_control\.pt\. Get"
+    with pytest.raises(NotReadyError, match=refusal):
+        lab.run("two", spec=deep)
+    with pytest.raises(NotReadyError, match=refusal):
+        transfer_place.placed(lab.workspace, lab.payload("two", spec=deep, host="any"))
+    assert lab.run("two", spec=deep, verify="none")[0]["outcome"] == "done"
+    assert len(list((lab.workspace.root.parent / "host-box" / "runs").iterdir())) == len(lab.starts()) == 2
+
+
+def test_checkpoints_are_read_again_when_their_time_has_changed_and_refused_when_they_have(lab, checkpoints_for):
+    weights = lab.workspace.root.parent / "weights"
+    lab.host("box", checkpoints=str(weights))
+    entries = {
+        path.relative_to(weights).as_posix(): CheckpointFile(hash_file(path), path.stat().st_size, "", False, 1)
+        for path in checkpoints_for(weights, "edge")
+    }
+    folder = HostCards(lab.workspace).folder("box")
+    write_manifest(folder, CheckpointManifest(str(weights), entries))
+    base = weights / "nvidia" / "Cosmos-Transfer1-7B" / "base_model.pt"
+    needed = [name for name in entries if not name.endswith("/model")] + ["google-t5/t5-11b/"]
+
+    def reads(how="quick", *, stop=False):
+        context = lab.context()
+        context.stop.requested = stop
+        with transfer_host.connected(lab.workspace, "box", 2.0) as host:
+            transfer_checkpoints.check(context, host, needed, how)
+        return [event.data["message"].split()[2] for event in read_events(context.run.events)]
+
+    with pytest.raises(LeftError):  # the sums go on there; a worker that ends does not wait for them
+        reads(stop=True)
+    assert reads() == ["6"]
+    assert reads() == []
+    os.utime(base)
+    assert (reads(), reads(), reads("all")) == (["1"], [], ["6"])
+    base.write_text("base_model.pT")
+    with pytest.raises(NotReadyError, match=r"base_model\.pt is not what it was.*checkpoints manifest box"):
+        reads()
+    base.write_text("longer than that")
+    with pytest.raises(NotReadyError, match=r"of another size: nvidia/Cosmos-Transfer1-7B/base_model\.pt\."):
+        reads()
+    assert reads("none") == []
+
+
+def test_what_a_job_left_on_a_host_is_ended_with_it_seen_and_removed(lab):
+    context, payload, workspace = lab.context(), lab.payload("one [hang]"), Workspace(lab.workspace.root)
+    thread, _ = in_background(transfer_run.run, context, payload)
+    wait_for(lab.starts)
+    wait_for(lambda: work_of(context.run)["launches"][0]["state"] == "running")
+    context.stop.requested = True
+    thread.join(30)
+    with Ledger.open(lab.workspace) as ledger:
+        new = NewJob("host:box", "transfer.run", dataclasses.asdict(payload), "light", run=context.run.id)
+        job = ledger.submit(new).id
+    (row,) = workspace.host_runs_list("box").runs
+    assert (row["id"], row["state"], row["job"], row["collected"]) == (f"{context.run.id}-000", "running", job, False)
+    assert "it runs" in workspace.host_runs_remove("box", days=0, uncollected=True).kept[0]["reason"]
+    card = HostCards(lab.workspace).get("box")
+    HostCards(lab.workspace).change("box", address="far", user="me")  # a host whose key nobody has accepted
+    said = workspace.jobs_stop(job).said
+    assert "may go on" in said
+    assert f"treadle host runs stop box {context.run.id}" in said
+    HostCards(lab.workspace).keep(card)
+    state = workspace.host_runs_list("box").runs[0]["state"]
+    assert state == "running"
+    assert "is ended" in workspace.jobs_discard(job).said
+    assert (work_of(context.run)["launches"][0]["state"], work_of(context.run)["launches"][0]["ending"]) == (
+        "ended",
+        "cancelled",
+    )
+    with pytest.raises(NotReadyError, match="it is cancelled"):
+        workspace.jobs_stop(job)
+    listed = workspace.host_runs_list("box")
+    assert (listed.runs[0]["state"], listed.removable, listed.bytes > 0) == ("cancelled", 1, True)
+    assert workspace.host_runs_remove("box").removed == []  # it is young
+    assert len(workspace.host_runs_remove("box", days=0, dry_run=True).removed) == 1
+    assert workspace.host_runs_remove("box", run=[context.run.id]).bytes == listed.bytes
+    assert workspace.host_runs_list("box").runs == []
+
+
+def test_of_what_lies_on_a_host_only_runs_that_nobody_waits_for_are_removed(lab):
+    workspace, root = Workspace(lab.workspace.root), lab.workspace.root.parent / "host-box" / "runs"
+    transport = HostCards(lab.workspace).get("box").connect()
+    waiting = lab.context().run
+    write_json(waiting.path / "transfer.json", {"launches": [{"id": f"{waiting.id}-000", "state": "staging"}]})
+    with Ledger.open(lab.workspace) as ledger:
+        ledger.submit(NewJob("host:box", "transfer.run", {}, "light", run=waiting.id))
+    strange, gone = "r-0123456789abcdef-000", "r-0123456789abcdeg-1"
+    for name in (f"{waiting.id}-000", strange, gone):
+        RunFolder(transport, str(root), name).stage({"a": b"x" * 9000})
+    RunFolder(transport, str(root), gone).start(["false"])
+    wait_for((root / gone / "rc").exists)
+    wait_for(lambda: not RunFolder(transport, str(root), gone).state().alive)
+    (root / "mine").mkdir()
+    (root / "r-0123456789abcdex-000").symlink_to(lab.code)
+    (root / f".removed-{gone}-12").mkdir()
+    rows = {row["id"]: (row["state"], row["collected"]) for row in workspace.host_runs_list("box").runs}
+    assert rows == {f"{waiting.id}-000": ("staged", False), strange: ("staged", None), gone: ("failed", None)}
+    kept = workspace.host_runs_remove("box", days=0)
+    assert (len(kept.kept), kept.removed) == (3, [])
+    done = workspace.host_runs_remove("box", days=0, uncollected=True)
+    assert sorted(row["id"] for row in done.removed) == [strange, gone]
+    assert "goes on with it" in done.kept[0]["reason"]
+    assert sorted(path.name for path in root.iterdir()) == ["mine", "r-0123456789abcdex-000", f"{waiting.id}-000"]
+    assert lab.code.is_dir()
+    with pytest.raises(NotFoundError, match="host runs list box"):
+        workspace.host_runs_stop("box", ["r-none"])
 
 
 def test_what_cannot_run_there_is_said_before_anything_is_queued(lab):
@@ -361,6 +481,7 @@ def test_a_host_that_is_away_too_long_is_lost_and_found_again(lab, ssh_server):
     go_away(ssh_server)
     thread.join(60)
     assert isinstance(box[0], HostLostError)
+    assert f"treadle host runs stop far {context.run.id}" in str(box[0])
     assert work_of(context.run)["launches"][0]["state"] in {"starting", "running"}, "it had begun; we may not know yet"
     ssh_server.start()
     again = dataclasses.replace(payload, settings={**payload.settings, "patience_seconds": 60.0})
@@ -370,12 +491,12 @@ def test_a_host_that_is_away_too_long_is_lost_and_found_again(lab, ssh_server):
 
 def test_what_the_newer_target_leaves_out_without_a_word_is_noticed(quick_folder):
     lab = Lab(quick_folder, "transfer25_target")
-    texts = ["one", "two [unsafe]", "three [unsafe]", "four"]
+    texts = ["one", "two [unsafe]", "three [unfit]", "four"]
     answer, run = lab.run(*texts, batch=True, backend="transfer25-cli", spec={"sigma": 200.0})
     assert [item["state"] for item in answer["items"]] == ["done", "blocked", "blocked", "done"]
     assert len(lab.starts()) == 1
     told = [(event.type, event.data["item"]) for event in read_events(run.events) if event.type in {"item", "blocked"}]
-    assert told == [("item", 0), ("blocked", 1), ("blocked", 2), ("item", 3)]
+    assert told == [("item", 0), ("blocked", 1), ("item", 3)]  # of a video that it refused, it says nothing
     single, _ = lab.run("four", backend="transfer25-cli", spec={"sigma": 200.0})
     assert single["items"][0]["sha256"] == answer["items"][3]["sha256"]
 
@@ -427,7 +548,7 @@ def podman(quick_folder):
     subprocess.run(["podman", *flags, "rmi", "--all", "--force"], capture_output=True)
 
 
-def test_a_container_makes_a_video_with_its_secret_in_no_command_line(lab, podman, quick_folder):
+def test_a_container_makes_a_video_with_its_secret_in_no_command_line(lab, podman, quick_folder, checkpoints_for):
     context = quick_folder / "image"
     context.mkdir()
     for name in ("sh", "env", "mkdir", "cat"):
@@ -439,7 +560,7 @@ def test_a_container_makes_a_video_with_its_secret_in_no_command_line(lab, podma
     (context / "Dockerfile").write_text(f"FROM scratch\n{copies}COPY base.mp4 /base.mp4\n")
     build = ["podman", *podman, "build", "--quiet", str(context)]
     built = subprocess.run(build, capture_output=True, text=True, check=True)
-    (quick_folder / "weights").mkdir()
+    checkpoints_for(quick_folder / "weights", "edge")
     (quick_folder / "weights" / "weights").write_text("weights are here\n")
     (quick_folder / "token").write_text("hf_secret")
     limits = ("--network=none", "--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024")

@@ -28,4 +28,9 @@ for number, sample in enumerate(samples, 1):
     box = (len(mark) + 8).to_bytes(4, "big") + b"free" + mark
     path = found.out / f"{sample['name']}.mp4"
     path.write_bytes((CODE / "base.mp4").read_bytes() + box)
+    print("Running guardrail check on video...", flush=True)
+    if "[unfit]" in sample["prompt"]:  # its console hides what the guardrail says
+        path.unlink()
+        continue
+    print("Passed guardrail on generated video", flush=True)
     print(f"Generated video saved to {path}", flush=True)

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -66,8 +67,8 @@ def material(tmp_path_factory):
     folder = tmp_path_factory.mktemp("material")
     y, x = np.mgrid[:HEIGHT, :WIDTH]
 
-    def clip(name, count, draw):
-        with FrameWriter(folder / name, Fraction(24), quality="lossless") as writer:
+    def clip(name, count, draw, rate=Fraction(24)):
+        with FrameWriter(folder / name, rate, quality="lossless") as writer:
             for time in range(count):
                 writer.write(np.repeat(draw(time).astype(np.uint8)[..., None], 3, axis=2))
 
@@ -76,6 +77,10 @@ def material(tmp_path_factory):
     clip("depth.mp4", 5, lambda time: y * 7)
     clip("long-depth.mp4", LONG, lambda time: y * 7)
     clip("upright.mp4", 5, lambda time: np.zeros((WIDTH, HEIGHT)))
+    clip("still.mp4", 1, lambda time: y * 7)
+    clip("film.mp4", 5, lambda time: ((x + time) // 8 + y // 6) % 2 * 200 + 20, Fraction(24000, 1001))
+    shutil.copy(folder / "film.mp4", folder / "film.m4v")
+    cv2.imwrite(str(folder / "look.webp"), np.zeros((HEIGHT, WIDTH, 3), np.uint8))
     cv2.imwrite(str(folder / "left.png"), np.where(x < WIDTH // 2, 255, 0).astype(np.uint8))
     cv2.imwrite(str(folder / "upright.png"), np.zeros((WIDTH, HEIGHT), np.uint8))
     (folder / "moving").mkdir()

@@ -188,6 +188,13 @@ def test_requests_that_differ_in_what_a_batch_shares_are_not_put_together(read, 
         ("transfer25", {**EDGE, **_edge(weight="0:0 4:1")}, "changes inside a clip"),
         ("transfer25", {**EDGE, **_edge(weight={"mask": "left.png", "outside": 0.2})}, "its weight is 0, not 0.2"),
         ("transfer25", {"controls": {"depth": {"weight": 1, "map": "depth.mp4"}}}, "needs a video"),
+        ("transfer25", {**EDGE, "style": "look.webp"}, "PNG or JPEG, not look.webp"),
+        ("transfer25", {**EDGE, "video": "still.mp4"}, "a picture, not a video"),
+        (
+            "transfer25",
+            {"video": "short.mp4", "controls": {"edge": "left.png", "vis": 2}},
+            "vis reaches from 0 to 1, not to 2",
+        ),
         ("transfer25", {"video": "short.mp4", "controls": {"keypoint": 1}}, "not keypoint"),
         ("diffusers", {"video": "short.mp4", "controls": {"edge": 1, "vis": 1}}, "takes one control, not 2"),
         ("diffusers", {"video": "short.mp4", "controls": {"depth": 1}}, "no map of depth"),
@@ -201,17 +208,20 @@ def test_what_a_target_cannot_do_is_refused_before_anything_runs(read, dialect, 
     assert says in str(refusal.value)
 
 
-def test_the_second_target_gets_scaled_weights_binary_masks_and_the_seeds_it_would_draw(read, sent):
+def test_the_second_target_gets_binary_masks_weights_that_it_scales_beside_them_and_the_seeds_it_would_draw(read, sent):
     table = {
         "video": "short.mp4",
         "controls": {"edge": {"weight": "left.png"}, "depth": {"weight": 1, "map": "depth.mp4"}},
     }
     written = DIALECTS.get("transfer25").write([read(table, style="left.png", sigma=200)], "/run")
-    document = sent(written)["spec.json"]
+    first = sent(written)["spec.json"]
+    assert (first["edge"]["control_weight"], first["depth"]["control_weight"]) == (1.0, 1.0)
+    everywhere = read({"video": "short.mp4", "controls": {"edge": 1, "depth": table["controls"]["depth"]}})
+    document = sent(DIALECTS.get("transfer25").write([everywhere], "/run"))["spec.json"]
     assert (document["edge"]["control_weight"], document["depth"]["control_weight"]) == (0.5, 0.5)
     assert isinstance(written.files["inputs/edge_mask.mp4"], MaskVideo)
-    assert "sigma_max" not in document
-    assert document["image_context_path"] == "/run/inputs/style.png"
+    assert "sigma_max" not in first
+    assert first["image_context_path"] == "/run/inputs/style.png"
     change = read({"video": "long.mp4", "controls": {"edge": "92:0.2 93:0.2", "vis": 0.1}}, seed=2025)
     assert len(DIALECTS.get("transfer25").write([change], "/run").runs) == 1
     plan = DIALECTS.get("transfer25").plan(change)
@@ -224,6 +234,15 @@ def test_the_second_target_gets_scaled_weights_binary_masks_and_the_seeds_it_wou
     assert (first["seed"], second["seed"]) == (2025, plan.clips[0].seed)  # draws what the second clip would have
     table = {"video": "long.mp4", "controls": {"depth": {"weight": {"adaptive": 1}, "map": "long-depth.mp4"}}}
     assert len(DIALECTS.get("transfer25").write([read(table)], "/run").runs) == 1
+
+
+def test_the_second_target_gets_files_with_endings_that_it_knows_and_its_whole_clock_is_told(read):
+    spec = read({"video": "film.m4v", "controls": {"depth": {"weight": 1, "map": "depth.mp4"}}}, fps=24)
+    written = DIALECTS.get("transfer25").write([spec], "/run")
+    assert written.files["inputs/video.mp4"] == Piece(spec.video.path, 0, 5)
+    assert written.files["inputs/depth.mp4"] == spec.controls[0].map.path
+    assert "Its clock knows whole frames a second: 23 where the input has 23.976." in written.remarks
+    assert written.unsaid == ("fps=24: the result has the rate of the input, 23.",)
 
 
 def test_derived_files_are_made_once_in_the_size_that_the_model_works_in(read, tmp_path):

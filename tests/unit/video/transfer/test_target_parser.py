@@ -7,17 +7,21 @@ With TREADLE_ACCEPT=1 too, what was accepted is stored in `accepted`, where the 
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from treadle.base.errors import UsageError
+from treadle.video.transfer.backends import transfer1_checkpoints
 from treadle.video.transfer.dialects.catalog import DIALECTS
 from treadle.video.transfer.dialects.written import lay_down
 from treadle.video.transfer.explain import course
+from treadle.video.transfer.spec import KINDS
 from treadle.video.transfer.weights import Mask, normalised
 
 CHECKOUT = os.environ.get("TREADLE_COSMOS_TRANSFER1", "")
@@ -122,3 +126,14 @@ def _store(accepted, read, both, sent):
             "files": sorted(written.files),
         }
         (accepted / f"{name}.json").write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def test_the_checkpoints_that_are_asked_for_are_the_targets_own():
+    names = runpy.run_path(str(Path(CHECKOUT) / "cosmos_transfer1" / "checkpoints.py"))
+    known = {value for name, value in names.items() if "CHECKPOINT" in name}
+    for kind in KINDS:
+        for path in transfer1_checkpoints.needed(SimpleNamespace(distilled=False, kinds=(kind,))):
+            assert path in known or path.rpartition("/")[0] in known, path
+    (alone, *_) = transfer1_checkpoints.needed(SimpleNamespace(distilled=True, kinds=("edge",)))
+    assert alone in known
+    assert {path.rstrip("/") for path in transfer1_checkpoints.GUARDRAIL} <= known

@@ -3,19 +3,22 @@
 Its parser is strict about settings, but lets misspelled keys of controls pass. What it does otherwise:
 
 - An empty negative text fails, or in a batch takes that of the video before: a blank is sent.
-- Weights reach from 0 to 1: they are sent as they are scaled, which comes to the same.
-- The frame rate of the result is that of the input.
+- Weights reach from 0 to 1, and are scaled down together by the target only where one of them has a mask, place by
+  place: without masks they are sent as they are scaled, with masks as they were given.
+- The frame rate of the result is that of the input without its fraction.
 - A mask is read as yes or no; weights cannot change inside a clip.
+- It knows files by their endings, and makes a picture, no video, of a single frame.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from treadle.video.transfer.clips import ClipPlan, chained_seeds, clip_count, planned
-from treadle.video.transfer.dialects.inputs import MaskVideo, ending, map_file, video_file
+from treadle.video.transfer.dialects.inputs import MaskVideo, Piece, ending, map_file, video_file
 from treadle.video.transfer.dialects.written import Files, Written, WrittenRun, refuse
 from treadle.video.transfer.weights import Mask, Schedule, clip_weight, normalised
 from treadle.video.transfer.weights_adaptive import measured
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     from treadle.video.transfer.clips import Clip
+    from treadle.video.transfer.dialects.written import Content
     from treadle.video.transfer.spec import Control, TransferSpec
 
 CLIP = 93
@@ -32,6 +36,8 @@ MOST_GUIDANCE = 7
 PURE_NOISE = 200.0
 _KINDS = ("edge", "vis", "depth", "seg")
 _OVERLAPS = (0, 1, 2)
+_VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
+_PICTURES = (".png", ".jpg", ".jpeg")
 _PROGRAM = ("examples/inference.py",)
 
 
@@ -94,7 +100,7 @@ def _arguments(path: str, folder: str) -> tuple[str, ...]:
 
 
 def _sample(files: Files, spec: TransferSpec, piece: Clip, seed: int, name: str, mark: str) -> dict[str, Any]:
-    video = video_file(spec, piece.first, piece.frames)
+    video = _known(video_file(spec, piece.first, piece.frames), piece)
     value: dict[str, Any] = {
         "name": name,
         "prompt": spec.text,
@@ -114,7 +120,7 @@ def _sample(files: Files, spec: TransferSpec, piece: Clip, seed: int, name: str,
     shared = spec.overlap if piece.number else 0  # frames that stand in the clip before with its weights
     span = piece.first + shared, piece.frames - shared
     asked = [clip_weight(control.weight, piece.number, *span) for control in spec.controls]
-    weights = normalised(np.array(asked))
+    weights = np.array(asked) if _masked(spec) else normalised(np.array(asked))
     for control, weight in zip(spec.controls, weights, strict=True):
         value[control.kind] = _control(files, spec, control, piece, mark) | {"control_weight": round(float(weight), 6)}
     return value
@@ -122,7 +128,7 @@ def _sample(files: Files, spec: TransferSpec, piece: Clip, seed: int, name: str,
 
 def _control(files: Files, spec: TransferSpec, control: Control, piece: Clip, mark: str) -> dict[str, Any]:
     value: dict[str, Any] = {}
-    drawn = map_file(spec, control, piece.first, piece.frames)
+    drawn = _known(map_file(spec, control, piece.first, piece.frames), piece)
     if drawn is not None:
         value["control_path"] = files.put(f"inputs/{control.kind}{mark}{ending(drawn)}", drawn)
     if control.kind == "edge" and control.strength is not None:
@@ -137,6 +143,17 @@ def _control(files: Files, spec: TransferSpec, control: Control, piece: Clip, ma
         mask = MaskVideo(control.weight.path, spec.source.path, piece.first, piece.frames)
         value["mask_path"] = files.put(f"inputs/{control.kind}_mask{mark}.mp4", mask)
     return value
+
+
+def _known(content: Content | None, piece: Clip) -> Content | None:
+    """A video whose ending the target does not know is copied, frame by frame, into one that it does."""
+    unknown = isinstance(content, Path) and ending(content) not in _VIDEOS
+    return Piece(content, piece.first, piece.frames) if isinstance(content, Path) and unknown else content
+
+
+def _masked(spec: TransferSpec) -> bool:
+    """Whether a weight holds in some places only."""
+    return any(isinstance(control.weight, Mask) or control.weight_subject for control in spec.controls)
 
 
 def _pieces(spec: TransferSpec, plan: ClipPlan) -> tuple[Clip, ...]:
@@ -162,6 +179,10 @@ def _impossible(spec: TransferSpec, plan: ClipPlan) -> list[str]:
         found.append(f"Its guidance is a whole number from 0 to {MOST_GUIDANCE}, not {spec.guidance:g}.")
     if spec.overlap not in _OVERLAPS:
         found.append(f"Its clips are conditioned on 0, 1 or 2 frames (overlap), not {spec.overlap}.")
+    if spec.style is not None and spec.style.suffix.lower() not in _PICTURES:
+        found.append(f"Its style picture is PNG or JPEG, not {spec.style.name}.")
+    if spec.frames == 1:
+        found.append("Of a single frame it makes a picture, not a video.")
     if spec.style is not None and "vis" in spec.kinds:
         found.append("A style picture and the control vis both give the look; leave one out.")
     if spec.distilled:
@@ -169,12 +190,17 @@ def _impossible(spec: TransferSpec, plan: ClipPlan) -> list[str]:
     if spec.overlap != 1 and len(_pieces(spec, plan)) > 1:
         found.append(f"Clips with weights of their own share one frame: overlap=1, not {spec.overlap}.")
     for control in spec.controls:
-        found += _impossible_weight(control, plan)
+        found += _impossible_weight(control, plan, masked=_masked(spec))
     return found
 
 
-def _impossible_weight(control: Control, plan: ClipPlan) -> list[str]:
+def _impossible_weight(control: Control, plan: ClipPlan, *, masked: bool) -> list[str]:
     weight, found = control.weight, []
+    most = max(clip_weight(weight, clip.number, clip.first, clip.frames) for clip in plan.clips)
+    if masked and most > 1:
+        found.append(
+            f"Beside a weight that holds in some places only, {control.kind} reaches from 0 to 1, not to {most:g}."
+        )
     course = weight.inside if isinstance(weight, Mask) else weight
     spans = [course.over(clip.first, clip.frames) for clip in plan.clips] if isinstance(course, Schedule) else []
     if any(np.ptp(span[plan.overlap if number else 0 :]) > 1e-9 for number, span in enumerate(spans)):
@@ -187,14 +213,17 @@ def _impossible_weight(control: Control, plan: ClipPlan) -> list[str]:
 
 
 def _unsaid(spec: TransferSpec) -> tuple[str, ...]:
-    rate = spec.source.fps
-    if "fps" in spec.given and abs(spec.fps - rate) > 0.5:
-        return (f"fps={spec.fps}: the result has the rate of the input, {rate:g}.",)
+    rate = int(spec.source.fps)
+    if "fps" in spec.given and spec.fps != rate:
+        return (f"fps={spec.fps}: the result has the rate of the input, {rate}.",)
     return ()
 
 
 def _remarks(spec: TransferSpec, runs: int) -> tuple[str, ...]:
+    rate = spec.source.fps
     found = ["The result is scaled back to the size of the input, and has its frame rate."]
+    if rate != int(rate):
+        found.append(f"Its clock knows whole frames a second: {int(rate)} where the input has {rate:g}.")
     if spec.sigma < PURE_NOISE:
         found.append(f"sigma={spec.sigma:g} is of {PURE_NOISE:g}, which is noise alone and this target's own default.")
     if runs > 1:

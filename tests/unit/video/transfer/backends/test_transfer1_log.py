@@ -72,10 +72,26 @@ def test_the_newer_targets_bars_are_steps_and_its_samples_batches_of_one():
         for line in (
             "[2/3] Processing sample video_1",
             " 50%|#####     | 1/2 [00:01<00:01]",
-            "Guardrail blocked video2world generation.",
+            "Guardrail blocked generation. Negative prompt: fog",
             "Generated video saved to /o/output_001.mp4",
             "Running guardrail check on prompt...",
         )
     ]
     assert [event and event.type for event in told] == ["batch", "step", "blocked", "item", None]
-    assert told[2].data["what"] == "video"
+    assert told[2].data["what"] == "negative text"
+
+
+def test_a_video_that_the_newer_target_looked_at_and_neither_passed_nor_saved_was_refused():
+    log = """[1/3] Processing sample video_0
+Running guardrail check on video...
+Passed guardrail on generated video
+Generated video saved to /o/video_0.mp4
+[2/3] Processing sample video_1
+Running guardrail check on video...
+[3/3] Processing sample video_2
+Guardrail blocked generation. Prompt: bad
+"""
+    outcome = NEWER.outcome(Ended(0, log, missing=[1, 2], blocked=[2]))
+    assert (outcome.ending, outcome.refused) == ("blocked", (1, 2))
+    assert NEWER.outcome(Ended(1, "Running guardrail check on video...\n", missing=[0])).ending == "failed"
+    assert NEWER.outcome(Ended(0, log, missing=[])).ending == "done"
