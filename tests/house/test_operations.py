@@ -40,6 +40,7 @@ VERBS_OF_THE_HOUSE = {
     "host": "add list doctor remove",
     "host.image": "build pull pin",
     "host.checkpoints": "download verify manifest",
+    "host.runs": "list stop remove",
     "transfer": "run explain upscale adjust",
     "video": "probe controls interpolate smooth deflicker chunk stitch coherence compare from-images",
 }

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     Report = dict[str, Any]
 
 _MOST_ROWS = 10
+_DAY = 86_400.0
 
 
 def _one(host: Report) -> list[str]:
@@ -77,6 +78,31 @@ def _checkpoints(report: Report, _: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _run_row(run: Report) -> str:
+    job = "-" if run["job"] is None else run["job"]
+    here = {True: "yes", False: "no", None: "unknown"}[run["collected"]]
+    days = units.duration(run["age"]) if run["age"] < _DAY else f"{run['age'] / _DAY:.0f} days"
+    return f"{run['id']:<28} {run['state']:<10} {units.size(run['bytes']):>9} {days:>9} {job:>5}  {here}"
+
+
+def _runs(report: Report, _: Mapping[str, Any]) -> list[str]:
+    if not report["runs"]:
+        return [f"No runs lie in {report['folder']} on `{report['host']}`."]
+    lines = [f"{'folder':<28} {'state':<10} {'size':>9} {'age':>9} {'job':>5}  collected"]
+    lines += [_run_row(run) for run in report["runs"]]
+    total = f"{units.counted(len(report['runs']), 'folder')} in {report['folder']}: {units.size(report['bytes'])}."
+    if report["removable"]:
+        size = units.size(report["removable_bytes"])
+        total += f" {report['removable']} are over and collected ({size}): treadle host runs remove {report['host']}"
+    return [*lines, *wrapped(total, 0)]
+
+
+def _runs_removed(report: Report, _: Mapping[str, Any]) -> list[str]:
+    lines = [_run_row(run) for run in report["removed"][:_MOST_ROWS]] if report["dry_run"] else []
+    lines += [part for one in report["kept"] for part in wrapped(f"kept {one['id']}: {one['reason']}", 2)]
+    return [*lines, report["said"]]
+
+
 HOST_VIEWS: dict[str, Callable[[Report, Mapping[str, Any]], list[str]]] = {
     "host.add": _changed,
     "host.list": _list,
@@ -88,4 +114,7 @@ HOST_VIEWS: dict[str, Callable[[Report, Mapping[str, Any]], list[str]]] = {
     "host.checkpoints.download": _checkpoints,
     "host.checkpoints.verify": _checkpoints,
     "host.checkpoints.manifest": _checkpoints,
+    "host.runs.list": _runs,
+    "host.runs.stop": _said,
+    "host.runs.remove": _runs_removed,
 }

@@ -33,6 +33,7 @@ _NOUNS = {
     "gallery": "Look at what runs have made: rate, tag, find, compare, recall.",
     "host": "Add machines with GPUs, look at them, get their image and checkpoints.",
     "host.checkpoints": "Download, verify and list what a host's models are.",
+    "host.runs": "See, end and remove what runs have left on a host.",
     "host.image": "Build, pull and pin what a host's runs are carried out in.",
     "jobs": "See and change what is queued, runs, and has ended.",
     "prompt": "Keep requests for generation: texts, inputs, settings, with versions and templates.",

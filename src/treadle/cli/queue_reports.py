@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from treadle.base import units
-from treadle.cli.layout import fact
+from treadle.cli.layout import fact, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,6 +22,7 @@ def detached(report: Report, arguments: Mapping[str, Any]) -> list[str]:
     place = f" as number {report['place']}" if report["place"] else ""
     owner = f" of `{arguments['model']}`" if arguments.get("model") else ""
     return [
+        *(part for note in report.get("notes", ()) for part in wrapped(note, 0)),
         f"Job {report['job']} ({report['kind']}{owner}) {state}{place}.",
         f"Next: treadle jobs follow {report['job']}",
     ]

@@ -47,14 +47,15 @@ class RunFailedError(TreadleError):
 class QueuedJob:
     """A job and what happens to it. Close it, or use it as a context; the job goes on."""
 
-    def __init__(self, workspace: WorkspaceFolder, ledger: Ledger, job: Job) -> None:
-        """Follow `job`; `ledger` belongs to this object from now on."""
+    def __init__(self, workspace: WorkspaceFolder, ledger: Ledger, job: Job, notes: tuple[str, ...] = ()) -> None:
+        """Follow `job`; `ledger` belongs to this object from now on. `notes` were said of the request."""
         self.workspace = workspace
         self.job = job
+        self.notes = notes
         self._ledger = ledger
         self._follower: EventFollower | None = None
         self._said = ""
-        self._news: list[Event] = []
+        self._news = [Event("note", time.time(), {"message": note}) for note in notes]
         self._cursor = ledger.last_event()
         self._waiting_since = time.monotonic()
         self._worker_since = time.monotonic()
@@ -86,6 +87,8 @@ class QueuedJob:
         it goes on behind the last event that was yielded.
         """
         yield from self._word_on_lost_workers()
+        while self._news:
+            yield self._news.pop(0)
         while self.run is None and self._goes_on():
             yield from self._word_on_waiting()
             yield None

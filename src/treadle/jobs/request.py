@@ -43,6 +43,8 @@ class JobRequest:
     """Kinds of jobs that wait or run in the same queue and come first, whether they succeed or not."""
     dedup_key: str | None = None
     """A second job with the same key is not made; the first is followed."""
+    notes: tuple[str, ...] = ()
+    """What people should know before it begins; every door tells it."""
 
     def new_job(self, options: JobOptions, first: tuple[int, ...] = (), run: str | None = None) -> NewJob:
         """The request as the ledger takes it; jobs `first` come before it, whether they succeed or not."""
@@ -75,7 +77,7 @@ class JobRequest:
             before(run.id)
         job = ledger.submit(replace(asked, run=run.id))
         wake(self.workspace)
-        return QueuedJob(self.workspace, ledger, job)
+        return QueuedJob(self.workspace, ledger, job, self.notes)
 
     def _run_of(self, asked: NewJob) -> RunFolder:
         """The run's folder, which says where the job stands, in case that the database and its folder are lost."""

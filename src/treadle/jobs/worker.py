@@ -196,7 +196,7 @@ class Worker:
                 work.finish(claim, ending.value)
             elif job.cancel == "discard":
                 self._discard(claim, run)
-                work.cancelled(claim)
+                work.cancelled(claim, ending.value if "error" in ending.value else None)  # such as a host out of reach
             elif ending.outcome == "failed":
                 again = ending.value.get("exit_code", 1) == 1 and ending.value.get("kind") not in _PERMANENT
                 if again and job.attempts + 1 < job.max_attempts and job.cancel is None:

@@ -84,4 +84,5 @@ def facts(job: QueuedJob) -> dict[str, Any]:
         "place": now.place,
         "run": now.run,
         "detached": True,
+        **({"notes": list(job.notes)} if job.notes else {}),
     }

@@ -190,17 +190,22 @@ def log(
 def stop(workspace: WorkspaceFolder, job: Annotated[int, "id of the job"]) -> JobChange:
     """Stop a job and keep what it has done: a running one ends at its next step, a waiting one is removed.
 
-    `treadle jobs retry` lets it go on from there.
+    `treadle jobs retry` lets it go on from there. What a job that no longer runs has left on a host ends, too.
     """
     with _ledger(workspace) as ledger:
-        return _asked(workspace, ledger.stop(job), "stops at its next step; what it has done is kept")
+        said = "stops at its next step; what it has done is kept"
+        return _over(workspace, ledger, job) or _asked(workspace, ledger.stop(job), said)
 
 
 @operation("light", effect="removes", noun="jobs", examples=("treadle jobs discard 12",))
 def discard(workspace: WorkspaceFolder, job: Annotated[int, "id of the job"]) -> JobChange:
-    """Drop a job and its partial work: the checkpoints that it has written go to the trash."""
+    """Drop a job and its partial work: the checkpoints that it has written go to the trash.
+
+    What a job that no longer runs has left on a host ends, too.
+    """
     with _ledger(workspace) as ledger:
-        return _asked(workspace, ledger.discard(job), "ends; its partial work goes to the trash")
+        said = "ends; its partial work goes to the trash"
+        return _over(workspace, ledger, job) or _asked(workspace, ledger.discard(job), said)
 
 
 @operation("light", noun="jobs", examples=("treadle jobs retry 12",))
@@ -385,7 +390,22 @@ def _asked(workspace: WorkspaceFolder, job: Job, running: str) -> JobChange:
     if not job.active and job.run is not None:  # its folder tells so even without the ledger
         RunFolder(workspace.runs / job.run).write_result({"outcome": "stopped", "value": {"error": job.error}})
     said = f"Job {job.id} {running}." if job.active else f"Job {job.id} is cancelled; it had not begun."
+    if not job.active and (left := _left(workspace, job)):
+        said = f"Job {job.id} is cancelled. {left}"
     return JobChange(_summary(job, _names(workspace)), said)
+
+
+def _over(workspace: WorkspaceFolder, ledger: Ledger, identity: int) -> JobChange | None:
+    """What is ended of a job that failed or was cancelled, such as one whose host was lost; None: there is nothing."""
+    job = ledger.get(identity)
+    left = _left(workspace, job) if job.state in {"failed", "cancelled"} else ""
+    return JobChange(_summary(job, _names(workspace)), f"Job {job.id} is {job.state}. {left}") if left else None
+
+
+def _left(workspace: WorkspaceFolder, job: Job) -> str:
+    """End what a job without a process has left running elsewhere; returns what is to be said of it."""
+    left = load("treadle.recipes.catalog:KINDS").get(job.kind).left if job.run else None
+    return "" if left is None else str(load(left)(workspace, job.run, job.payload))
 
 
 def _ledger(workspace: WorkspaceFolder) -> Ledger:

@@ -24,6 +24,9 @@ class Kind:
     """The frozen dataclass that stands beside the operation."""
     discard: str | None = None
     """A function `discard(workspace, run_id, payload)` that moves partial work to the trash; it imports little."""
+    left: str | None = None
+    """A function `left(workspace, run_id, payload) -> str` that ends what a job without a process has left running on
+    another machine, and returns what is to be said of that; empty where nothing is."""
     ahead: str | None = None
     """A function `ahead()` that a process which waits for its orders calls: what every run of this kind needs."""
 
@@ -62,7 +65,7 @@ TRAIN = Kind(
     "treadle.recipes.train:run",
     "treadle.operations.training:TrainPayload",
     "treadle.recipes.discarded:checkpoints",
-    "treadle.recipes.train_ahead:ahead",
+    ahead="treadle.recipes.train_ahead:ahead",
 )
 EVALUATE = Kind("treadle.recipes.evaluate:run", "treadle.operations.training:EvaluatePayload")
 EXPERIMENT = Kind("treadle.recipes.experiment:run", "treadle.operations.experiments:ExperimentPayload")
@@ -82,11 +85,16 @@ VIDEO_TOOLS = (
 )
 GALLERY_COMPARE = Kind("treadle.recipes.gallery_compare:run", "treadle.operations.gallery:GalleryComparePayload")
 VIDEO = Kind("treadle.recipes.video:run", "treadle.operations.video:VideoPayload")
-TRANSFER = Kind("treadle.recipes.transfer_run:run", "treadle.operations.transfer:TransferPayload")
-PROMPT_ENHANCE = Kind("treadle.recipes.prompts_on_host:run", "treadle.operations.prompts:PromptEnhancePayload")
 
-HOST_IMAGE = Kind("treadle.recipes.host_image:run", "treadle.operations.host_work:HostImagePayload")
-HOST_CHECKPOINTS = Kind("treadle.recipes.host_checkpoints:run", "treadle.operations.host_work:HostCheckpointsPayload")
+_LEFT = "treadle.recipes.host_runs:left"
+TRANSFER = Kind("treadle.recipes.transfer_run:run", "treadle.operations.transfer:TransferPayload", left=_LEFT)
+PROMPT_ENHANCE = Kind(
+    "treadle.recipes.prompts_on_host:run", "treadle.operations.prompts:PromptEnhancePayload", left=_LEFT
+)
+HOST_IMAGE = Kind("treadle.recipes.host_image:run", "treadle.operations.host_work:HostImagePayload", left=_LEFT)
+HOST_CHECKPOINTS = Kind(
+    "treadle.recipes.host_checkpoints:run", "treadle.operations.host_work:HostCheckpointsPayload", left=_LEFT
+)
 
 KINDS = Catalogue(
     "job kind",

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 from treadle.base import units
 from treadle.base.errors import TreadleError
 from treadle.recipes.host_manifest import read_manifest
+from treadle.recipes.host_runs import space
 from treadle.recipes.hosts import image_identity
+from treadle.remote.gpus import gpus
 from treadle.remote.hosts import HostCards
 
 if TYPE_CHECKING:
@@ -24,7 +26,6 @@ _ENOUGH_DISK: Final = 20 * 1000**3
 _GPU_MEMORY: Final = 40 * 1000**3
 """The smallest GPU memory that the 7B target runs in, with its models taken out of it when they rest."""
 _PROGRAMS: Final = "setsid sha256sum find awk sed cut stat df sync xargs ln mv"
-_GPU_QUERY: Final = "--query-gpu=name,memory.total,memory.free,driver_version,temperature.gpu"
 
 
 def examine(workspace: WorkspaceFolder, card: HostCard) -> dict[str, Any]:
@@ -42,6 +43,7 @@ def examine(workspace: WorkspaceFolder, card: HostCard) -> dict[str, Any]:
                 _runtime(transport, card),
                 _image(transport, card),
                 _checkpoints(transport, card, HostCards(workspace).folder(card.name)),
+                _runs(workspace, transport, card),
             ]
     finally:
         transport.close()
@@ -119,28 +121,15 @@ def _programs(transport: Transport) -> dict[str, Any]:
     return _finding("programs", f"missing: {', '.join(missing)}" if missing else "all there", remedy, ok=not missing)
 
 
-def gpus(transport: Transport) -> list[dict[str, Any]]:
-    """The GPUs of a host, by `nvidia-smi`: `name`, `total` and `free` bytes, `driver`, `temperature` in °C."""
-    done = transport.run(["nvidia-smi", _GPU_QUERY, "--format=csv,noheader,nounits"], timeout=_SECONDS)
-    found = []
-    for line in done.out.decode(errors="replace").splitlines() if done.ok else ():
-        words = [word.strip() for word in line.split(",")]
-        if len(words) == 5 and words[1].isdigit() and words[2].isdigit():
-            heat = float(words[4]) if words[4].replace(".", "", 1).isdigit() else None
-            row = {"name": words[0], "total": int(words[1]) << 20, "free": int(words[2]) << 20}
-            found.append({**row, "driver": words[3], "temperature": heat})
-    return found
-
-
 def _gpu(transport: Transport) -> dict[str, Any]:
     found = gpus(transport)
     if not found:
         remedy = "Only backends for CPUs run there. With a GPU, install its driver so that `nvidia-smi` answers."
         return _finding("GPU", "none", remedy, ok=False, needed=False)
-    words = [f"{one['name']} ({units.size(one['free'])} free of {units.size(one['total'])})" for one in found]
-    small = all(one["total"] < _GPU_MEMORY for one in found)
+    words = [f"{one.name} ({units.size(one.free)} free of {units.size(one.total)})" for one in found]
+    small = all(one.total < _GPU_MEMORY for one in found)
     remedy = "The 7B target needs about 40 GB on one GPU; smaller ones do for other backends."
-    return _finding("GPU", f"{', '.join(words)}, driver {found[0]['driver']}", remedy, ok=not small, needed=False)
+    return _finding("GPU", f"{', '.join(words)}, driver {found[0].driver}", remedy, ok=not small, needed=False)
 
 
 def _python(transport: Transport, card: HostCard) -> dict[str, Any]:
@@ -192,3 +181,13 @@ def _checkpoints(transport: Transport, card: HostCard, folder: Path) -> dict[str
     remedy = f"Look closely with treadle host checkpoints verify {card.name}, or get them again with download."
     said = f"{units.counted(len(wrong), 'file')} missing or of another size, such as {wrong[0]}"
     return _finding("checkpoints", said, remedy, ok=False)
+
+
+def _runs(workspace: WorkspaceFolder, transport: Transport, card: HostCard) -> dict[str, Any]:
+    found = space(workspace, card, transport)
+    said = f"{units.size(found['bytes'])} in {card.runs}"
+    if not found["removable"]:
+        return _finding("runs", said)
+    said += f", {units.size(found['removable_bytes'])} of it collected and over"
+    remedy = f"Free that: treadle host runs remove {card.name}"
+    return _finding("runs", said, remedy, ok=found["removable_bytes"] < _ENOUGH_DISK, needed=False)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 from treadle.base.errors import NotReadyError
 from treadle.remote.containers import Mount
 from treadle.remote.hosts import LOCAL, HostCard, HostCards
-from treadle.remote.run_folder import ENVIRONMENT
 from treadle.remote.transport import run_checked
 from treadle.video.transfer.backends.backend import Places
 
@@ -79,9 +78,12 @@ class HostHere:
         )
 
     def command(
-        self, run_id: str, argv: Sequence[str], places: Places, environment: Mapping[str, str], files: str = ""
+        self, run_id: str, argv: Sequence[str], places: Places, environment: Mapping[str, str], hidden: str = ""
     ) -> list[str]:
-        """What is started in the launch's folder: the command where its code is, in the container if there is one."""
+        """What is started in the launch's folder: the command where its code is, in the container if there is one.
+
+        `hidden` is the file with secrets there, which a container must be told of.
+        """
         card = self.card
         variables = [f"{name}={value}" for name, value in environment.items()]
         inner = ["env", *variables, *argv] if variables else list(argv)
@@ -90,17 +92,11 @@ class HostHere:
         mounts = [Mount(places.run, places.run, writable=True)]
         if card.checkpoints:
             mounts.append(Mount(card.checkpoints, card.checkpoints))
-        return self.containers.argv(
-            run_id, card.image, inner, mounts=mounts, environment_file=files or None, workdir=None
-        )
+        return self.containers.argv(run_id, card.image, inner, mounts=mounts, environment_file=hidden or None)
 
     def secrets(self) -> dict[str, str]:
         """What must reach the command unseen."""
         return self.card.secrets()
-
-    def environment_file(self, folder: str) -> str:
-        """Where the secrets lie for a container to read."""
-        return f"{folder}/{ENVIRONMENT}"
 
     def free(self) -> int:
         """Free bytes where runs are kept."""

@@ -19,7 +19,7 @@ from treadle.video.transfer.backends.backend import Ended, Outcome
 if TYPE_CHECKING:
     from treadle.jobs.context import RunContext
     from treadle.recipes.transfer_host import HostHere
-    from treadle.recipes.transfer_work import LaunchRecord, Work
+    from treadle.recipes.transfer_work import LaunchRecord, LaunchState, Work
     from treadle.remote.run_folder import RunState
     from treadle.video.transfer.backends.backend import Backend, LaunchSettings
     from treadle.video.transfer.dialects.written import Content, Written, WrittenRun
@@ -64,8 +64,8 @@ class Launching:
         finally:
             log.close()
 
-    def _to(self, state: str) -> None:
-        self._record.state = state  # type: ignore[assignment]
+    def _to(self, state: LaunchState) -> None:
+        self._record.state = state
         self._work.save()
         self._context.emit("state", launch=self._record.number, state=state, host=self._host.name)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from treadle.base.errors import DataError
 from treadle.base.files import read_json, write_json
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-_FORMAT = 1
+FILE: Final = "transfer.json"
+"""Its name in the run's folder."""
+_FORMAT: Final = 1
 
 ItemState = Literal["waiting", "done", "blocked", "failed"]
 LaunchState = Literal["staging", "starting", "running", "collecting", "ended"]
@@ -119,3 +121,14 @@ class Work:
     def pieces(self, item: int) -> list[LaunchRecord]:
         """Launches that made pieces of an item, in order."""
         return [one for one in self.launches if one.items == [item] and one.ending == "done"]
+
+
+def end_launch(path: Path, identity: str) -> None:
+    """Note in a run's file that a launch was ended from outside, while nobody carries out the run."""
+    if not path.is_file():
+        return
+    found = read_json(path)
+    for row in found["launches"]:
+        if row["id"] == identity:
+            row |= {"state": "ended", "ending": "cancelled", "reason": "Stopped."}
+    write_json(path, found)

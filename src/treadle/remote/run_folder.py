@@ -106,7 +106,7 @@ class RunFolder:
         command = f"exec {shlex.join(argv)}\n".encode(errors="surrogateescape")
         if not self._transport.exists(f"{self.path}/pid"):
             self._transport.put_bytes(command, f"{self.path}/command")
-            self._transport.put_bytes(_script("launch"), f"{self.path}/launch")
+            self._transport.put_bytes(script("launch"), f"{self.path}/launch")
         out = self._carry_out("begin", f"start run {self.id}")
         return int(out.split()[0])
 
@@ -149,7 +149,7 @@ class RunFolder:
     def collect(self, to: Path, names: Sequence[str] = (OUTPUTS,)) -> list[Collected]:
         """Bring back files and folders, each file compared with its hash there; goes on where it was cut."""
         wanted = [inner_path(name) for name in names]
-        argv = ["sh", "-c", _script("hashes").decode(), "hashes", self.path, *wanted]
+        argv = ["sh", "-c", script("hashes").decode(), "hashes", self.path, *wanted]
         out = run_checked(self._transport, argv, f"list what run {self.id} made")
         found = []
         for line in out.split(b"\0"):
@@ -162,11 +162,12 @@ class RunFolder:
 
     def _carry_out(self, name: str, what: str, *arguments: str, timeout: float = _QUICK_SECONDS) -> bytes:
         # The mark of its processes is the path: two hosts of one name may be one machine.
-        argv = ["sh", "-c", _script(name).decode(), name, self.path, self.path, *arguments]
+        argv = ["sh", "-c", script(name).decode(), name, self.path, self.path, *arguments]
         return run_checked(self._transport, argv, what, timeout=timeout)
 
 
-def _script(name: str) -> bytes:
+def script(name: str) -> bytes:
+    """A shell script of this room, which hosts carry out."""
     return (_SCRIPTS / f"{name}.sh").read_bytes()
 
 

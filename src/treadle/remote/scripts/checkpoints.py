@@ -92,8 +92,8 @@ class Work:
         if wanted is not None and wanted != row["md5"]:
             say("refused", path=path, reason="its MD5 is " + str(row["md5"]) + ", in the table " + wanted)
             return
-        facts = {"sha256": row["sha256"], "bytes": row["bytes"], "source": source, "md5": wanted is not None}
-        say("file", path=path, **facts)
+        facts = {name: row[name] for name in ("sha256", "bytes", "changed")}
+        say("file", path=path, source=source, md5=wanted is not None, **facts)
 
 
 class Sums:
