@@ -142,3 +142,22 @@ def ssh_server(ssh_servers):
     yield made
     made.stop()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def checkpoints_for():
+    """Lays down stand-ins for the checkpoints that cosmos-transfer1 needs for some controls; returns their paths."""
+    from types import SimpleNamespace
+
+    from treadle.video.transfer.backends import transfer1_checkpoints
+
+    def laid(folder, *kinds):
+        spec = SimpleNamespace(distilled=False, kinds=kinds)
+        names = [*transfer1_checkpoints.needed(spec), *transfer1_checkpoints.GUARDRAIL]
+        paths = [Path(folder, name, "model" if name.endswith("/") else "") for name in names]
+        for path in paths:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(path.name)
+        return paths
+
+    return laid

@@ -239,6 +239,12 @@ def test_checkpoints_are_downloaded_through_stops_and_cuts_and_verified(
     shown = json.loads(here("host", "checkpoints", "verify", "box", "--json", code=1))
     assert (shown["changed"], shown["missing"]) == (["open/one/a.bin"], ["open/one/deep/b.json"])
     assert shown["unknown"] == ["open/one/c.json"]
+    listed = here("host", "runs", "list", "box", "--json")
+    assert {(row["id"][:18], row["collected"]) for row in listed["runs"]} >= {(job["run"], True)}
+    assert "3 folders" in here("host", "runs", "list", "box")
+    assert "collected and over" in here("host", "doctor", "box", code=1)
+    assert "Removed 3 folders" in here("host", "runs", "remove", "box", "--days", "0")
+    assert list((box.root / "runs").iterdir()) == []
     assert card.root == str(box.root)
 
 

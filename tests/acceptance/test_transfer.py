@@ -23,7 +23,7 @@ TARGET = Path(__file__).parents[1] / "data" / "transfer1_target"
 
 
 @pytest.fixture
-def target(here, tmp_path):
+def target(here, tmp_path, checkpoints_for):
     """A checkout of the stand-in, a clip, and a host that knows the one."""
     from treadle.video.frames import FrameWriter
 
@@ -33,6 +33,7 @@ def target(here, tmp_path):
         with FrameWriter(path, Fraction(24), quality="lossless") as writer:
             for number in range(3):
                 writer.write(np.full((36, 64, 3), 80 + number, np.uint8))
+    checkpoints_for(tmp_path / "there" / "checkpoints", "edge", "upscale")
     here("host", "add", "box", "local", "--code", code, "--python", sys.executable, "--root", tmp_path / "there")
     yield code
     for pid in left(code):  # only after a failure
@@ -66,12 +67,17 @@ def left(code):
 def test_prompts_become_videos_that_can_be_recalled(here, target, tmp_path):
     stored(here, "dusk", "A wet street at dusk")
     stored(here, "dawn", "A dry street at dawn")
-    made = here(
-        "transfer", "run", "dusk", "dawn", "--host", "box", "--batch", "--set", "seed=7", "--room-gb", "0", "--json"
-    )
+    words = ("transfer", "run", "dusk", "dawn", "--host", "box", "--batch", "--set", "seed=7", "--room-gb", "0")
+    left_out = "dusk: overlap=2: each clip is conditioned on 1 frame of the one before."
+    assert left_out in here(*words, "--set", "overlap=2", "--strict", code=2).replace("\n", " ")
+    made = here(*words, "--set", "overlap=2", "--json")
+    assert made["unsaid"][0] == left_out
     assert (made["outcome"], [item["name"] for item in made["items"]]) == ("done", ["dusk", "dawn"])
     by = here("video", "probe", Path(made["folder"]) / "dusk.mp4", "--json")["made_by"]
     assert (by["prompt"]["text"], by["spec"]["seed"]) == ("A wet street at dusk", 7)
+    waits = here(*words, "--set", "overlap=2", "--detach", "--json")
+    assert waits["notes"][0] == f"Not said to the target: {left_out}"
+    here("jobs", "discard", waits["job"])
     large = here("transfer", "upscale", Path(made["folder"]) / "dusk.mp4", "--room-gb", "0")
     assert "1 video from box" in large
     assert "dusk-large" in large

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -31,6 +31,8 @@ class TransferPayload:
     batch: bool
     settings: dict[str, Any]
     """Fields of `RunSettings`."""
+    unsaid: tuple[str, ...] = ()
+    """What the target cannot be told of the requests: known, and said, before anything is queued."""
 
 
 @operation(
@@ -56,6 +58,7 @@ def run(
     batch: Annotated[
         bool, "make those together, with the model loaded once, that differ in text, video, controls only"
     ] = False,
+    strict: Annotated[bool, "refuse what cannot be said to the target wholly, instead of leaving a part out"] = False,
     settings: Annotated[dict[str, Any], _SETTINGS] = {},  # noqa: B006 - never changed
 ) -> JobRequest:
     """Have videos made that follow control maps, on a host with a GPU or by a small model here.
@@ -64,7 +67,8 @@ def run(
     does not, and is followed again by the next worker. Results lie in the run's folder, with their settings inside.
     """
     requests = load("treadle.recipes.transfer_requests:resolved")(workspace, prompts, weights, set, backend)
-    return _request(workspace, "run", TransferPayload(backend, host, tuple(requests), batch, dict(settings)))
+    payload = TransferPayload(backend, host, tuple(requests), batch, dict(settings))
+    return _request(workspace, "run", payload, strict=strict)
 
 
 @operation(
@@ -125,7 +129,11 @@ def adjust(
     return AdjustReport(job, load("treadle.recipes.transfer_requests:adjust")(workspace, job, set))
 
 
-def _request(workspace: WorkspaceFolder, verb: str, payload: TransferPayload) -> JobRequest:
+def _request(workspace: WorkspaceFolder, verb: str, payload: TransferPayload, *, strict: bool = False) -> JobRequest:
     """A job of the host's queue; `any` becomes the host that suits best now."""
-    chosen: TransferPayload = load("treadle.recipes.transfer_place:placed")(workspace, payload)
-    return JobRequest(workspace, f"host:{chosen.host}", f"transfer.{verb}", asdict(chosen), "light")
+    unsaid: tuple[str, ...] = load("treadle.recipes.transfer_requests:unsaid")(payload)
+    if strict and unsaid:
+        raise UsageError(f"{payload.backend} cannot be told all of this. {' '.join(unsaid)}")
+    chosen: TransferPayload = load("treadle.recipes.transfer_place:placed")(workspace, replace(payload, unsaid=unsaid))
+    notes = tuple(f"Not said to the target: {line}" for line in unsaid)
+    return JobRequest(workspace, f"host:{chosen.host}", f"transfer.{verb}", asdict(chosen), "light", notes=notes)

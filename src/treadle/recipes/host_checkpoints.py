@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from pathlib import Path
@@ -147,9 +148,10 @@ def _settled(
     elif payload.verb == "download":
         kept = CheckpointManifest(card.checkpoints, {**before.files, **files})
     else:
-        known = {name: entry.source for name, entry in before.files.items() if files.get(name) == entry}
-        sources = {name: CheckpointFile(e.sha256, e.bytes, known.get(name, ""), e.md5) for name, e in files.items()}
-        kept = CheckpointManifest(card.checkpoints, sources)
+        same = {name for name, entry in before.files.items() if name in files and files[name].sha256 == entry.sha256}
+        sources = {name: before.files[name].source for name in same}
+        named = {name: dataclasses.replace(entry, source=sources.get(name, "")) for name, entry in files.items()}
+        kept = CheckpointManifest(card.checkpoints, named)
     path = folder / "checkpoints.json" if payload.verb == "verify" else write_manifest(folder, kept)
     return {
         "ok": not (missing or changed or found.refused),

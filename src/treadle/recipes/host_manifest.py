@@ -30,6 +30,8 @@ class CheckpointFile:
     """`OWNER/NAME@COMMIT` that it was downloaded from."""
     md5: bool = False
     """Whether its MD5 was the one of upstream's table when it was entered."""
+    changed: int = 0
+    """When it was changed last, as of then, in nanoseconds since 1970; another time is a reason to read it again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from treadle.base.errors import NotReadyError, TreadleError
 from treadle.jobs.job import ACTIVE, WAITING
 from treadle.jobs.ledger import Ledger
-from treadle.recipes import transfer_host, transfer_requests, transfer_results
+from treadle.recipes import transfer_checkpoints, transfer_host, transfer_requests, transfer_results
 from treadle.remote.hosts import LOCAL, HostCard, HostCards
 from treadle.video.transfer.backends.catalog import BACKENDS
 from treadle.video.transfer.backends.config import RunSettings
@@ -55,8 +55,9 @@ def _best(workspace: WorkspaceFolder, payload: TransferPayload) -> str:
             "There is no host yet. Add one (treadle host add NAME USER@ADDRESS), or let a small model make the video "
             "here: --host local --backend local-tiny"
         )
-    key = BACKENDS.get(payload.backend).key(transfer_requests.specs(payload)[0])
-    within = RunSettings(**payload.settings).idle_seconds
+    backend, specs = BACKENDS.get(payload.backend), transfer_requests.specs(payload)
+    chosen = RunSettings(**payload.settings)
+    key, within = backend.key(specs[0]), chosen.idle_seconds
     with Ledger.open(workspace) as ledger:
         jobs = ledger.jobs(states=(*WAITING, *ACTIVE))
     found = []
@@ -64,11 +65,14 @@ def _best(workspace: WorkspaceFolder, payload: TransferPayload) -> str:
         ahead = sum(job.queue == card.queue for job in jobs) + 1 - card.slots
         warm = transfer_results.warm_key(workspace, card.name, within) == key
         found.append(_Candidate(card, ahead, warm))
-    return _first_with_room(workspace, sorted(found, key=lambda one: one.rank), payload)
+    needed = [] if chosen.verify == "none" else [name for spec in specs for name in backend.needs(spec)]
+    return _first_with_room(workspace, sorted(found, key=lambda one: one.rank), payload, needed)
 
 
-def _first_with_room(workspace: WorkspaceFolder, candidates: list[_Candidate], payload: TransferPayload) -> str:
-    """The first that is ready, can be reached and has enough free disk; it says what is wrong with each if none is."""
+def _first_with_room(
+    workspace: WorkspaceFolder, candidates: list[_Candidate], payload: TransferPayload, needed: list[str]
+) -> str:
+    """The first that is ready, can be reached and has checkpoints and disk; says what is wrong with each if none is."""
     wrong, room = [], RunSettings(**payload.settings).room_gb
     for candidate in candidates:
         card = candidate.card
@@ -76,6 +80,7 @@ def _first_with_room(workspace: WorkspaceFolder, candidates: list[_Candidate], p
             transfer_host.check_ready(card, payload.backend)
             with transfer_host.connected(workspace, card.name, patience=0.0) as host:
                 free = host.free() / 1e9
+                transfer_checkpoints.looked_for(workspace, host, needed)
             if free >= room:
                 return card.name
             wrong.append(f"`{card.name}` has only {free:.1f} GB of free disk, {room:g} are needed (--room-gb).")

@@ -14,6 +14,8 @@ from treadle.recipes.prompts import library
 from treadle.recipes.transfer_explain import request, spec_of, suited
 from treadle.video import origin
 from treadle.video.frames import probe
+from treadle.video.transfer.backends.backend import LaunchSettings
+from treadle.video.transfer.backends.catalog import BACKENDS
 from treadle.video.transfer.spec_reading import to_mapping
 
 if TYPE_CHECKING:
@@ -79,6 +81,17 @@ def enlarged(videos: Sequence[Path], weight: float, text: str | None, settings: 
 def specs(payload: TransferPayload) -> list[TransferSpec]:
     """The requests of a job, read and checked against the files as they are now."""
     return [spec_of(one["spec"]) for one in payload.requests]
+
+
+def unsaid(payload: TransferPayload) -> tuple[str, ...]:
+    """What the target cannot be told of the requests; raises `UsageError` when it cannot carry one out at all."""
+    backend, asked = BACKENDS.get(payload.backend), specs(payload)
+    found: dict[str, None] = {}
+    for spec in asked:
+        name = f"{spec.name}: " if len(asked) > 1 else ""
+        for line in backend.write([spec], "RUN", LaunchSettings()).unsaid:
+            found[f"{name}{line}"] = None
+    return tuple(found)
 
 
 def adjust(workspace: WorkspaceFolder, job: int, settings: Sequence[str]) -> dict[str, Any]:

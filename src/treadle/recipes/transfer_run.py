@@ -8,10 +8,17 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from treadle.base.errors import TreadleError
-from treadle.recipes import local_tiny_models, transfer_host, transfer_memory, transfer_requests, transfer_results
+from treadle.recipes import (
+    local_tiny_models,
+    transfer_checkpoints,
+    transfer_host,
+    transfer_memory,
+    transfer_requests,
+    transfer_results,
+)
 from treadle.recipes.following import LeftError, StoppedError
 from treadle.recipes.transfer_launch import Launching
-from treadle.recipes.transfer_work import Work
+from treadle.recipes.transfer_work import FILE, Work
 from treadle.video.transfer.backends.backend import LaunchSettings, Outcome
 from treadle.video.transfer.backends.catalog import BACKENDS
 from treadle.video.transfer.backends.config import RunSettings
@@ -54,11 +61,12 @@ def run(context: RunContext, payload: TransferPayload) -> dict[str, Any]:
     """
     specs = transfer_requests.specs(payload)
     backend: Backend = BACKENDS.get(payload.backend)
-    work = Work.open(context.run.path / "transfer.json", [spec.name for spec in specs])
+    work = Work.open(context.run.path / FILE, [spec.name for spec in specs])
     chosen = RunSettings(**payload.settings)
     with transfer_host.connected(context.workspace, payload.host, chosen.patience_seconds) as host:
         story = _Story(context, payload, chosen, work, backend, host, specs)
         try:
+            story.check_checkpoints()
             while (launch := story.next_launch()) is not None:
                 story.carry_out(launch)
         except LeftError:
@@ -86,6 +94,13 @@ class _Story:
         self._backend, self._host, self._specs = backend, host, specs
         self._troubles = 0
 
+    def check_checkpoints(self) -> None:
+        """Refuse what the host lacks the checkpoints for, before anything is sent; what goes on there has them."""
+        begun = self._work.open_launch
+        if begun is None or begun.state == "staging":
+            needed = [name for number in self._work.waiting for name in self._backend.needs(self._specs[number])]
+            transfer_checkpoints.check(self._context, self._host, needed, self._chosen.verify)
+
     def next_launch(self) -> LaunchRecord | None:
         """The launch that is under way, else a new one for what is still to be made; None when nothing is."""
         if (found := self._work.open_launch) is not None:
@@ -103,7 +118,7 @@ class _Story:
         settings = dataclasses.replace(self._settings(), at_once=launch.at_once)
         written = self._written(launch, settings)
         if launch.number == 0 or launch.piece == 0:
-            for said in (*written.unsaid, *written.remarks):
+            for said in written.remarks:
                 self._context.emit("note", message=said)
         work = Launching(self._context, self._work, launch, self._backend, self._host)
         run = written.runs[launch.piece]
@@ -210,6 +225,7 @@ def _answer(context: RunContext, work: Work, host: HostHere, payload: TransferPa
         "backend": payload.backend,
         "folder": str(context.run.outputs),
         "seconds_on_host": round(seconds, 2),
+        "unsaid": list(payload.unsaid),
         "cost": round(seconds / 3600 * host.price, 4) if host.price else None,
         "saved_seconds": round(math.fsum(saved), 2) if saved else None,
         **work.facts(),

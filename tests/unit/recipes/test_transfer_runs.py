@@ -13,7 +13,6 @@ from treadle.jobs.ledger import Ledger
 from treadle.jobs.runs import create_run
 from treadle.recipes.runs import outcome_of
 from treadle.recipes.transfer_host import HostHere, check_ready
-from treadle.recipes.transfer_memory import least_free_gb
 from treadle.recipes.transfer_requests import adjust, adjusted
 from treadle.recipes.transfer_work import Work
 from treadle.remote.hosts import HostCard
@@ -41,11 +40,6 @@ def test_the_state_of_a_run_is_read_back_and_belongs_to_its_request(tmp_path):
         Work.open(path, ["a"])
 
 
-def test_the_fullest_gpu_decides():
-    assert least_free_gb(b"81000\n40000 MiB\nN/A\n") == pytest.approx(41.9, abs=0.1)
-    assert least_free_gb(b"no devices\n") is None
-
-
 def test_a_container_sees_its_run_and_reads_checkpoints_and_secrets_stay_out_of_the_line(tmp_path):
     card = HostCard("box", "local", "/data/t", "", runtime="podman", image=IMAGE, checkpoints="/data/c", gpus=2)
     host = HostHere(card, LocalTransport(), "", 1.0)
@@ -54,7 +48,7 @@ def test_a_container_sees_its_run_and_reads_checkpoints_and_secrets_stay_out_of_
     run = WrittenRun(("--controlnet_specs", "x"), ("outputs/output.mp4",), 0, 1)
     argv = backend.argv(Written("transfer1", {}, (run,), program=("transfer.py",)), run, places, LaunchSettings())
     environment = backend.environment(places, LaunchSettings())
-    command = host.command("r-1-000", argv, places, environment, host.environment_file(places.run))
+    command = host.command("r-1-000", argv, places, environment, f"{places.run}/environment")
     joined = " ".join(command)
     assert "--volume /data/t/runs/r-1-000:/data/t/runs/r-1-000 " in joined
     assert "--volume /data/c:/data/c:ro" in joined

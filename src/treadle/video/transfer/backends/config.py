@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from treadle.config.spec import Spec
@@ -32,3 +34,9 @@ class RunSettings(Spec):
         None, gt=0, description="a loaded model that holds more than this goes after its request; none = no limit"
     )
     model: str | None = Field(None, description="model that makes the videos, where the backend knows several")
+    verify: Literal["quick", "all", "none"] = Field(
+        "quick",
+        description="what of the checkpoints that the requests need is compared before anything is sent: quick = names, "
+        "sizes, and the content of files whose time has changed since the manifest was made; all = all content; "
+        "none = nothing",
+    )
