@@ -109,14 +109,15 @@ class Following:
             try:
                 return ask()
             except LinkError as error:
-                if self._context.stop_requested() and not stop_was_asked(self._context):
+                stop = self._context.stop_requested()
+                if stop and not stop_was_asked(self._context):
                     raise LeftError("This worker ends; the next one looks for the host.") from error
                 away = time.monotonic() - began
-                if away > self._patience or self._context.stop_requested():
+                if away > self._patience or stop:
+                    again = "" if stop else "`treadle jobs retry` follows it again, "
                     raise HostLostError(
-                        f"{self._host} could not be reached for {away:.0f} s: {error} What runs there goes on; "
-                        f"`treadle jobs retry` follows it again, `treadle host runs stop {self._host} "
-                        f"{self._context.run.id}` ends it."
+                        f"{self._host} could not be reached for {away:.0f} s: {error} What runs there goes on; {again}"
+                        f"`treadle host runs stop {self._host} {self._context.run.id}` ends it."
                     ) from error
                 self._context.emit("transfer", message=f"{self._host} is away ({error}); trying again")
                 time.sleep(min(pause, max(0.05, self._patience - away)))
