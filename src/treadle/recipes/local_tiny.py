@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 
 _SHOWN: Final = 4
 """Frames of a clip in a preview."""
+_WORTH_THREADS: Final = 4_000_000
+"""Weights below which one thread draws a clip: a step is some milliseconds, and where anything else wants the
+processors, threads that wait for each other made it twenty times as long (docs/experiments.md)."""
 _LONGEST: Final = 12_000
 """Letters of a preview: longer lines of a log are not looked at."""
 
@@ -86,6 +89,8 @@ def _module(checkpoint: Checkpoint) -> Any:  # noqa: ANN401 - a VideoFlow
     weights = checkpoint.weights(family.weight_shapes(config, record.vocabulary, record.context))
     module = family.build_model(config, record.vocabulary, record.context)
     module.load_state_dict({name: torch.tensor(array) for name, array in weights.items()}, assign=True)
+    if sum(weight.numel() for weight in module.parameters()) < _WORTH_THREADS:
+        torch.set_num_threads(1)
     return module
 
 

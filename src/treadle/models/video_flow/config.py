@@ -21,6 +21,9 @@ class VideoFlowConfig(Spec):
     heads: int = Field(4, ge=1, description="number of attention heads")
     patch_frames: Literal[1, 2, 4] = Field(4, description="frames of one patch of 4 x 4 pixels")
     norm_epsilon: float = Field(1e-6, gt=0, description="added to the mean square in each norm")
+    noise: float = Field(
+        3.0, gt=0, description="deviation of the noise that clips are drawn out of; colours lie between -1 and 1"
+    )
     control_dropout: float = Field(
         0.3, ge=0, lt=1, description="share of training clips without edges, and of those without a blurred picture"
     )

@@ -2,7 +2,8 @@
 
 Rectified flow (Liu et al. 2022; Lipman et al. 2023): x_t = (1 - t) noise + t clip, and the way from x_t to the clip is
 (clip - x_t) / (1 - t). The network guesses the clip itself, not that way: with patches of many pixels it learns several
-times faster so (Li & He 2025, "Back to basics"; measured in docs/experiments.md).
+times faster so (Li & He 2025, "Back to basics"; measured in docs/experiments.md). The noise is strong (`family.noise`):
+neighbouring pixels are so alike that weak noise leaves the layout to be seen, and nothing to be learned from controls.
 
 Symbols in shapes: B batch, T frames, S edge in pixels, P patches, C width, V phrases.
 """
@@ -117,7 +118,7 @@ class VideoFlow(nn.Module):  # type: ignore[misc]  # torch is not followed: its 
         steering = training_steering(inputs, phrases_of(targets, self.vocabulary), self.config, chance)
         clip = pixels(inputs[..., :COLOURS])
         time = torch.sigmoid(chance.normal(len(clip)) + _TIME_MEAN)
-        noise = chance.normal(*clip.shape)
+        noise = chance.normal(*clip.shape) * self.config.noise
         share = time[:, None, None, None, None]
         mixed = (1 - share) * noise + share * clip
         mixed = torch.where(steering.given > 0, clip, mixed)
@@ -128,6 +129,8 @@ class VideoFlow(nn.Module):  # type: ignore[misc]  # torch is not followed: its 
 
     def clip_behind(self, mixed: Tensor, time: Tensor, steering: Steering) -> Tensor:
         """Guess the clip, -1 to 1, behind `mixed` (B, T, S, S, 3), of which the share `time` (B,) is clip."""
+        spread = (self.config.noise**2 * (1 - time) ** 2 + time**2).sqrt()
+        mixed = mixed / spread[:, None, None, None, None]
         x = self.stem(self._patches(torch.cat([mixed, steering.channels()], dim=-1)))
         frames, height, width = mixed.shape[1:4]
         grid = (frames // self.config.patch_frames, height // PATCH, width // PATCH)

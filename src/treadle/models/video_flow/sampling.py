@@ -59,7 +59,7 @@ def generate(
     shape = (*steering.edges.shape[1:4], 3)
     device = steering.edges.device
     noise = torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
-    x, first = noise.to(device), 0.0
+    x, first = noise.to(device) * module.config.noise, 0.0
     if start is not None:
         first = 1 / (1 + flow.sigma)
         x = (1 - first) * x + first * start

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FRAMES, EDGE, STEPS = 4, 16, 320
 PHRASES = ("on black", "on grey", "on teal", "on brown")
-SETTINGS: dict[str, Any] = {"layers": 2, "width": 64, "heads": 2}
+SETTINGS: dict[str, Any] = {"layers": 2, "width": 64, "heads": 2, "noise": 1.0}
 PLAN = {"learner": "torch", "threads": 1, "precision": "fp32", "attention": "plain"}
 
 
