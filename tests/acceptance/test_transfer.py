@@ -78,8 +78,9 @@ def test_prompts_become_videos_that_can_be_recalled(here, target, tmp_path):
     waits = here(*words, "--set", "overlap=2", "--detach", "--json")
     assert waits["notes"][0] == f"Not said to the target: {left_out}"
     here("jobs", "discard", waits["job"])
-    large = here("transfer", "upscale", Path(made["folder"]) / "dusk.mp4", "--room-gb", "0")
+    large = here("transfer", "upscale", Path(made["folder"]) / "dusk.mp4", "--room-gb", "0", "--set", "overlap=2")
     assert "1 video from box" in large
+    assert large.count("Not said to the target: overlap=2") == 1
     assert "dusk-large" in large
     refused = here("transfer", "run", "dusk", "--host", "nowhere", code=2)
     assert "Unknown host `nowhere`" in refused

@@ -100,7 +100,8 @@ class QueuedJob:
             yield from self._word_on_waiting() if event is None else ()
             while self._news:
                 yield self._news.pop(0)
-            yield event
+            if event is None or event.type != "note" or event.data.get("message") not in self.notes:  # told already
+                yield event
 
     def stop(self) -> None:
         """Ask it to keep what it has and stop at its next step boundary; a waiting one is cancelled."""

@@ -86,7 +86,6 @@ def stop(workspace: WorkspaceFolder, host: Annotated[str, _NAME], runs: Annotate
         "treadle host runs remove lambda --days 30",
         "treadle host runs remove lambda --run r-01m813tpf0j5r2qn --uncollected",
     ),
-    for_assistants=False,
 )
 def remove(
     workspace: WorkspaceFolder,

@@ -34,6 +34,11 @@ class TransferPayload:
     unsaid: tuple[str, ...] = ()
     """What the target cannot be told of the requests: known, and said, before anything is queued."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The same in words for people."""
+        return tuple(f"Not said to the target: {line}" for line in self.unsaid)
+
 
 @operation(
     "heavy",
@@ -135,5 +140,5 @@ def _request(workspace: WorkspaceFolder, verb: str, payload: TransferPayload, *,
     if strict and unsaid:
         raise UsageError(f"{payload.backend} cannot be told all of this. {' '.join(unsaid)}")
     chosen: TransferPayload = load("treadle.recipes.transfer_place:placed")(workspace, replace(payload, unsaid=unsaid))
-    notes = tuple(f"Not said to the target: {line}" for line in unsaid)
-    return JobRequest(workspace, f"host:{chosen.host}", f"transfer.{verb}", asdict(chosen), "light", notes=notes)
+    queue = f"host:{chosen.host}"
+    return JobRequest(workspace, queue, f"transfer.{verb}", asdict(chosen), "light", notes=chosen.notes)

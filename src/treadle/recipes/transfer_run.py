@@ -65,6 +65,8 @@ def run(context: RunContext, payload: TransferPayload) -> dict[str, Any]:
     chosen = RunSettings(**payload.settings)
     with transfer_host.connected(context.workspace, payload.host, chosen.patience_seconds) as host:
         story = _Story(context, payload, chosen, work, backend, host, specs)
+        for note in () if work.launches else payload.notes:
+            context.emit("note", message=note)
         try:
             story.check_checkpoints()
             while (launch := story.next_launch()) is not None:

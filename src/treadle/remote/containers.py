@@ -46,7 +46,6 @@ class Containers:
         *,
         mounts: Sequence[Mount] = (),
         environment_file: str | None = None,
-        workdir: str | None = None,
     ) -> list[str]:
         """The command line that runs `command` in the foreground; secrets stand in the file, never in the line.
 
@@ -60,8 +59,6 @@ class Containers:
             made += ["--volume", f"{mount.host}:{mount.inside}{'' if mount.writable else ':ro'}"]
         if environment_file is not None:
             made += ["--env-file", environment_file]
-        if workdir is not None:
-            made += ["--workdir", workdir]
         return [*made, fixed_image(image), *command]
 
     def running(self, transport: Transport, run_id: str) -> list[str]:

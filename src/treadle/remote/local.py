@@ -88,11 +88,6 @@ class LocalTransport:
         """See `Transport`."""
         return self._path(remote).exists()
 
-    def list(self, remote: str) -> tuple[str, ...]:
-        """See `Transport`."""
-        folder = self._path(remote)
-        return tuple(sorted(path.name for path in folder.iterdir())) if folder.is_dir() else ()
-
     def size(self, remote: str) -> int | None:
         """See `Transport`."""
         path = self._path(remote)

@@ -8,7 +8,6 @@ when the command has ended. Nothing outside of this folder is ever changed or re
 from __future__ import annotations
 
 import json
-import math
 import re
 import shlex
 from dataclasses import dataclass
@@ -49,8 +48,6 @@ class RunState:
     """Bytes of its log; the final number once there is a code."""
     stopped: bool
     """Whether it was asked to stop."""
-    free: int
-    """Free bytes on its disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +121,6 @@ class RunFolder:
             code=int(code) if code.isdigit() else None,
             log_size=int(found.get("log", 0)),
             stopped="stopped" in found,
-            free=math.prod(int(word) for word in found.get("free", "0").split()),
         )
 
     def tail(self, offset: int, most: int = BLOCK) -> bytes:

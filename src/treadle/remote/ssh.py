@@ -98,10 +98,6 @@ class SshTransport:
         """See `Transport`."""
         return self._wait_for(self._exists(remote))
 
-    def list(self, remote: str) -> tuple[str, ...]:
-        """See `Transport`."""
-        return self._wait_for(self._list(remote))
-
     def size(self, remote: str) -> int | None:
         """See `Transport`."""
         return self._wait_for(self._size(remote))
@@ -227,13 +223,6 @@ class SshTransport:
     async def _exists(self, remote: str) -> bool:
         async with self._sftp(remote) as files:
             return await files.exists(_raw(remote))
-
-    async def _list(self, remote: str) -> tuple[str, ...]:
-        async with self._sftp(remote) as files:
-            if not await files.isdir(_raw(remote)):
-                return ()
-            names = await files.listdir(_raw(remote))
-            return tuple(sorted(os.fsdecode(name) for name in names if name not in {b".", b".."}))
 
     async def _size(self, remote: str) -> int | None:
         async with self._sftp(remote) as files:

@@ -84,10 +84,6 @@ class Transport(Protocol):
         """Whether there is such a file or folder."""
         ...
 
-    def list(self, remote: str) -> tuple[str, ...]:
-        """Names in a folder, sorted; none when there is no such folder."""
-        ...
-
     def size(self, remote: str) -> int | None:
         """Bytes of a file, or None."""
         ...

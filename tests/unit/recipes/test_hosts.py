@@ -52,7 +52,7 @@ def test_an_image_needs_a_version_or_a_digest():
 def test_a_container_gets_its_label_mounts_and_secrets_by_file_and_only_a_fixed_image():
     made = Containers("podman", ("--log-level=error",), ("--gpus=all",))
     mounts = [Mount("/a b", "/in"), Mount("/out", "/out", writable=True)]
-    argv = made.argv("r-1", DIGEST, ["cmd", "x y"], mounts=mounts, environment_file="/e", workdir="/w")
+    argv = made.argv("r-1", DIGEST, ["cmd", "x y"], mounts=mounts, environment_file="/e")
     assert argv[:3] == ["podman", "--log-level=error", "run"]
     assert argv[-3:] == [DIGEST, "cmd", "x y"]
     joined = " ".join(argv)

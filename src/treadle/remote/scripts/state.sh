@@ -31,4 +31,3 @@ if [ -f rc ]; then
   echo "code $code"
 fi
 if [ -f log ]; then echo "log $(stat -c %s log)"; fi
-echo "free $(stat -f -c '%a %S' .)"
