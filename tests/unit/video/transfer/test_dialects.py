@@ -200,6 +200,7 @@ def test_requests_that_differ_in_what_a_batch_shares_are_not_put_together(read, 
         ("diffusers", {"video": "short.mp4", "controls": {"depth": 1}}, "no map of depth"),
         ("diffusers", {**EDGE, **_edge(weight="left.png")}, "one number for the whole video"),
         ("diffusers", {"video": "short.mp4", "controls": {"keypoint": 1}}, "not keypoint"),
+        ("diffusers", {**EDGE, "video": "still.mp4"}, "Of 1 frames it makes none at an overlap of 1"),
     ],
 )
 def test_what_a_target_cannot_do_is_refused_before_anything_runs(read, dialect, table, says):
@@ -243,6 +244,14 @@ def test_the_second_target_gets_files_with_endings_that_it_knows_and_its_whole_c
     assert written.files["inputs/depth.mp4"] == spec.controls[0].map.path
     assert "Its clock knows whole frames a second: 23 where the input has 23.976." in written.remarks
     assert written.unsaid == ("fps=24: the result has the rate of the input, 23.",)
+
+
+def test_the_librarys_guidance_counts_from_more_than_one_on(read):
+    def unsaid(guidance):
+        return DIALECTS.get("diffusers").write([read(EDGE, guidance=guidance)], "/run").unsaid
+
+    assert unsaid(0.5) == ("guidance=0.5: it counts from more than 1 on, and is none below.",)
+    assert (unsaid(0), unsaid(1.5)) == ((), ())
 
 
 def test_derived_files_are_made_once_in_the_size_that_the_model_works_in(read, tmp_path):

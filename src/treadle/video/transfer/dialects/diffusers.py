@@ -89,6 +89,8 @@ def _impossible(spec: TransferSpec) -> list[str]:
         found.append("A weight cannot follow a subject (`weight_subject`).")
     if spec.distilled:
         found.append("It has no distilled model.")
+    if spec.frames <= spec.overlap:
+        found.append(f"Of {spec.frames} frames it makes none at an overlap of {spec.overlap}.")
     return found
 
 
@@ -96,6 +98,8 @@ def _unsaid(spec: TransferSpec) -> tuple[str, ...]:
     found = []
     if spec.style is not None:
         found.append("style: no picture can give the look; say it in the text.")
+    if 0 < spec.guidance <= 1:
+        found.append(f"guidance={spec.guidance:g}: it counts from more than 1 on, and is none below.")
     if "sigma" in spec.given:
         found.append(f"sigma={spec.sigma:g}: it begins from noise alone.")
     return tuple(found)

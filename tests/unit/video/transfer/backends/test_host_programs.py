@@ -159,3 +159,10 @@ def test_between_two_clips_the_guidance_may_change(tmp_path, capfd):
     (tmp_path / "adjust.json").write_text("{")
     watch.adjust(pipe)
     assert pipe._guidance_scale == 5.0
+
+
+def test_without_guidance_at_its_beginning_a_run_gets_none_later(tmp_path, capfd):
+    (tmp_path / "adjust.json").write_text('{"guidance": 5}')
+    pipe = type("Pipe", (), {"_guidance_scale": 0.0})()
+    Watch(tmp_path, tmp_path / "outputs", 1, guided=False).adjust(pipe)
+    assert (pipe._guidance_scale, said(capfd)) == (0.0, [])
