@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from treadle.base.errors import TreadleError
+from treadle.cli.progress import frames_line
 from treadle.jobs.context import RunContext
 from treadle.jobs.runs import RunFolder, create_run
 from treadle.operations.gallery import GalleryComparePayload
 from treadle.operations.transfer import TransferPayload
 from treadle.store.workspace import find_workspace
-from treadle.telemetry.events import EventLog
+from treadle.telemetry.events import EventLog, read_events
 
 pytest.importorskip("av", reason="PyAV is not installed (extra `video`)")
 cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed (extra `video`)")
@@ -187,6 +188,7 @@ def test_a_result_stands_beside_its_original(run, generated, tmp_path):
     files = [str(tmp_path / "street.mp4"), str(generated.outputs / "dusk.mp4"), str(tmp_path / "three.png")]
     assert beside(context, GalleryComparePayload(identity, *files))["frames"] == 3
     assert cv2.imread("three.png").shape == (3 * 32 + 2 * 4, 100, 3)
+    assert frames_line(read_events(tmp_path / "events.jsonl")[0].data).startswith("frame 1/12 ")
     assert found(run) == [identity]  # comparisons are no results
     (tmp_path / "street.mp4").unlink()
     assert "which is gone" in run("compare", identity, "--out", "b.mp4", code=2)

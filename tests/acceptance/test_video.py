@@ -75,6 +75,7 @@ def test_pieces_are_cut_and_joined_again(run, clip, tmp_path):
     whole = run("stitch", "pieces", "--quality", "lossless", "--out", "whole.mp4", "--json")
     assert [seam["frame"] for seam in whole["seams"]] == [6, 12, 18]
     assert run("compare", clip, "whole.mp4", "--json")["equal"]
+    assert "has 24 frames and" in run("compare", clip, "pieces/chunk_000.mp4", code=1)
     Path("pieces/chunk_001.mp4").write_bytes(Path("pieces/chunk_003.mp4").read_bytes())
     assert "only 6 frames where 10 were planned" in run("stitch", "pieces", "--out", "bad.mp4", code=1)
     assert not (tmp_path / "bad.mp4").exists()

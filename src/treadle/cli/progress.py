@@ -19,6 +19,8 @@ _PLAIN_SECONDS = 10.0
 _SAMPLE_LINES = 4
 _SPINNER = 2
 """Columns that the spinner and its gap take."""
+_FEW = 9.95
+"""Below this speed a decimal is shown."""
 _WIDE = 98
 """From this width on there is room for the memory."""
 
@@ -80,8 +82,7 @@ class Display:
         self._live(f"{data['number']} of {data['total']}  {data['label']}, seed {data['seed']}{step}")
 
     def _on_frames(self, data: dict[str, Any]) -> None:
-        left = units.duration(data["eta_seconds"])
-        self._live(f"frame {data['done']:,}/{data['total']:,}  {left} left  {data['per_second']:.0f} frames/s")
+        self._live(frames_line(data))
 
     def _on_transfer(self, data: dict[str, Any]) -> None:
         self._live(data["message"])
@@ -173,6 +174,19 @@ class Display:
 def progress_display(*, quiet: bool) -> Display:
     """The display for a command: silent with `--json`."""
     return Display(quiet=quiet)
+
+
+def frames_line(data: dict[str, Any]) -> str:
+    """How far work on a video is; where it is read more than once, which time this is."""
+    done, total, passes = data["done"], data["total"], data.get("passes", 1)
+    place = ""
+    if passes > 1 and (each := total // passes):
+        number = min(passes, max(1, -(-done // each)))
+        done, total = done - each * (number - 1), each
+        place = f", reading {number} of {passes}"
+    speed = data["per_second"]
+    shown = f"{speed:.1f}" if speed < _FEW else f"{speed:,.0f}"
+    return f"frame {done:,}/{total:,}{place}  {units.duration(data['eta_seconds'])} left  {shown} frames/s"
 
 
 def progress_line(data: dict[str, Any], width: int) -> str:

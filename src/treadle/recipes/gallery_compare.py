@@ -11,8 +11,8 @@ import numpy as np
 
 from treadle.base.errors import DataError, MissingExtraError
 from treadle.base.files import write_bytes
+from treadle.recipes.frame_counting import Counted
 from treadle.recipes.gallery_items import PICTURES
-from treadle.recipes.video import StoppedError
 
 try:
     import cv2
@@ -32,7 +32,6 @@ _GAP: Final = 4
 """Black pixels between the two."""
 _MOMENTS: Final = (1 / 6, 1 / 2, 5 / 6)
 """Of the length, for a picture of a video."""
-_SECONDS_BETWEEN_EVENTS: Final = 0.25
 
 
 def run(context: RunContext, payload: GalleryComparePayload) -> dict[str, Any]:
@@ -40,7 +39,7 @@ def run(context: RunContext, payload: GalleryComparePayload) -> dict[str, Any]:
     began = time.monotonic()
     first, second, target = Path(payload.original), Path(payload.result), Path(payload.out)
     total = frames.probe(second).frames
-    pairs = _watched(context, _pairs(first, second), total)
+    pairs = Counted(context, total)(_pairs(first, second))
     if target.suffix.lower() in PICTURES:
         count = _picture(pairs, total, target)
         fps = 0.0
@@ -105,14 +104,3 @@ def _picture(pairs: Iterator[tuple[Frame, Frame]], total: int, target: Path) -> 
         raise DataError(f"{target} is no kind of picture that can be written; use .png, .jpg or .webp.")
     write_bytes(target, data.tobytes())
     return len(rows)
-
-
-def _watched(context: RunContext, pairs: Iterator[tuple[Frame, Frame]], total: int) -> Iterator[tuple[Frame, Frame]]:
-    told = 0.0
-    for done, pair in enumerate(pairs, 1):
-        if context.stop_requested():
-            raise StoppedError("Stopped; nothing was written.")
-        yield pair
-        if (now := time.monotonic()) - told >= _SECONDS_BETWEEN_EVENTS:
-            told = now
-            context.emit("frames", done=done, total=max(total, done))

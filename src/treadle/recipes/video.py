@@ -9,10 +9,11 @@ from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from treadle.base.errors import DataError, MissingExtraError, TreadleError
+from treadle.base.errors import DataError, MissingExtraError
 from treadle.base.files import new_folder, read_json, write_json
 from treadle.base.hashing import hash_file
 from treadle.recipes import video_maps, video_pictures
+from treadle.recipes.frame_counting import Counted
 from treadle.recipes.pictures import check_target
 
 try:
@@ -31,13 +32,10 @@ if TYPE_CHECKING:
 
 CLIP, STRIDE = 121, 120
 """Frames that Cosmos-Transfer 1 makes at a time, and by how many the next clip begins later."""
-_SECONDS_BETWEEN_EVENTS = 0.25
+_SAME_RATE = 0.01
+"""Frames a second by which headers round."""
 _MOST_SEAMS = 20
 _PLAN = "chunks.json"
-
-
-class StoppedError(TreadleError):
-    """The work was stopped; nothing was written."""
 
 
 def probe(path: Path) -> dict[str, Any]:
@@ -150,7 +148,7 @@ def _stitch(context: RunContext, payload: VideoPayload) -> dict[str, Any]:
     folder, options = Path(payload.sources[0]), payload.options
     plan, fps, names = _read_plan(folder)
     # The pieces are read once, and the whole once more to see how even it is.
-    counted = _Counted(context, sum(chunk.end - chunk.begin for chunk in plan) + plan[-1].end)
+    counted = Counted(context, sum(chunk.end - chunk.begin for chunk in plan) + plan[-1].end)
     pieces = [counted(_exactly(folder / name, chunk)) for name, chunk in zip(names, plan, strict=True)]
     met: list[chunks.Seam] = []
     made = chunks.stitched(pieces, plan, options["join"], match=options["match"], seams=met)
@@ -176,6 +174,7 @@ def _coherence(context: RunContext, payload: VideoPayload) -> dict[str, Any]:
 def _compare(context: RunContext, payload: VideoPayload) -> dict[str, Any]:
     first, second = (Path(source) for source in payload.sources)
     _check_picture(payload)
+    _check_alike(first, second)
     rows: list[tuple[float, float]] = []
     equal = True
     for a, b in zip_longest(_watched(context, first), frames.read_frames(second)):
@@ -199,9 +198,21 @@ def _compare(context: RunContext, payload: VideoPayload) -> dict[str, Any]:
     }
 
 
+def _check_alike(first: Path, second: Path) -> None:
+    """Compare what both files say of themselves before anything is read; that may be a few frames off."""
+    one, other = frames.probe(first), frames.probe(second)
+    if abs(one.frames - other.frames) <= max(2, one.frames // 50):
+        return
+    message = f"{first} has {one.frames} frames and {second} has {other.frames}; frame by frame needs equally many."
+    if abs(one.fps - other.fps) > _SAME_RATE:
+        rate = f"--to {one.fps:g} --out FILE.mp4"
+        message += f" They have {one.fps:g} and {other.fps:g} a second: treadle video interpolate {second} {rate}"
+    raise DataError(message)
+
+
 def _from_images(context: RunContext, payload: VideoPayload) -> dict[str, Any]:
     files = frames.image_files(Path(payload.sources[0]))
-    counted = _Counted(context, len(files))
+    counted = Counted(context, len(files))
     fps = Fraction(payload.options["fps"]).limit_denominator(1001)
     return _written(payload, counted(frames.read_images(files)), fps)
 
@@ -219,34 +230,10 @@ _TOOLS: dict[str, Callable[[RunContext, VideoPayload], dict[str, Any]]] = {
 }
 
 
-class _Counted:
-    """Passes frames on, tells how far the work is, and ends it when it was asked to stop."""
-
-    def __init__(self, context: RunContext, total: int, done: int = 0) -> None:
-        self._context, self._total, self._done = context, total, done
-        self._began, self._first = time.monotonic(), done
-        self._told = 0.0
-
-    def __call__(self, source: Iterable[Frame]) -> Iterator[Frame]:
-        for frame in source:
-            if self._context.stop_requested():
-                raise StoppedError("Stopped; nothing was written.")
-            yield frame
-            self._done += 1
-            now = time.monotonic()
-            if now - self._told >= _SECONDS_BETWEEN_EVENTS:
-                self._told = now
-                speed = (self._done - self._first) / max(1e-9, now - self._began)
-                left = max(0, self._total - self._done) / max(1e-9, speed)
-                self._context.emit(
-                    "frames", done=self._done, total=max(self._total, self._done), per_second=speed, eta_seconds=left
-                )
-
-
 def _watched(context: RunContext, path: Path, passes: int = 1, done: int = 0) -> Iterator[Frame]:
     """The frames of a video; `done` of the `passes` over it are over."""
     count = frames.probe(path).frames
-    return _Counted(context, count * passes, count * done)(frames.read_frames(path))
+    return Counted(context, count, passes=passes, done=done)(frames.read_frames(path))
 
 
 def _written(payload: VideoPayload, made: Iterable[Frame], fps: Fraction, sound: Path | None = None) -> dict[str, Any]:

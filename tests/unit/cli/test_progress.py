@@ -2,7 +2,7 @@
 
 import pytest
 
-from treadle.cli.progress import progress_line, wrapped
+from treadle.cli.progress import frames_line, progress_line, wrapped
 
 FACTS = {
     "epoch": 3.25,
@@ -37,3 +37,11 @@ def test_a_long_line_is_broken_between_words_and_hangs():
     assert wrapped(text, 40) == ["  learner native, threads 2, precision", "    bf16, instruction_set avx512"]
     assert wrapped("see /a/very-long/path/that/has/no/blanks", 20) == ["see", "  /a/very-long/path/that/has/no/blanks"]
     assert wrapped("", 20) == [""]
+
+
+def test_frames_of_a_second_reading_are_counted_anew_and_slow_work_has_a_decimal():
+    facts = {"done": 34, "total": 132, "per_second": 1.44, "eta_seconds": 68.0}
+    assert frames_line(facts) == "frame 34/132  1:08 left  1.4 frames/s"
+    twice = {**facts, "total": 264, "passes": 2, "per_second": 13.2}
+    assert frames_line({**twice, "done": 132}) == "frame 132/132, reading 1 of 2  1:08 left  13 frames/s"
+    assert frames_line({**twice, "done": 133}) == "frame 1/132, reading 2 of 2  1:08 left  13 frames/s"
