@@ -51,6 +51,11 @@ def test_a_prompt_is_explained_with_its_clips_weights_and_all_that_would_be_sent
     assert (tmp_path / "weights.png").read_bytes().startswith(b"\x89PNG")
     assert "takes one control" in found["other_dialects"]["diffusers"][0]
     assert "takes one control" in here("transfer", "explain", "dusk", "--dialect", "diffusers", code=2)
+    flags = ("--weights", "edge=0.2", "--set", "frames=121")
+    said = "Next: treadle transfer run dusk --backend transfer25-cli --weights edge=0.2 --set frames=121 ("
+    assert said in here("transfer", "explain", "dusk", "--dialect", "transfer25", *flags)
+    missing = here("transfer", "explain", "dusk", "--weights", "edge=gone.png", code=2)
+    assert f"no mask that is there ({tmp_path / 'gone.png'})" in missing.replace("\n", " ")
 
 
 def test_a_prompts_mask_and_maps_go_into_the_request(here, tmp_path, street):

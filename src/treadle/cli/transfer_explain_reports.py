@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from treadle.base import units
@@ -15,10 +16,17 @@ if TYPE_CHECKING:
 _VALUES = 14
 """Column in which the values of facts begin."""
 _MOST_CLIPS = 12
+_BACKENDS = {
+    "transfer1": (),
+    "transfer25": ("--backend", "transfer25-cli"),
+    "diffusers": ("--backend", "diffusers"),
+    "local-tiny": ("--host", "local", "--backend", "local-tiny"),
+}
+"""Flags of the command that sends a request in these words."""
 _WHOSE = {"default": "the default one", "prompt": "that of the prompt", "spec": "that of the request"}
 
 
-def explanation(report: Report, _: Mapping[str, Any]) -> list[str]:
+def explanation(report: Report, arguments: Mapping[str, Any]) -> list[str]:
     """What goes in, what each clip gets, what is thrown away, and what the target is not told."""
     source, works, chosen = report["input"], report["works_in"], report["settings"]
     size = f"{source['width']}x{source['height']}, {source['frames']:,} frames at {source['fps']:g} a second"
@@ -45,7 +53,17 @@ def explanation(report: Report, _: Mapping[str, Any]) -> list[str]:
     lines += _labelled("files", ", ".join(one["path"] for one in report["files"]))
     if report["picture"]:
         lines += _labelled("picture", report["picture"])
-    return [*lines, "Next: treadle transfer run " + f"{report['source']} (with --json, all that is sent)"]
+    return [*lines, f"Next: {_next(report, arguments)} (with --json, all that is sent)"]
+
+
+def _next(report: Report, arguments: Mapping[str, Any]) -> str:
+    """The command that sends what was explained, and nothing else."""
+    words = ["treadle", "transfer", "run", report["source"], *_BACKENDS[report["dialect"]]]
+    for flag in ("weights", "set"):
+        words += [word for given in arguments[flag] for word in (f"--{flag}", given)]
+    if arguments.get("model"):
+        words += ["--model", arguments["model"]]
+    return shlex.join(words)
 
 
 def _clips(report: Report) -> list[str]:

@@ -20,6 +20,7 @@ try:
     from treadle.video.transfer.explain_picture import ControlView, views
     from treadle.video.transfer.spec import KINDS, TransferSpec
     from treadle.video.transfer.spec_reading import from_mapping, read_spec_file
+    from treadle.video.transfer.weights import names_file
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] not in {"av", "cv2", "numpy", "PIL"}:
         raise
@@ -200,8 +201,7 @@ def _pair(pair: str) -> tuple[str, Any]:
         raise UsageError(f"Cannot read the weight `{pair}`: write CONTROL=WEIGHT, such as edge=0.6 or depth=adaptive.")
     if kind not in KINDS:
         raise UsageError(f"There is no control `{kind}`.{did_you_mean(kind, KINDS)} Known: {', '.join(KINDS)}.")
-    path = Path(weight).expanduser()
-    return kind, str(path.resolve()) if ":" not in weight and path.exists() else weight
+    return kind, str(Path(weight).expanduser().resolve()) if names_file(weight) else weight
 
 
 def _draw(frame: Frame, controls: Sequence[ControlView], title: str, path: Path) -> None:

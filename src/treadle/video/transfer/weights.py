@@ -161,6 +161,11 @@ def read_weight(value: Any, where: str, *, folder: Path, fps: float) -> Weight: 
     return constant(_number(value, where))
 
 
+def names_file(text: str) -> bool:
+    """Whether a weight in words is neither a number nor a schedule nor adaptive, so that it can only name a mask."""
+    return text.strip() != ADAPTIVE and ":" not in text and not _is_number(text.strip())
+
+
 def read_schedule(text: str, where: str, fps: float) -> Schedule:
     """Read `FRAME:WEIGHT` or `SECONDSs:WEIGHT` points, separated by spaces or commas; raises `UsageError`."""
     points: list[Keyframe] = []
