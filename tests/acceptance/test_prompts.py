@@ -1,6 +1,12 @@
 """Prompts through the command line: made, changed, found, used."""
 
+import shutil
+import sys
+from pathlib import Path
+
 import pytest
+
+from treadle.prompts.upsampler_runner import MODEL
 
 
 def test_a_prompt_lives_from_its_template_to_the_trash(here, tmp_path):
@@ -72,3 +78,37 @@ def test_a_stored_prompt_is_what_a_model_goes_on_from(here, tmp_path):
     assert longer["made_by"]["enhanced_by"] == "bard"
     here("prompt", "new", "film", "A street.")
     assert "is a prompt for a video" in here("sample", "bard", "--saved", "film", code=2)
+
+
+@pytest.fixture
+def host(here, ssh_server, tmp_path):
+    """A host `box` that holds a stand-in for the target, with the folder of its model."""
+    target, models = tmp_path / "target", tmp_path / "models" / MODEL
+    shutil.copytree(Path(__file__).parents[1] / "data" / "transfer1_target", target)
+    models.mkdir(parents=True)
+    (models / "weights").touch()
+    place = f"{ssh_server.user}@{ssh_server.address}:{ssh_server.port}"
+    login = ("--key", ssh_server.key, "--accept", ssh_server.card().fingerprint, "--runtime", "none")
+    there = ("--root", tmp_path / "there", "--code", target, "--checkpoints", tmp_path / "models")
+    here("host", "add", "box", place, *login, *there, "--python", sys.executable)
+    yield "box"
+    here("worker", "stop")
+
+
+def test_a_host_writes_more_of_a_prompt_as_a_job_of_its_queue(here, host, tmp_path):
+    (tmp_path / "drive.mp4").write_text("a road")
+    here("prompt", "new", "drive", "A road at night", "--input", "video=drive.mp4", "--set", "edge=0.6")
+    asked = ("prompt", "enhance", "drive", "--host", host)
+    assert "one of them only" in here("prompt", "enhance", "drive", code=2)
+    assert "one of them only" in here(*asked, "--using", "bard", code=2)
+    assert "--model is for servers" in here(*asked, "--model", "x", code=2)
+    told = here(*asked)
+    assert "Next: treadle jobs follow 1" in told
+    made = here("jobs", "follow", "1", "--json")
+    assert (made["text"], made["version"]) == ("A road at night, seen in 2 frames of a road. Warm light.", 2)
+    shown = here("prompt", "show", "drive")
+    assert f"{MODEL} on box" in " ".join(shown.split())
+    proposed = here(*asked, "--preview", "--json")
+    assert (proposed["queued"], proposed["changed"]) == (2, False)
+    assert "Not stored" in here("jobs", "follow", "2")
+    assert here("prompt", "show", "drive", "--json")["version"] == 2

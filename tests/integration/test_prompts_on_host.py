@@ -96,7 +96,6 @@ def test_what_was_stored_meanwhile_stays_and_the_parent_is_the_version_that_was_
 @pytest.mark.parametrize(
     ("mark", "error", "says"),
     [
-        ("[memory]", ResourceError, "CUDA out of memory.*jobs retry"),
         ("[bare]", NotReadyError, "No module named 'vllm'.*must hold cosmos-transfer1 and vllm"),
         ("[unsafe]", DataError, "guardrail refuses.*other words"),
         ("[hang]", ResourceError, "not done after 0.5 s.*--seconds"),

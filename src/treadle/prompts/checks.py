@@ -22,7 +22,7 @@ _FEWEST_WORDS = 12
 _CONTROLS = ("edge", "vis", "depth", "seg")
 
 
-About = Literal["", "length", "weight", "weights", "source", "input"]
+About = Literal["", "length", "weight", "weights", "nothing", "source", "input"]
 """What a remark is about, so that each door can say in its own words what to do."""
 
 
@@ -82,9 +82,12 @@ def _of_controls(prompt: Prompt) -> Iterator[Remark]:
         yield Remark(
             "warning", f"The {name} map has no weight and would not be used.", f"--set {name}=1", "weight", name
         )
-    if not weighted:
+    if not weighted and given:
         nothing = "No control has a weight, so the input video would not steer anything."
         yield Remark("warning", nothing, "--set edge=1", "weights")
+    if not weighted and not given:
+        nothing = "Neither a video nor a control map goes with it, and no control has a weight: nothing would steer."
+        yield Remark("warning", nothing, "--input video=FILE --set edge=1", "nothing")
     if weighted - given and "video" not in given:
         names = ", ".join(sorted(weighted - given))
         nothing = f"Neither a control map nor a video to make it of: {names}."

@@ -39,6 +39,7 @@ def test_nothing_is_said_of_a_good_prompt(good):
         ({"text": LONG * 40}, "the encoder reads 512 and drops the rest"),
         ({"negative": LONG * 40}, "The negative text has about"),
         ({"settings": {}}, "No control has a weight"),
+        ({"settings": {}, "inputs": ()}, "Neither a video nor a control map goes with it"),
         ({"settings": {"edge": 0.9, "vis": 0.5}}, "add up to 1.4"),
         ({"inputs": ()}, "error: Neither a control map nor a video to make it of: edge"),
     ],

@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+from treadle.remote.hosts import HostCard, HostCards
+
 PROBE = "<img src=x onerror=alert(1)>"
 
 
@@ -56,6 +58,27 @@ def test_a_prompt_is_shown_with_its_versions_and_what_differs(client, dusk):
     assert "This is not the newest version." in old
     assert client.get("/prompts/stored/dusk?version=9").status_code == 404
     assert client.get("/prompts/stored/nobody").status_code == 404
+
+
+def test_remarks_name_what_is_on_the_page_and_no_flags(client, call):
+    call("prompt.new", name="bare", prompt="A street")
+    for address in ("/prompts/stored/bare", "/prompts/new?template=city-street"):
+        notices = html.unescape(" ".join(re.findall(r'<li class="notice[^"]*">(.*?)</li>', client.get(address).text)))
+        assert notices
+        assert "--" not in notices
+        assert "`" not in notices
+    shown = html.unescape(client.get("/prompts/stored/bare").text)
+    assert "A model can write more of it, below." in shown
+    assert "Add a video to the files that go with it, and give a control a weight in the settings." in shown
+
+
+def test_hosts_may_write_more_of_prompts_for_videos_only(client, call, workspace):
+    call("prompt.new", name="film", prompt="A street")
+    call("prompt.new", name="words", prompt="ROMEO:", purpose="text")
+    HostCards(workspace).keep(HostCard("box", "local", "/there", ""))
+    option = '<option value="box" data-by="host">'
+    assert option in client.get("/prompts/stored/film").text
+    assert option not in client.get("/prompts/stored/words").text
 
 
 def test_a_prompt_for_text_opens_in_the_playground(client, call):

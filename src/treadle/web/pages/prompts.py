@@ -27,6 +27,7 @@ _HINTS: Final = {
     "length": "Let a model write more of it, once it is kept.",
     "weight": "Give {kind} a weight in the settings.",
     "weights": "Give one a weight in the settings: edge, vis, depth or seg.",
+    "nothing": "Add a video to the files that go with it, and give a control a weight in the settings.",
     "source": "Add a video, or the map itself, to the files that go with it.",
     "input": "Give the {kind} anew among the files that go with it.",
 }
@@ -99,9 +100,7 @@ def one_prompt(request: Request, name: str, version: int | None = None, against:
         kinds=INPUT_KINDS,
         length_of=_LENGTH,
         default_negative=DEFAULT_NEGATIVE,
-        hints={**_HINTS, "length": "A model can write more of it, further down."}
-        if ask.identity.may("operator")
-        else {},
+        hints={**_HINTS, "length": "A model can write more of it, below."} if ask.identity.may("operator") else {},
         writers=writers(ask.call("list")["models"]),
         hosts=[one["name"] for one in ask.call("host.list")["hosts"]] if shown["purpose"] == "video" else [],
         purposes=PURPOSES,

@@ -97,7 +97,7 @@ def ask(tiny, read, tmp_path):
         video = tmp_path / "outputs" / "output.mp4"
         told = [json.loads(line) for line in lines]
         assert (done.returncode == 0) == video.exists(), done.stderr
-        assert video.exists() or told[-1:] and told[-1]["type"] == "blocked", done.stderr
+        assert video.exists() or (told[-1:] and told[-1]["type"] == "blocked"), done.stderr
         return told, video
 
     return asking
