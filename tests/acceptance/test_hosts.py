@@ -119,6 +119,9 @@ def test_what_cannot_be_a_host_is_refused_in_words(here, ssh_server, tmp_path):
         assert "Traceback" not in here("host", "add", *words, code=code)
     (tmp_path / "two").write_text("two words")
     assert "one token" in here("host", "add", "x", "local", "--token-file", tmp_path / "two", code=1)
+    (tmp_path / "clone" / ".git").mkdir(parents=True)
+    checkout = here("host", "add", "here", "local", "--root", tmp_path / "clone", code=2)
+    assert "--root treadle-runs" in checkout
     here("host", "add", "here", "local", "--root", tmp_path / "root", "--runtime", "none")
     assert "Did you mean `here`?" in here("host", "doctor", "heer", code=2)
     assert "neither docker nor podman" in here("host", "image", "pull", "here", "a/b:v1", code=1)

@@ -199,6 +199,11 @@ def _looked_at(transport: Transport, draft: HostCard, chosen: HostSettings) -> H
             "stand in every answer. Let ~/.bashrc there print only where somebody types: begin it with "
             "`[ -t 1 ] || return`."
         )
+    if transport.exists(f"{chosen.root}/.git"):
+        raise UsageError(
+            f"{chosen.root} on {transport.host} is somebody's checkout (it has a .git); runs would lie in it. Choose "
+            "another folder: --root treadle-runs"
+        )
     root = said(_FOLDER, chosen.root, f"make the folder {chosen.root}")
     if ":" in root or "\n" in root:
         raise HostError(f"{transport.host}: the folder {root!r} cannot be given to a container; choose another --root.")

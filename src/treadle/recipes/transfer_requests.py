@@ -104,8 +104,9 @@ def adjust(workspace: WorkspaceFolder, job: int, settings: Sequence[str]) -> dic
         found = ledger.get(job)
     if not found.kind.startswith("transfer.") or found.run is None:
         raise UsageError(f"Job {job} is no transfer.")
-    if not (found.waiting or found.active):
-        raise UsageError(f"Job {job} has ended ({found.state}); start it again with --set.")
+    if not (found.waiting or found.active) or found.cancel in {"stop", "discard"}:
+        said = "is about to end" if found.active else f"has ended ({found.state})"
+        raise UsageError(f"Job {job} {said}; start it again with --set.")
     given = read_pairs(settings)
     strange = [key for key in given if key not in ADJUSTABLE]
     if strange or not given:

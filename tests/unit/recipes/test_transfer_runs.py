@@ -8,6 +8,7 @@ pytest.importorskip("av", reason="PyAV is not installed (extra `video`)")
 
 from treadle.base.errors import DataError, NotReadyError, UsageError
 from treadle.cli.transfer_run_reports import TRANSFER_RUN_VIEWS
+from treadle.jobs.identity import WorkerIdentity
 from treadle.jobs.job import NewJob
 from treadle.jobs.ledger import Ledger
 from treadle.jobs.runs import create_run
@@ -89,7 +90,11 @@ def test_settings_of_a_job_change_while_it_waits_and_no_longer_when_it_has_ended
     with pytest.raises(UsageError, match="no transfer"):
         adjust(workspace, other, ["steps=2"])
     with Ledger.open(workspace) as ledger:
+        claim = ledger.work.claim(WorkerIdentity.current(), {"light": 1})
         ledger.stop(job)
+        with pytest.raises(UsageError, match="is about to end"):
+            adjust(workspace, job, ["steps=2"])
+        ledger.work.cancelled(claim)
     with pytest.raises(UsageError, match="has ended"):
         adjust(workspace, job, ["steps=2"])
 
