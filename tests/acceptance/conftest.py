@@ -1,11 +1,13 @@
-"""The installed command as a process, in a workspace of its own."""
+"""The command line in a workspace of its own: in this process or, where that is the point, as the installed command."""
 
+import contextlib
+import io
 import json
 import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -18,17 +20,29 @@ class Shell:
     """Runs `treadle` in one folder."""
 
     folder: Path
+    installed: bool = False
+    """Whether each command is a process of its own, which costs half a second; what it leaves behind always is."""
 
     def run(self, *arguments, code=0, **options):
-        done = subprocess.run(
-            [COMMAND, *map(str, arguments)], cwd=self.folder, capture_output=True, text=True, timeout=240, **options
-        )
+        words = [*map(str, arguments)]
+        if self.installed or "env" in options:
+            done = subprocess.run(
+                [COMMAND, *words], cwd=self.folder, capture_output=True, text=True, timeout=240, **options
+            )
+        else:
+            done = called(words, self.folder, **options)
         assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stdout + done.stderr, done.stderr
         return done
 
     def json(self, *arguments, **options):
         return json.loads(self.run(*arguments, "--json", **options).stdout)
+
+    def said(self, *arguments, code=0):
+        """What it printed, or its JSON."""
+        done = self.run(*arguments, code=code)
+        answered = "--json" in arguments and (code == 0 or not done.stderr)
+        return json.loads(done.stdout) if answered else done.stdout + done.stderr
 
     def refused(self, *arguments, code=2, **options):
         """Run something that must fail with one clear message; returns it."""
@@ -47,34 +61,47 @@ class Shell:
         return subprocess.Popen([COMMAND, *map(str, arguments)], cwd=self.folder, **pipes)
 
 
-@pytest.fixture
-def shell(tmp_path):
-    folder = tmp_path / "lab"
-    Shell(tmp_path).run("init", folder)
-    return Shell(folder)
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch, capfd):
-    """Runs `treadle` in this process, in a workspace of its own; returns what it printed, or its JSON."""
+def called(words, folder, input=""):  # noqa: A002 - as subprocess.run has it
+    """The command in this process."""
     from treadle.cli.main import main
-    from treadle.operations.api import Workspace
 
+    code, output, errors, stdin = 0, io.StringIO(), io.StringIO(), sys.stdin
+    sys.stdin = io.TextIOWrapper(io.BytesIO(input.encode()))
+    try:
+        with contextlib.chdir(folder), contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+            main(words)
+    except SystemExit as end:
+        code = end.code or 0
+    finally:
+        sys.stdin = stdin
+    return subprocess.CompletedProcess(words, code, output.getvalue(), errors.getvalue())
+
+
+@pytest.fixture
+def installed():
+    """Whether the tests of a file run the installed command; those that want it say so with a fixture of this name."""
+    return False
+
+
+@pytest.fixture
+def shell_without_workspace(tmp_path, installed):
+    return Shell(tmp_path, installed)
+
+
+@pytest.fixture
+def shell(shell_without_workspace):
+    folder = shell_without_workspace.folder / "lab"
+    shell_without_workspace.run("init", folder)
+    return replace(shell_without_workspace, folder=folder)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """Runs `treadle` in a workspace in the current folder; returns what it printed, or its JSON."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-    Workspace.create(".")
-
-    def call(*arguments, code=0):
-        ended = 0
-        try:
-            main([str(argument) for argument in arguments])
-        except SystemExit as end:
-            ended = end.code or 0
-        shown = capfd.readouterr()
-        assert ended == code, shown.out + shown.err
-        return json.loads(shown.out) if "--json" in arguments and code == 0 else shown.out + shown.err
-
-    return call
+    shell = Shell(tmp_path)
+    shell.run("init", ".")
+    return shell.said
 
 
 TINY = ("family.layers=2", "family.width=32", "family.heads=2", "data.sequence_length=32", "training.batch_size=4")
@@ -128,12 +155,12 @@ def copied(lab, folder):
 
 
 @pytest.fixture
-def fed(fed_once, tmp_path):
+def fed(fed_once, tmp_path, installed):
     """A shell with a fed model `bard` that was never trained."""
-    return Shell(copied(fed_once, tmp_path))
+    return Shell(copied(fed_once, tmp_path), installed)
 
 
 @pytest.fixture
-def trained(trained_once, tmp_path):
+def trained(trained_once, tmp_path, installed):
     """A shell with a model `bard` that has made six steps."""
-    return Shell(copied(trained_once, tmp_path))
+    return Shell(copied(trained_once, tmp_path), installed)

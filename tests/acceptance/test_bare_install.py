@@ -22,10 +22,18 @@ def bare(tmp_path_factory):
     built = subprocess.run(build, capture_output=True, text=True, env={**os.environ, "TREADLE_BUILD_NATIVE": "1"})
     if built.returncode:
         pytest.skip(f"the wheel cannot be built here: {built.stderr[-300:]}")
-    venv.create(folder / "venv", with_pip=True)
-    python = folder / "venv" / "bin" / "python"
+    venv.create(folder / "venv")  # without a pip of its own, which takes seconds: ours installs there
     (wheel,) = wheels.glob("*.whl")
-    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        folder / "venv/bin/python",
+        "install",
+        "--quiet",
+        "--no-compile",
+    ]
     done = subprocess.run([*install, "--constraint", ROOT / "constraints.txt", wheel], capture_output=True, text=True)
     if done.returncode:
         pytest.skip(f"the packages cannot be installed here: {done.stderr[-300:]}")

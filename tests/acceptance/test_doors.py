@@ -15,6 +15,11 @@ ROOT = Path(__file__).parents[2]
 QUICK = ("training.sample_every=0", "training.evaluate_every=0")
 
 
+@pytest.fixture
+def installed():
+    return True
+
+
 def training(shell):
     """A training that has begun; returns its process, that of its run, and what was shown so far."""
     process = shell.start("train", "bard", "--minutes", "5", *QUICK)

@@ -1,32 +1,23 @@
-"""Notes through the installed command: from an empty folder to a finished task, and what a run writes."""
+"""Notes through the command line: from an empty folder to a finished task, and what a run writes."""
 
-import json
+import functools
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-COMMAND = Path(sys.executable).parent / "treadle"
 NOTES = Path(__file__).parents[1] / "data" / "flow"
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def notes(tmp_path, monkeypatch):
+def notes(shell_without_workspace, tmp_path, monkeypatch):
     """Runs `treadle flow` in a folder without a workspace, on a day that stands still."""
     monkeypatch.setenv("TREADLE_NOW", "2026-11-22T10:00")
-
-    def run(*arguments, code=0):
-        done = subprocess.run([COMMAND, "flow", *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=60)
-        assert done.returncode == code, done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
-        return json.loads(done.stdout) if "--json" in arguments else done.stdout + done.stderr
-
+    run = functools.partial(shell_without_workspace.said, "flow")
     run.folder = tmp_path
     return run
 
@@ -117,20 +108,24 @@ def test_a_move_that_was_killed_goes_on(notes):
     assert notes("check", "--only", "F18") == "Nothing found.\n"
 
 
-def line_of(shell, title):
-    return next(row for row in (shell.folder / "flow/active/tasks.md").read_text().split("\n") if title in row)
+def line_of(shell, title, mark):
+    """The line of a task as soon as `mark` stands in it; what a run was is written a moment after it has ended."""
+    tasks, deadline = shell.folder / "flow/active/tasks.md", time.monotonic() + 60
+    while not (found := [row for row in tasks.read_text().split("\n") if title in row and mark in row]):
+        assert time.monotonic() < deadline, tasks.read_text()
+        time.sleep(0.05)
+    return found[0]
 
 
 def test_a_run_writes_what_ran_into_the_notes(fed):
     fed.run("flow", "init")
     fed.run("flow", "add", "Train bard", "done when=step >= 20 and bits_per_byte < 0.1")
     fed.run("train", "bard", "--steps", "20", "--task", "train bard", "training.sample_every=0")
-    row = line_of(fed, "Train bard")
+    row = line_of(fed, "Train bard", "not yet done: bits_per_byte is")
     assert row.startswith("- [ ] ⏳ Train bard <# run r-")
-    assert "not yet done: bits_per_byte is" in row
     fed.run("flow", "edit", "train bard", "done when=step >= 20")
     fed.run("evaluate", "bard", "--task", "train bard")
-    row = line_of(fed, "Train bard")
+    row = line_of(fed, "Train bard", "✅")
     assert row.startswith("- [x] Train bard ✅ ")
     assert "bits_per_byte" in row
     text = (fed.folder / "flow/active/tasks.md").read_text()
@@ -148,13 +143,13 @@ def test_a_run_that_failed_or_was_killed_is_written_down_too(fed):
     while not process.exists():
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    fed.run("worker", "status")
-    assert "⏳" in line_of(fed, "Train long")
-    worker = fed.json("worker", "status")["workers"][0]
-    os.kill(worker["facts"]["pid"] if "facts" in worker else worker["pid"], signal.SIGKILL)
+    line_of(fed, "Train long", "⏳")
+    (worker,) = fed.json("worker", "status")["workers"]
+    os.kill(worker["facts"]["pid"], signal.SIGKILL)
     fed.run("jobs", "stop", str(job["job"]))
-    while "🚩" not in line_of(fed, "Train long"):
+    tasks = fed.folder / "flow/active/tasks.md"
+    while "🚩" not in tasks.read_text():
         assert time.monotonic() < deadline
         fed.run("flow", "list")
         time.sleep(0.2)
-    assert f"run {job['run']} cancelled" in line_of(fed, "Train long")
+    assert f"run {job['run']} cancelled" in line_of(fed, "Train long", "🚩")

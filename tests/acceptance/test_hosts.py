@@ -228,7 +228,7 @@ def test_checkpoints_are_downloaded_through_stops_and_cuts_and_verified(
     assert part.stat().st_size == 1 << 20
     hub.slow.clear()
     here("jobs", "retry", job["job"])
-    answer = json.loads(here("jobs", "follow", job["job"], "--json", code=1))
+    answer = here("jobs", "follow", job["job"], "--json", code=1)
     assert answer["refused"] == ["none/three: the server says 404 Not Found"]
     assert ("cdn/open/one/resolve/0123456789abcdef/a.bin", f"Bearer {TOKEN}", f"bytes={1 << 20}-") not in hub.asked
     assert ("cdn/open/one/resolve/0123456789abcdef/a.bin", None, f"bytes={1 << 20}-") in hub.asked
@@ -239,7 +239,7 @@ def test_checkpoints_are_downloaded_through_stops_and_cuts_and_verified(
     assert files_with(TOKEN, tmp_path, box.root) == []
     (folder / "a.bin").write_bytes(b"x" + hub.files["open/one"]["a.bin"][1:])
     (folder / "deep" / "b.json").rename(folder / "c.json")
-    shown = json.loads(here("host", "checkpoints", "verify", "box", "--json", code=1))
+    shown = here("host", "checkpoints", "verify", "box", "--json", code=1)
     assert (shown["changed"], shown["missing"]) == (["open/one/a.bin"], ["open/one/deep/b.json"])
     assert shown["unknown"] == ["open/one/c.json"]
     listed = here("host", "runs", "list", "box", "--json")

@@ -11,6 +11,11 @@ import pytest
 TRAIN = ("--steps", "60", "training.evaluate_every=20", "training.checkpoint_every=20", "training.sample_every=30")
 
 
+@pytest.fixture
+def installed():
+    return True
+
+
 def test_from_an_empty_folder_to_text(fed):
     trained = fed.json("train", "bard", *TRAIN)
     assert (trained["outcome"], trained["step"]) == ("done", 60)
