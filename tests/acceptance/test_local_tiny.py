@@ -38,7 +38,8 @@ def test_a_model_learns_moving_shapes_and_makes_videos_of_any_length(here, tmp_p
     (tmp_path / "walk.json").write_text(
         '{"text": "a Red  Circle on black", "video": "shapes.mp4", "controls": {"edge": {"weight": 0.9}}, "steps": 2}'
     )
-    options = ("--host", "local", "--backend", "local-tiny", "--model", "mover", "--set", "overlap=1")
+    options = ("--host", "local", "--backend", "local-tiny", "--set", "overlap=1")
+    assert "Unknown model `nope`" in here("transfer", "run", "walk.json", *options, "--model", "nope", code=2)
     done = here("transfer", "run", "walk.json", "walk.json", *options, "--batch", "--json")
     assert (done["outcome"], [item["state"] for item in done["items"]]) == ("done", ["done", "done"])
     videos = [Path(done["folder"]) / item["video"] for item in done["items"]]
@@ -55,12 +56,15 @@ def test_a_model_learns_moving_shapes_and_makes_videos_of_any_length(here, tmp_p
     explained = here("transfer", "explain", "walk.json", "--dialect", "local-tiny", "--set", "overlap=1", "--json")
     assert [clip["first"] for clip in explained["clips"]] == [0, 3, 6], "the clips of the only model"
     assert explained["settings"]["guidance"] == 1.5
+    assert {row["model"] for row in here("gallery", "list", "--json")["items"]} == {"mover"}, "as it was then"
     first, second = (list(read_frames(video)) for video in videos)
     assert all(np.array_equal(one, other) for one, other in zip(first, second, strict=True)), "as if made alone"
     run = tmp_path / "runs" / done["run"]
     events = [json.loads(line) for line in (run / "events.jsonl").read_text(encoding="utf-8").splitlines()]
     clips = [(event["item"], event["clip"]) for event in events if event["type"] == "step" and event["step"] == 2]
     assert clips == [(item, clip) for item in (0, 1) for clip in (0, 1, 2)]
+    notes = [event["message"] for event in events if event["type"] == "note"]
+    assert "`mover` has made only 4 steps: expect noise. Train it on: treadle train mover" in notes
     picture = next(event["picture"] for event in events if event["type"] == "preview")
     assert (run / picture).read_bytes().startswith(b"\x89PNG")
     assert "Understood of the text: on black, red circle" in (run / "log.txt").read_text(encoding="utf-8")

@@ -32,7 +32,7 @@ def _list(report: Report, arguments: Mapping[str, Any]) -> list[str]:
         tags = " ".join(f"#{tag}" for tag in row["tags"])
         text = _cut(" ".join(row["text"].split()) or row["kind"], _TEXT_WIDTH)
         gone = "" if row["there"] else "(file gone) "
-        made = time.strftime("%Y-%m-%d", time.localtime(row["created"]))
+        made = _day(row["created"])
         name = _cut(row["name"], _NAME_WIDTH)
         line = f"{row['id']:<12}  {_stars(row['rating']):<6}  {made:<10}  {name:<{_NAME_WIDTH}}  {gone}{text} {tags}"
         lines.append(_plain(line))
@@ -94,7 +94,7 @@ def _recall(report: Report, _: Mapping[str, Any]) -> list[str]:
     if weights is not None:
         here = f"here as {weights['there']}" if weights["there"] else "which are not here any more"
         lines.append(fact("by", f"{weights['model']}, step {weights['step']} ({str(weights['weights'])[:12]}), {here}"))
-    told = {key: value for key, value in report["options"].items() if key not in _OF_WEIGHTS}
+    told = {key: value for key, value in report["options"].items() if key not in _OF_WEIGHTS and value is not None}
     if told:
         lines.append(fact("with", ", ".join(f"{key}={value}" for key, value in told.items())))
     prompt = report["prompt"]
@@ -125,6 +125,12 @@ def _compare(report: Report, _: Mapping[str, Any]) -> list[str]:
         _plain(fact("left", report["original"])),
         _plain(fact("right", report["result"])),
     ]
+
+
+def _day(moment: float) -> str:
+    """A day; of today the time of it."""
+    day, today = (time.strftime("%Y-%m-%d", time.localtime(one)) for one in (moment, None))
+    return time.strftime("%H:%M", time.localtime(moment)) if day == today else day
 
 
 def _stars(rating: int | None) -> str:

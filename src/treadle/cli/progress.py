@@ -94,7 +94,9 @@ class Display:
         self._live(f"there: clip {data['done']} of {data['total']}")
 
     def _on_step(self, data: dict[str, Any]) -> None:
-        self._live(f"there: step {data['step']} of {data['total']}")
+        clips = data.get("clips", 1)
+        clip = f"clip {data['clip'] + 1} of {clips}, " if clips > 1 else ""
+        self._live(f"there: {clip}step {data['step']} of {data['total']}")
 
     def _on_item_done(self, data: dict[str, Any]) -> None:
         self._line(f"  {data['name']}: {data['video']}, after {units.duration(data['seconds'])}")

@@ -124,7 +124,7 @@ def _item(run: RunFolder, kind: str, outcome: str, asked: Mapping[str, Any], fil
         outcome=outcome,
         text=str(spec.get("text") or ""),
         prompt=prompt["name"] if isinstance(prompt.get("name"), str) else None,
-        model=_first_text(asked, "model", "backend"),
+        model=_first_text({**asked, **_chosen(asked)}, "model", "backend"),
         sources=tuple(str(one) for one in files),
         settings=_settings(spec) or _mapping(asked.get("options")),
     )
@@ -147,6 +147,12 @@ def _request(asked: Mapping[str, Any], name: str) -> tuple[dict[str, Any], dict[
         if spec.get("name") == name:
             return spec, _mapping(row.get("prompt"))
     return {}, {}
+
+
+def _chosen(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The model of a transfer, where its backend knows several."""
+    model = _mapping(asked.get("settings")).get("model")
+    return {} if model is None else {"model": model}
 
 
 def _inputs(spec: Mapping[str, Any]) -> list[str]:

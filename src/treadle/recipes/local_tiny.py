@@ -30,7 +30,7 @@ from treadle.models.catalog import FAMILIES
 from treadle.models.video_flow.sampling import Flow, colours, generate
 from treadle.models.video_flow.steering import phrases_of, pixels
 from treadle.recipes.local_tiny_guides import Guides, guides_of
-from treadle.recipes.local_tiny_models import chosen, weights_of
+from treadle.recipes.local_tiny_models import chosen, green, weights_of
 from treadle.recipes.transfer_requests import ADJUST
 from treadle.store.workspace import WorkspaceFolder
 from treadle.video import frames
@@ -64,6 +64,8 @@ class OpenedFlow:
     name: str
     weights: Mapping[str, Any]
     """As `local_tiny_models.weights_of` tells of them."""
+    remark: str | None = None
+    """What people should know before they see a clip of it."""
 
     def phrases_in(self, text: str) -> list[str]:
         """The phrases of the model that a text has."""
@@ -79,7 +81,8 @@ def open_flow(workspace: WorkspaceFolder, asked: str | None) -> OpenedFlow:
     """Open a model; see `local_tiny_models.chosen` for what `asked` names and what is refused."""
     card, checkpoint = chosen(workspace, asked)
     decided = Decided.model_validate(checkpoint.record.tokenizer)
-    return OpenedFlow(_module(checkpoint), decided, card.name, weights_of(card, checkpoint))
+    weights = weights_of(card, checkpoint)
+    return OpenedFlow(_module(checkpoint), decided, card.name, weights, green(card.name, checkpoint))
 
 
 def _module(checkpoint: Checkpoint) -> Any:  # noqa: ANN401 - a VideoFlow
@@ -125,7 +128,7 @@ def drawn(
             before[0, :given] = pixels(torch.tensor(np.stack(made[-given:])))
 
         def watch(step: int, guess: torch.Tensor, clip: Clip = clip, flow: Flow = flow) -> None:
-            tell("step", step=step, total=flow.steps, clip=clip.number)
+            tell("step", step=step, total=flow.steps, clip=clip.number, clips=len(plan.clips))
             if step == flow.steps or step % max(1, flow.steps // 4) == 0:
                 tell("preview", step=step, clip=clip.number, png=sheet(guess))
 
@@ -176,6 +179,8 @@ def main(words: Sequence[str] | None = None) -> int:
         items = json.loads(Path(asked.requests).read_text(encoding="utf-8"))
         _tell("stage", stage="loading")
         opened = open_flow(WorkspaceFolder(Path(asked.workspace)), asked.model)
+        if opened.remark is not None:
+            _tell("note", message=opened.remark)
         for number, item in enumerate(items):
             target = Path(asked.outputs) / f"{number}.mp4"
             if not target.is_file():

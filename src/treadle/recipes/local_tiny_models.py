@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from treadle.base.errors import NotFoundError, TreadleError, UsageError
+from treadle.base.units import counted
 from treadle.store.models import ModelCards
 from treadle.training.checkpoints import MODEL_FILE, CheckpointFolder
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from treadle.training.checkpoints import Checkpoint
 
 FAMILY = "video_flow"
+_LEARNED = 400
+"""Steps before which clips of moving shapes are blots."""
 
 
 def chosen(workspace: WorkspaceFolder, asked: str | None) -> tuple[ModelCard, Checkpoint]:
@@ -43,6 +46,20 @@ def clip_frames(workspace: WorkspaceFolder, asked: str | None) -> int | None:
     except TreadleError:
         return None
     return checkpoint.record.context
+
+
+def settled(workspace: WorkspaceFolder, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a run with the name of the model that will be taken; raises as `chosen` does, before it is queued."""
+    asked = settings.get("model")
+    card, _ = chosen(workspace, asked)
+    return {**settings, "model": asked or card.name}
+
+
+def green(name: str, checkpoint: Checkpoint) -> str | None:
+    """What to say of a model that has hardly learned anything; None = it has."""
+    if checkpoint.step >= _LEARNED:
+        return None
+    return f"`{name}` has made only {counted(checkpoint.step, 'step')}: expect noise. Train it on: treadle train {name}"
 
 
 def weights_of(card: ModelCard, checkpoint: Checkpoint) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from treadle.base.errors import NotReadyError, TreadleError
 from treadle.jobs.job import ACTIVE, WAITING
 from treadle.jobs.ledger import Ledger
-from treadle.recipes import transfer_checkpoints, transfer_host, transfer_requests, transfer_results
+from treadle.recipes import local_tiny_models, transfer_checkpoints, transfer_host, transfer_requests, transfer_results
 from treadle.remote.hosts import LOCAL, HostCard, HostCards
 from treadle.video.transfer.backends.catalog import BACKENDS
 from treadle.video.transfer.backends.config import RunSettings
@@ -45,7 +45,9 @@ def placed(workspace: WorkspaceFolder, payload: TransferPayload) -> TransferPayl
         queue = ledger.queue(card.queue)
         if queue is None or queue.concurrency != card.slots:
             ledger.limit(card.queue, card.slots)
-    return dataclasses.replace(payload, host=host)
+    ours = payload.backend == "local-tiny"
+    settings = local_tiny_models.settled(workspace, payload.settings) if ours else payload.settings
+    return dataclasses.replace(payload, host=host, settings=settings)
 
 
 def _best(workspace: WorkspaceFolder, payload: TransferPayload) -> str:

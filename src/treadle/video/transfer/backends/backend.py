@@ -59,7 +59,7 @@ class LaunchSettings:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something the log told: `clip`, `step`, `stage`, `item`, `blocked`, `preview`, `warm`."""
+    """Something the log told: `clip`, `step`, `stage`, `item`, `blocked`, `note`, `preview`, `warm`."""
 
     type: str
     data: Mapping[str, Any]

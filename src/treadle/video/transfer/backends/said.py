@@ -8,7 +8,7 @@ from typing import Final
 from treadle.video.transfer.backends.backend import Event
 
 _MARK: Final = "@treadle "
-_KNOWN: Final = frozenset({"adjusted", "blocked", "clip", "item", "preview", "stage", "step", "warm"})
+_KNOWN: Final = frozenset({"adjusted", "blocked", "clip", "item", "note", "preview", "stage", "step", "warm"})
 
 
 def event_of(line: str) -> Event | None:
@@ -22,5 +22,5 @@ def event_of(line: str) -> Event | None:
     if not isinstance(data, dict) or data.get("type") not in _KNOWN:
         return None
     item = data.get("item", 0)
-    whole = isinstance(item, int) and item >= 0
+    whole = isinstance(item, int) and item >= 0 and isinstance(data.get("message", ""), str)
     return Event(str(data.pop("type")), data) if whole else None
