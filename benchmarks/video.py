@@ -1,6 +1,7 @@
 """Video tools beside what people would use instead: frames in between, control maps, reading, writing, memory.
 
     python benchmarks/video.py --clip bigbuckbunny.mp4 --results benchmarks/results/video.json
+    python benchmarks/video.py --sections transfer --frames 48 --results benchmarks/results/video.json
     python benchmarks/video.py --sections memory --tool deflicker --frames 10000 --results benchmarks/results/video.json
 
 - `interpolation`: every second frame is left out and made again, by Treadle and by FFmpeg's `minterpolate` in its best
@@ -10,6 +11,8 @@
 - `controls`: maps of frames in memory, and read from the file, beside a plain loop over OpenCV's own functions.
 - `codec`: reading beside OpenCV's VideoCapture; writing in three qualities beside OpenCV's VideoWriter (MPEG-4 part 2,
   the best that its wheel can write), with the size and the PSNR of what was written.
+- `transfer`: a transfer by `local-tiny` from the command to the file, beside the bare model in one process
+  (`transfer_chain.py`).
 - `memory`: one tool over a generated clip of so many frames, as a process of its own: peak memory, seconds. Run it for
   one tool at a time; results of others stay in the file.
 
@@ -29,6 +32,7 @@ import sys
 import tempfile
 import time
 from fractions import Fraction
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +50,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).resolve()
 RATE = 24
-SECTIONS = ("interpolation", "controls", "codec", "memory")
+SECTIONS = ("interpolation", "controls", "codec", "transfer", "memory")
 BEST = "mi_mode=mci:mc_mode=aobmc:me_mode=bidir:vsbmc=1"
 TOOLS: dict[str, list[str]] = {
     "controls-edge": ["controls", "CLIP", "edge", "--out", "OUT"],
@@ -373,6 +377,10 @@ def main() -> None:
         report["controls"] = {**here, "clips": [controls_of(path, given.frames, given.rounds) for path in given.clip]}
     if "codec" in wanted:
         report["codec"] = {**here, "clips": [codec_of(path, given.frames, given.rounds) for path in given.clip]}
+    if "transfer" in wanted:
+        from transfer_chain import measured
+
+        report["transfer"] = {**here, "torch": version("torch"), **measured(given.frames, 24, given.rounds)}
     if "memory" in wanted:
         if given.tool is None:
             parser.error("memory wants one --tool at a time")
