@@ -23,6 +23,7 @@ from treadle.base.errors import NotFoundError, NotReadyError, UsageError
 from treadle.base.files import write_json
 from treadle.base.hashing import hash_file
 from treadle.jobs.context import RunContext
+from treadle.jobs.identity import WorkerIdentity
 from treadle.jobs.job import NewJob
 from treadle.jobs.ledger import Ledger
 from treadle.jobs.runs import create_run
@@ -397,6 +398,11 @@ def test_of_what_lies_on_a_host_only_runs_that_nobody_waits_for_are_removed(lab)
     assert lab.code.is_dir()
     with pytest.raises(NotFoundError, match="host runs list box"):
         workspace.host_runs_stop("box", ["r-none"])
+    assert workspace.host_runs_stop("box", [waiting.id]).stopped == []
+    with Ledger.open(lab.workspace) as ledger:
+        ledger.work.claim(WorkerIdentity.current(), {"light": 1})
+    with pytest.raises(NotReadyError, match="treadle jobs stop 1"):
+        workspace.host_runs_stop("box", [waiting.id])
 
 
 def test_what_cannot_run_there_is_said_before_anything_is_queued(lab):

@@ -136,7 +136,7 @@ def adjust(
 
 def _request(workspace: WorkspaceFolder, verb: str, payload: TransferPayload, *, strict: bool = False) -> JobRequest:
     """A job of the host's queue; `any` becomes the host that suits best now."""
-    unsaid: tuple[str, ...] = load("treadle.recipes.transfer_requests:unsaid")(payload)
+    unsaid: tuple[str, ...] = load("treadle.recipes.transfer_requests:unsaid")(workspace, payload)
     if strict and unsaid:
         raise UsageError(f"{payload.backend} cannot be told all of this. {' '.join(unsaid)}")
     chosen: TransferPayload = load("treadle.recipes.transfer_place:placed")(workspace, replace(payload, unsaid=unsaid))

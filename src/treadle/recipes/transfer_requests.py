@@ -10,12 +10,14 @@ from treadle.jobs.ledger import Ledger
 from treadle.jobs.runs import RunFolder
 from treadle.prompts.config import VideoSettings
 from treadle.prompts.settings import checked, read_pairs
+from treadle.recipes import local_tiny_models
 from treadle.recipes.prompts import library
 from treadle.recipes.transfer_explain import request, spec_of, suited
 from treadle.video import origin
 from treadle.video.frames import probe
 from treadle.video.transfer.backends.backend import LaunchSettings
 from treadle.video.transfer.backends.catalog import BACKENDS
+from treadle.video.transfer.backends.config import RunSettings
 from treadle.video.transfer.spec_reading import to_mapping
 
 if TYPE_CHECKING:
@@ -83,13 +85,21 @@ def specs(payload: TransferPayload) -> list[TransferSpec]:
     return [spec_of(one["spec"]) for one in payload.requests]
 
 
-def unsaid(payload: TransferPayload) -> tuple[str, ...]:
+def launch_settings(workspace: WorkspaceFolder, payload: TransferPayload) -> LaunchSettings:
+    """What is decided about each launch of a job besides its requests."""
+    chosen = RunSettings(**payload.settings)
+    ours = payload.backend == "local-tiny"
+    clip = local_tiny_models.clip_frames(workspace, chosen.model) if ours else None
+    return LaunchSettings(1, chosen.idle_seconds, chosen.memory_gb, chosen.model, chosen.room_gb, clip)
+
+
+def unsaid(workspace: WorkspaceFolder, payload: TransferPayload) -> tuple[str, ...]:
     """What the target cannot be told of the requests; raises `UsageError` when it cannot carry one out at all."""
-    backend, asked = BACKENDS.get(payload.backend), specs(payload)
+    backend, asked, settings = BACKENDS.get(payload.backend), specs(payload), launch_settings(workspace, payload)
     found: dict[str, None] = {}
     for spec in asked:
         name = f"{spec.name}: " if len(asked) > 1 else ""
-        for line in backend.write([spec], "RUN", LaunchSettings()).unsaid:
+        for line in backend.write([spec], "RUN", settings).unsaid:
             found[f"{name}{line}"] = None
     return tuple(found)
 

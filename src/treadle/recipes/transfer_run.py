@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from treadle.base.errors import TreadleError
 from treadle.recipes import (
-    local_tiny_models,
     transfer_checkpoints,
     transfer_host,
     transfer_memory,
@@ -19,7 +18,6 @@ from treadle.recipes import (
 from treadle.recipes.following import LeftError, StoppedError
 from treadle.recipes.transfer_launch import Launching
 from treadle.recipes.transfer_work import FILE, Work
-from treadle.video.transfer.backends.backend import LaunchSettings, Outcome
 from treadle.video.transfer.backends.catalog import BACKENDS
 from treadle.video.transfer.backends.config import RunSettings
 
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
     from treadle.operations.transfer import TransferPayload
     from treadle.recipes.transfer_host import HostHere
     from treadle.recipes.transfer_work import LaunchRecord
-    from treadle.video.transfer.backends.backend import Backend
+    from treadle.video.transfer.backends.backend import Backend, LaunchSettings, Outcome
     from treadle.video.transfer.dialects.written import Written
     from treadle.video.transfer.spec import TransferSpec
 
@@ -117,7 +115,8 @@ class _Story:
 
     def carry_out(self, launch: LaunchRecord) -> None:
         """Bring one launch to its end and note what it made."""
-        settings = dataclasses.replace(self._settings(), at_once=launch.at_once)
+        settings = transfer_requests.launch_settings(self._context.workspace, self._payload)
+        settings = dataclasses.replace(settings, at_once=launch.at_once)
         written = self._written(launch, settings)
         if launch.number == 0 or launch.piece == 0:
             for said in written.remarks:
@@ -149,12 +148,6 @@ class _Story:
         if self._work.at_once is None:
             self._work.at_once = self._chosen.batch_size or transfer_memory.at_once(self._host, self._context)
         return max(1, min(count, self._work.at_once))
-
-    def _settings(self) -> LaunchSettings:
-        chosen = self._chosen
-        ours = self._payload.backend == "local-tiny"
-        clip = local_tiny_models.clip_frames(self._context.workspace, chosen.model) if ours else None
-        return LaunchSettings(1, chosen.idle_seconds, chosen.memory_gb, chosen.model, chosen.room_gb, clip)
 
     def _written(self, launch: LaunchRecord, settings: LaunchSettings) -> Written:
         changes = transfer_requests.adjusted(self._context.run)
