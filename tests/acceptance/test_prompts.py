@@ -13,7 +13,7 @@ def test_a_prompt_lives_from_its_template_to_the_trash(here, tmp_path):
     video = tmp_path / "drive.mp4"
     video.write_bytes(b"not really a video")
     wizard = ("prompt", "wizard", "night-drive", "--answer", "time=dusk")
-    assert "Not stored" in here(*wizard)
+    assert "treadle prompt wizard night-drive --answer time=dusk --save NAME" in here(*wizard)
     assert here("prompt", "list") == "No prompts yet. Make one with: treadle prompt wizard city-street --save NAME\n"
     made = here(*wizard, "--input", f"video={video}", "--save", "drive", "--json")
     assert (made["version"], made["negative_from"], made["remarks"]) == (1, "default", [])
@@ -99,8 +99,8 @@ def test_a_host_writes_more_of_a_prompt_as_a_job_of_its_queue(here, host, tmp_pa
     (tmp_path / "drive.mp4").write_text("a road")
     here("prompt", "new", "drive", "A road at night", "--input", "video=drive.mp4", "--set", "edge=0.6")
     asked = ("prompt", "enhance", "drive", "--host", host)
-    assert "one of them only" in here("prompt", "enhance", "drive", code=2)
-    assert "one of them only" in here(*asked, "--using", "bard", code=2)
+    assert "and one of them only" in here("prompt", "enhance", "drive", code=2)
+    assert "and one of them only" in here(*asked, "--using", "bard", code=2)
     assert "--model is for servers" in here(*asked, "--model", "x", code=2)
     told = here(*asked)
     assert "Next: treadle jobs follow 1" in told

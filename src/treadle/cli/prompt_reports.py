@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from treadle.base import units
@@ -72,8 +73,17 @@ def _answered(report: Report, arguments: Mapping[str, Any]) -> list[str]:
     lines = [*_shown(report, arguments), *_previewed(report["preview"])]
     if report["changed"]:
         return [*lines, f"Stored as `{report['name']}`, version {report['version']}."]
-    again = f"treadle prompt new NAME --template {report['made_by']['template']}"
-    return [*lines, f"Not stored. Add --save NAME, or: {again}"]
+    return [*lines, "Not stored. Store it with:", f"  {_again(report, arguments)}"]
+
+
+def _again(report: Report, arguments: Mapping[str, Any]) -> str:
+    """The command that makes the same prompt without questions, and stores it."""
+    words = ["treadle", "prompt", "wizard", report["made_by"]["template"]]
+    for flag in ("answer", "input", "set", "tag"):
+        words += [word for value in arguments.get(flag) or () for word in (f"--{flag}", value)]
+    if arguments.get("negative") is not None:
+        words += ["--negative", arguments["negative"]]
+    return f"{shlex.join(words)} --save NAME"
 
 
 def _previewed(preview: Report | None) -> list[str]:

@@ -311,7 +311,10 @@ def enhance(
     prompt's video, too: that is a job of the host's queue, which goes on by itself.
     """
     if (using is None) == (host is None):
-        raise UsageError("Say who shall write: --using ADDRESS, --using MODEL, or --host HOST, and one of them only.")
+        raise UsageError(
+            "Say who shall write, and one of them only: --using http://ADDRESS/v1 (a server), --using MODEL (of this "
+            "workspace), or --host HOST."
+        )
     if seconds is not None and seconds <= 0:
         raise UsageError(f"seconds is {seconds:g}; it must be more than 0.")
     if host is not None:

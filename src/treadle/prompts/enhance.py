@@ -13,6 +13,7 @@ from treadle.base.errors import NotReadyError, ResourceError, SettingsError
 
 KEY_VARIABLE = "TREADLE_ENHANCE_KEY"
 """Environment variable of the key; it is sent as a bearer token and written nowhere."""
+_HERE = ("localhost", "127.0.0.1", "::1")
 _MOST_ANSWER_BYTES = 1 << 20
 _INSTRUCTION = (
     "You write prompts for a video model. Rewrite the user's text as one paragraph of 60 to 120 words in plain "
@@ -88,9 +89,9 @@ def _asked(address: str, seconds: float, body: dict[str, Any] | None = None) -> 
         raise NotReadyError(f"{address} answered {error.code}: {said or error.reason}.{hint}") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        raise NotReadyError(
-            f"No answer from {address} ({reason}). Is the server running? `treadle serve` starts one here."
-        ) from error
+        here = urllib.parse.urlsplit(address).hostname in _HERE
+        hint = "`treadle serve` starts one here." if here else "Is the address right?"
+        raise NotReadyError(f"No answer from {address} ({reason}). Is the server running? {hint}") from error
     if len(raw) > _MOST_ANSWER_BYTES:
         raise ResourceError(f"{address} answered with more than 1 MB; that is no prompt.")
     try:

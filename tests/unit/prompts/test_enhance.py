@@ -84,6 +84,8 @@ def test_a_server_without_models_is_told_to_be_named_one(server):
 def test_no_server_there():
     with pytest.raises(NotReadyError, match="treadle serve"):
         enhanced("street", "http://127.0.0.1:9/v1", "writer", 2)
+    with pytest.raises(NotReadyError, match="Is the address right"):
+        enhanced("street", "http://nowhere.invalid/v1", "writer", 2)
 
 
 @pytest.mark.parametrize("address", ["file:///etc/passwd", "ftp://x/v1", "http:///v1", "writer"])

@@ -72,6 +72,20 @@ def test_remarks_name_what_is_on_the_page_and_no_flags(client, call):
     assert "Add a video to the files that go with it, and give a control a weight in the settings." in shown
 
 
+def test_what_is_still_to_come_is_no_error_of_a_new_prompt(client, call):
+    text = client.get("/prompts/new?template=city-street").text
+    assert '<li class="notice">It needs a video' in text
+    call("prompt.new", name="street", template="city-street")
+    assert '<li class="notice bad">Neither a control map nor a video' in client.get("/prompts/stored/street").text
+
+
+def test_without_a_host_the_page_says_how_one_comes_to_be(client, call, workspace):
+    call("prompt.new", name="film", prompt="A street")
+    assert "treadle host add NAME USER@ADDRESS" in client.get("/prompts/stored/film").text
+    HostCards(workspace).keep(HostCard("box", "local", "/there", ""))
+    assert "treadle host add" not in client.get("/prompts/stored/film").text
+
+
 def test_hosts_may_write_more_of_prompts_for_videos_only(client, call, workspace):
     call("prompt.new", name="film", prompt="A street")
     call("prompt.new", name="words", prompt="ROMEO:", purpose="text")

@@ -32,6 +32,10 @@ _HINTS: Final = {
     "input": "Give the {kind} anew among the files that go with it.",
 }
 """What remarks mean on a page, where nobody types flags."""
+_FIRST_HINTS: Final = _HINTS | {
+    "source": "It needs a video, or a map for each control: add them to the files that go with it."
+}
+"""The same on the page of a new prompt, where nothing is wrong yet: what is still to come is no error."""
 _ASKED: Final = ("prompts", "host", "backend")
 """What stands open when a video is to be made; the other arguments are one click away."""
 
@@ -77,7 +81,7 @@ def new(request: Request, template: str = "", purpose: str = "video") -> Respons
         kinds=INPUT_KINDS,
         length_of=_LENGTH,
         default_negative=DEFAULT_NEGATIVE,
-        hints=_HINTS,
+        hints=_FIRST_HINTS,
     )
 
 
@@ -87,6 +91,7 @@ def one_prompt(request: Request, name: str, version: int | None = None, against:
     ask = door(request)
     shown = ask.call("prompt.show", name=name, version=version, diff=against)
     newest = shown["versions"][-1]
+    models = ask.call("list")["models"]
     return page(
         request,
         "prompt.html",
@@ -101,8 +106,9 @@ def one_prompt(request: Request, name: str, version: int | None = None, against:
         length_of=_LENGTH,
         default_negative=DEFAULT_NEGATIVE,
         hints={**_HINTS, "length": "A model can write more of it, below."} if ask.identity.may("operator") else {},
-        writers=writers(ask.call("list")["models"]),
+        writers=writers(models),
         hosts=[one["name"] for one in ask.call("host.list")["hosts"]] if shown["purpose"] == "video" else [],
+        movers=[one["name"] for one in models if one["family"] == "video_flow" and one["steps"]],
         purposes=PURPOSES,
         can_run=shown["purpose"] == "video" and "transfer.run" in offered(),
         run_more=_seldom_asked(),

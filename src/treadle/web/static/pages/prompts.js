@@ -98,9 +98,10 @@ async function preview() {
     document.getElementById("preview-text").textContent = found.text;
     measure(made.querySelector("[data-length]"), found.text.length);
     const place = document.getElementById("preview-remarks"), hints = JSON.parse(place.dataset.hints);
-    const hint = (one) => one.about in hints ? ` ${hints[one.about].replace("{kind}", one.kind)}` : "";
-    place.replaceChildren(el("ul", { class: "remarks" },
-      found.remarks.map((one) => el("li", { class: one.level === "error" ? "notice bad" : "notice" }, one.text + hint(one)))));
+    const hint = (one) => hints[one.about]?.replace("{kind}", one.kind) ?? "";
+    place.replaceChildren(el("ul", { class: "remarks" }, found.remarks.map((one) => one.about === "source"
+      ? el("li", { class: "notice" }, hint(one))  // what is still to come is no error
+      : el("li", { class: one.level === "error" ? "notice bad" : "notice" }, `${one.text} ${hint(one)}`))));
   } catch (error) { if (asked === newest) problem(made, error.message); }
 }
 
@@ -195,3 +196,19 @@ enhance?.addEventListener("submit", (event) => {
     } catch (error) { problem(enhance, error.message); }
   });
 });
+
+// What a video comes to in the words of the chosen backend, before it is queued.
+const explain = document.getElementById("explain");
+explain?.addEventListener("click", () => busy(explain, async () => {
+  const { backend, model } = document.getElementById("run-form").elements, place = document.getElementById("comes-to");
+  const dialect = backend.value.replace(/-(cli|server)$/, "");
+  const given = dialect === "local-tiny" && model?.value ? { model: model.value } : {};
+  try {
+    const found = await call("transfer.explain", { source: explain.dataset.name, dialect, ...given });
+    const one = found.input, clips = found.clips.length === 1 ? "1 clip" : `${found.clips.length} clips`;
+    place.replaceChildren(
+      el("p", {}, `${one.frames} frames of ${one.width}×${one.height} in ${clips}: ${found.frames_made} frames are made, ${Math.round(found.waste * 100)} % of them for nothing.`),
+      el("ul", { class: "remarks" }, [...found.unsaid.map((line) => el("li", { class: "notice bad" }, `Not said: ${line}`)),
+        ...found.remarks.map((line) => el("li", { class: "notice" }, line))]));
+  } catch (error) { place.replaceChildren(el("p", { class: "problem", role: "alert" }, error.message)); }
+}));
