@@ -55,7 +55,8 @@ def _init(report: Report, _: Mapping[str, Any]) -> list[str]:
 
 def _new(report: Report, _: Mapping[str, Any]) -> list[str]:
     window = report["settings"].get("data.sequence_length")
-    shape = _shape(report) if window is None else f"{_shape(report)}, window {window['value']:,}"
+    reads = window is not None and report["unit"] == "tokens"
+    shape = f"{_shape(report)}, window {window['value']:,}" if reads else _shape(report)
     return [f"Model `{report['name']}` ({shape}) is ready.", f"Next: {report['next_step']}"]
 
 
