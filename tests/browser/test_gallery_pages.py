@@ -86,15 +86,18 @@ def test_a_prompt_is_made_by_questions_changed_and_compared(open_page, address, 
     page.get_by_label("What time of day is it?").fill(f"high noon {PROBE}")
     expect(page.locator("#preview-text")).to_contain_text(f"high noon {PROBE}")
     assert page.locator("#preview-text").inner_text() != before
-    expect(page.locator("#preview-remarks")).to_contain_text("Neither a control map nor a video")
+    expect(page.locator("#preview-remarks")).to_contain_text("It needs a video")
     page.get_by_label("Send a file").set_input_files(studio.root / "street.mp4")
     expect(page.locator("[data-rows]")).to_contain_text("street.mp4")
-    expect(page.locator("#preview-remarks")).not_to_contain_text("Neither a control map nor a video")
+    expect(page.locator("#preview-remarks")).not_to_contain_text("It needs a video")
     assert barriers(page) == []
     page.get_by_label("Name").fill("noon")
     page.get_by_role("button", name="Keep the prompt").click()
     page.wait_for_url("**/prompts/stored/noon")
     expect(page.get_by_role("heading", level=1)).to_contain_text("noon version 1")
+    page.get_by_role("button", name="What it comes to").click()
+    expect(page.locator("#comes-to")).to_contain_text("121 frames are made")
+    assert barriers(page) == []
     assert studio.prompt_show("noon").inputs[0]["path"].startswith(str(studio.root / "uploads"))
 
     text = page.get_by_role("textbox", name="Text", exact=True)

@@ -209,6 +209,6 @@ explain?.addEventListener("click", () => busy(explain, async () => {
     place.replaceChildren(
       el("p", {}, `${one.frames} frames of ${one.width}×${one.height} in ${clips}: ${found.frames_made} frames are made, ${Math.round(found.waste * 100)} % of them for nothing.`),
       el("ul", { class: "remarks" }, [...found.unsaid.map((line) => el("li", { class: "notice bad" }, `Not said: ${line}`)),
-        ...found.remarks.map((line) => el("li", { class: "notice" }, line))]));
+        ...found.remarks.map((line) => el("li", { class: "muted" }, line))]));
   } catch (error) { place.replaceChildren(el("p", { class: "problem", role: "alert" }, error.message)); }
 }));
