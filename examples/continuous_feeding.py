@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 from treadle import Workspace
 from treadle.data.bundled.texts import bundled_text
 
-KILOBYTES = int(sys.argv[2]) if len(sys.argv) > 2 else 25
+KILOBYTES = int(sys.argv[2]) if len(sys.argv) > 2 else 10
 SEED = int(sys.argv[3]) if len(sys.argv) > 3 else 1
 TEXTS = {
     "plays": bundled_text("shakespeare"),

@@ -1,4 +1,4 @@
-"""Feed a text, train for two hundred steps, and read what the model writes."""
+"""Feed a text, train for a hundred steps, and read what the model writes."""
 
 import tempfile
 from pathlib import Path
@@ -16,7 +16,7 @@ with tempfile.TemporaryDirectory() as folder:
     fed = workspace.feed("singer", [song])
     print(f"read {fed['accepted']} document, {fed['bytes']:,} bytes")
 
-    trained = workspace.train("singer", ["training.sample_every=0"], steps=200)
+    trained = workspace.train("singer", ["training.sample_every=0"], steps=100)
     print(f"held out: {trained['held_out']:.3f} nats per token after {trained['step']} steps")
 
     sample = workspace.sample("singer", prompt="42 bottles", tokens=60, temperature=0.5, seed=1)

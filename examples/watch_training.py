@@ -22,8 +22,8 @@ with tempfile.TemporaryDirectory() as folder:
     workspace = Workspace.create(Path(folder) / "lab")
     workspace.new("names", ["data.sequence_length=32", "training.batch_size=32"], size="nano", tokenizer="char")
     workspace.feed("names", [bundled_text("names")])
-    flags = ["training.sample_every=0", "training.evaluate_every=40"]
-    workspace.train("names", flags, steps=160, on_event=watch)
+    flags = ["training.sample_every=0", "training.evaluate_every=20"]
+    workspace.train("names", flags, steps=80, on_event=watch)
 
     top, bottom = max(losses), min(losses)
     heights = [round((loss - bottom) / (top - bottom or 1) * (len(BLOCKS) - 1)) for loss in losses]

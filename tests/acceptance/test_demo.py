@@ -13,7 +13,7 @@ COMMAND = Path(sys.executable).parent / "treadle"
 def test_the_demo_runs_twice_and_says_how_to_go_on(tmp_path):
     for _ in range(2):
         done = subprocess.run(
-            [COMMAND, "demo", "--minutes", "0.1"], cwd=tmp_path, capture_output=True, text=True, timeout=200
+            [COMMAND, "demo", "--minutes", "0.03"], cwd=tmp_path, capture_output=True, text=True, timeout=200
         )
         assert done.returncode == 0, done.stderr
         assert "Training `bard`" in done.stderr
@@ -26,9 +26,9 @@ def test_the_demo_runs_twice_and_says_how_to_go_on(tmp_path):
 def test_samples_gain_thirty_points_of_real_words(shell):
     shell.run("new", "bard", "--size", "nano", "--tokenizer", "char")
     shell.run("feed", "bard", bundled_text("shakespeare"))
-    quick = ("training.evaluation_examples=16", "training.sample_every=200", "training.sample_minutes=60")
-    samples = shell.json("train", "bard", "--steps", 200, *quick)["samples"]
-    assert samples[0]["step"] < 10 < 200 == samples[-1]["step"]
+    quick = ("training.evaluation_examples=16", "training.sample_every=80", "training.sample_minutes=60")
+    samples = shell.json("train", "bard", "--steps", 80, *quick)["samples"]
+    assert samples[0]["step"] < 10 < 80 == samples[-1]["step"]
     assert samples[-1]["real_words"] >= samples[0]["real_words"] + 0.3
 
 
