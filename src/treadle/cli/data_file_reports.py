@@ -89,10 +89,9 @@ def _report(report: Report, arguments: Mapping[str, Any]) -> list[str]:
 def _extreme(name: str, rows: Sequence[Mapping[str, Any]], arguments: Mapping[str, Any]) -> list[str]:
     if not rows:
         return []
-    first = rows[0]
-    return [
-        fact(name.rsplit(maxsplit=1)[-1], f"{name}: {near(first['source'], arguments)} ({units.size(first['bytes'])})")
-    ]
+    first, label = rows[0], name.rsplit(maxsplit=1)[-1]
+    said = f"{near(first['source'], arguments)} ({units.size(first['bytes'])})"
+    return [fact(label, said if label == name else f"{name}: {said}")]
 
 
 def _shares(rows: Sequence[Mapping[str, Any]], total: int) -> str:

@@ -62,6 +62,7 @@ _OTHER_WORDS = {
 }
 """What other programs call the same."""
 OUTPUT_FAILED = 74
+_DEFECT = 70
 """Exit code when the answer could not be written; EX_IOERR of sysexits.h."""
 
 
@@ -180,9 +181,9 @@ def main(arguments: Iterable[str] | None = None) -> None:
     except click.exceptions.NoArgsIsHelpError as error:
         _fail(error.format_message(), "Usage", 2, as_json=as_json)
     except click.ClickException as error:
-        _fail(_said(error), "Usage", error.exit_code, as_json=as_json)
+        _fail(_misused(error), "Usage", error.exit_code, as_json=as_json)
     except TreadleError as error:
-        _fail(str(error), kind_of(error), error.exit_code, as_json=as_json)
+        _fail(_explained(error), kind_of(error), error.exit_code, as_json=as_json)
     except (KeyboardInterrupt, click.exceptions.Abort):
         _fail("Interrupted.", "Interrupted", 130, as_json=as_json)
     except BrokenPipeError:
@@ -194,18 +195,32 @@ def main(arguments: Iterable[str] | None = None) -> None:
             _fail(f"{os.fsdecode(error.filename)}: {reason}.", "Output", OUTPUT_FAILED, as_json=as_json)
         _forget_output()
         _fail(f"The output cannot be written: {reason}.", "Output", OUTPUT_FAILED, as_json=False)
+    except Exception as error:
+        from treadle.cli.failures import defect
+
+        _fail(defect(error), "Defect", _DEFECT, as_json=as_json)
+
+
+def _explained(error: TreadleError) -> str:
+    if kind_of(error) != "MissingExtra":
+        return str(error)
+    from treadle.cli.failures import with_own_pip
+
+    return with_own_pip(str(error))
+
+
+def _misused(error: click.ClickException) -> str:
+    """What was wrong with the words of a command, and where all that it takes is listed."""
+    message = " ".join(error.format_message().split())
+    listed = isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter)
+    if listed or not isinstance(error, click.UsageError) or error.ctx is None or " See `" in message:
+        return message
+    return f"{message}{'' if message.endswith(('.', '?')) else '.'} See `{error.ctx.command_path} --help`."
 
 
 def kind_of(error: TreadleError) -> str:
     """The name of an error's class without `Error`; a failed run tells the kind of error inside it."""
     return str(getattr(error, "kind", type(error).__name__.removesuffix("Error")))
-
-
-def _said(error: click.ClickException) -> str:
-    message = error.format_message()
-    if isinstance(error, click.MissingParameter) and error.ctx is not None:
-        return f"{' '.join(message.split())} See `{error.ctx.command_path} --help`."
-    return message
 
 
 def _fail(message: str, kind: str, exit_code: int, *, as_json: bool) -> NoReturn:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     Report = dict[str, Any]
 
-_ROW = "{id:>5}  {kind:<9} {owner:<18} {state:<10} {detail}"
+_ROW = "{id:>5}  {kind:<{wide}} {owner:<18} {state:<10} {detail}"
 
 
 def detached(report: Report, arguments: Mapping[str, Any]) -> list[str]:
@@ -39,15 +39,16 @@ def _list(report: Report, arguments: Mapping[str, Any]) -> list[str]:
         return ["No such jobs; `treadle jobs list` shows all.", *(f"Paused: {queue}" for queue in report["paused"])]
     if not report["jobs"]:
         return ["No jobs. Commands such as treadle feed and treadle train queue them."]
-    lines = [_ROW.format(id="job", kind="kind", owner="model", state="state", detail="")]
-    lines += [_line(row) for row in report["jobs"]]
+    wide = max(9, *(len(row["kind"]) for row in report["jobs"]))
+    lines = [_ROW.format(id="job", kind="kind", owner="model, queue", state="state", detail="", wide=wide)]
+    lines += [_line(row, wide) for row in report["jobs"]]
     lines += [f"Paused: {queue}" for queue in report["paused"]]
     if not report["worker"] and any(row["state"] in {"ready", "blocked"} for row in report["jobs"]):
         lines.append("No worker lives, so nothing starts. Start one: treadle worker run")
     return [line.rstrip() for line in lines]
 
 
-def _line(row: Report) -> str:
+def _line(row: Report, wide: int) -> str:
     now = time.time()
     if row["state"] in {"running", "stopping"}:
         detail = f"for {units.duration(now - row['started'])}"
@@ -57,7 +58,7 @@ def _line(row: Report) -> str:
         detail = f"{units.duration(now - (row['ended'] or now))} ago"
         detail += f": {row['error'].splitlines()[0]}" if row["error"] else ""
     owner = row["model"] or row["queue"]
-    return _ROW.format(id=row["id"], kind=row["kind"], owner=owner, state=row["state"], detail=detail)
+    return _ROW.format(id=row["id"], kind=row["kind"], owner=owner, state=row["state"], detail=detail, wide=wide)
 
 
 def _show(report: Report, _: Mapping[str, Any]) -> list[str]:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # twenty times as fast, where PyYAML was built with it
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+TOLD = b"@treadle "
+"""How a line of a log begins by which a program on a host tells programs here what happens, pictures included."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from treadle.base.errors import NotFoundError, UsageError
 from treadle.jobs.handle import QueuedJob, waits_for
 from treadle.jobs.job import PAST, WAITING
 from treadle.jobs.presence import announce, worker_lives
-from treadle.jobs.runs import RunFolder
+from treadle.jobs.runs import TOLD, RunFolder
 from treadle.operations.operation import operation
 from treadle.operations.training import length
 from treadle.registry.catalogue import load
@@ -18,6 +18,8 @@ from treadle.store.models import ModelCards
 from treadle.store.workspace import WorkspaceFolder
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from treadle.jobs.job import Job, State
     from treadle.jobs.ledger import Ledger
 
@@ -175,15 +177,26 @@ def log(
     if found.run is None or (found.waiting and found.started is None):
         raise NotFoundError(f"Job {job} is {found.state} and has not begun, so it has no log yet.")
     path = RunFolder(workspace.runs / found.run).log
-    printed = b""
-    if path.exists():
-        with path.open("rb") as file:
-            file.seek(begin)
-            printed = file.read()
+    printed, end = _printed(path, begin, active=found.active)
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     text = decoder.decode(printed, final=not found.active)
     unfinished = len(decoder.getstate()[0])  # the first bytes of a character that is being written
-    return JobLog(job, str(path), text, begin + len(printed) - unfinished)
+    return JobLog(job, str(path), text, end - unfinished)
+
+
+def _printed(path: Path, begin: int, *, active: bool) -> tuple[bytes, int]:
+    """What of a log is for people, from byte `begin` on, and where it ends."""
+    if not path.exists():
+        return b"", begin
+    with path.open("rb") as file:
+        file.seek(begin)
+        lines = file.read().splitlines(keepends=True)
+    end = begin + sum(map(len, lines))
+    last = lines[-1] if lines else b""
+    if active and not last.endswith(b"\n") and (last.startswith(TOLD) or TOLD.startswith(last)):
+        end -= len(last)  # it is being written, and may become such a line
+        lines = lines[:-1]
+    return b"".join(line for line in lines if not line.startswith(TOLD)), end
 
 
 @operation("light", noun="jobs", examples=("treadle jobs stop 12",))

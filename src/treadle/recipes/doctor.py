@@ -25,8 +25,14 @@ _EXTRAS = {
     ),
     "pillow": ("PIL", "Optional: reads picture files. Install it with: pip install 'treadle[images]'"),
     "matplotlib": ("matplotlib", "Optional: draws curves. Install it with: pip install 'treadle[plots]'"),
+    "pyav": ("av", "Optional: videos and transfers. Install it with: pip install 'treadle[video]'"),
+    "opencv": ("cv2", "Optional: videos and transfers. Install it with: pip install 'treadle[video]'"),
+    "asyncssh": ("asyncssh", "Optional: hosts under SSH. Install it with: pip install 'treadle[remote]'"),
+    "onnxruntime": ("onnxruntime", "Optional: maps of depth and segments. Install it: pip install 'treadle[onnx]'"),
+    "pypdf": ("pypdf", "Optional: reads PDF and more. Install it with: pip install 'treadle[documents]'"),
+    "selectolax": ("selectolax", "Optional: crawls sites. Install it with: pip install 'treadle[crawl]'"),
 }
-_DISTRIBUTIONS = {"PIL": "pillow"}
+_DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless"}
 """Packages that are installed under another name than they are imported by."""
 
 
@@ -79,4 +85,8 @@ def _extra(name: str) -> dict[str, Any]:
     package, remedy = _EXTRAS[name]
     if importlib.util.find_spec(package) is None:
         return _finding(name, "not installed", remedy, ok=False, needed=False)
-    return _finding(name, importlib.metadata.version(_DISTRIBUTIONS.get(package, package)), needed=False)
+    try:
+        found = importlib.metadata.version(_DISTRIBUTIONS.get(package, package))
+    except importlib.metadata.PackageNotFoundError:
+        found = "here"  # built by another name, such as opencv-python
+    return _finding(name, found, needed=False)

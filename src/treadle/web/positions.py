@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from treadle.base.errors import UsageError
+from treadle.jobs.runs import TOLD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,8 +76,8 @@ def new_of_run(workspace: WorkspaceFolder, run: str, places: list[int]) -> Itera
 def parsed(name: str, lines: list[bytes]) -> Iterator[tuple[str, float | None, Any]]:
     """Lines of a log as type, time and data; what is not whole is left out."""
     if name != LOGS[0]:
-        if lines:
-            yield "log", None, {"lines": [line.decode("utf-8", "replace") for line in lines]}
+        if shown := [line.decode("utf-8", "replace") for line in lines if not line.startswith(TOLD)]:
+            yield "log", None, {"lines": shown}
         return
     for line in lines:
         try:

@@ -101,6 +101,19 @@ def test_one_job_shows_what_was_asked_and_what_it_printed(client, call, workspac
     with run.log.open("a") as log:
         log.write("third\n")
     assert call("jobs.log", job=job.id, begin=13) == {"job": job.id, "path": str(run.log), "text": "third\n", "end": 19}
+    with run.log.open("a") as log:
+        log.write('@treadle {"type": "preview"}\nfourth\n@trea')
+    told = {"text": "fourth\n", "end": 19 + 29 + 7}
+    assert call("jobs.log", job=job.id, begin=19) == {"job": job.id, "path": str(run.log), **told}, "for people only"
+
+
+def test_a_request_of_a_job_is_named_and_not_printed_as_a_tree(client, workspace, ledger):
+    spec = {"name": "dusk", "text": "A wet street.", "controls": {"edge": {"weight": 0.6}}}
+    asked = {"host": "gpu1", "requests": [{"spec": spec, "prompt": {"name": "dusk"}}], "batch": False}
+    job = ledger.submit(NewJob("host:gpu1", "transfer.run", asked, run=create_run(workspace, "transfer.run", {}).id))
+    text = client.get(f"/queue/{job.id}").text
+    assert "<dt>Requests</dt><dd>dusk</dd>" in text
+    assert "transfer run" in client.get("/").text.lower()
 
 
 def test_an_unknown_job_is_a_page_that_says_so(client):

@@ -162,3 +162,11 @@ def test_the_server_samples_the_machine_while_it_lives(client, call, workspace):
         time.sleep(0.2)
     assert found
     assert (worker_folder(workspace) / FILE).is_file()
+
+
+def test_a_model_of_videos_is_not_asked_to_write(client, call):
+    call("new", name="mover", size="nano", family="video_flow")
+    assert "mover makes videos" in client.get("/generate?model=mover").text
+    text = client.get("/").text
+    assert "Make a video" in text
+    assert "/generate?model=mover" not in text

@@ -21,7 +21,8 @@ _OFTEN = ("temperature", "tokens", "top_k", "top_p", "min_p")
 """Settings that stand open on the page; the others are one click away."""
 _SHOWN_SAMPLES = 12
 _START = 90
-_NO_WRITERS = frozenset({"image_classifier", "video_flow"})
+NO_WRITERS = frozenset({"image_classifier", "video_flow"})
+"""Families whose models write no text."""
 
 
 @router.get("/generate")
@@ -49,7 +50,7 @@ def inspect(request: Request, text: str = "") -> Response:
 
 def writers(models: Iterable[Mapping[str, Any]]) -> list[str]:
     """Names of those models that can write."""
-    return [model["name"] for model in models if model["steps"] and model["family"] not in _NO_WRITERS]
+    return [model["name"] for model in models if model["steps"] and model["family"] not in NO_WRITERS]
 
 
 def _page(

@@ -8,6 +8,7 @@ from starlette.responses import HTMLResponse
 
 from treadle.web.door import door
 from treadle.web.page import page
+from treadle.web.pages.generate import NO_WRITERS
 
 router = APIRouter()
 
@@ -27,6 +28,7 @@ def home(request: Request) -> HTMLResponse:
         "home.html",
         models=listed["models"],
         families={model["name"]: model["family"] for model in listed["models"]},
+        no_writers=NO_WRITERS,
         damaged=listed["damaged"],
         active=active,
         waiting=waiting,

@@ -140,7 +140,15 @@ def _said(value: Any) -> str:  # noqa: ANN401 - any JSON value
         return f"{value:g}"
     if isinstance(value, list | tuple):
         return ", ".join(map(_said, value))
+    if isinstance(value, dict):
+        return _named(value)
     return str(value)
+
+
+def _named(tree: Mapping[str, Any]) -> str:
+    """A tree in a line: its name, where it or its only tree has one; else what stands in it."""
+    named = next((one["name"] for one in (tree, *tree.values()) if isinstance(one, dict) and one.get("name")), None)
+    return str(named) if named else ", ".join(f"{key} {_said(value)}" for key, value in tree.items())
 
 
 def _log(ask: Door, job: Mapping[str, Any]) -> dict[str, Any]:
