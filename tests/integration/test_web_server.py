@@ -136,6 +136,7 @@ def test_reports_are_the_same_here_and_there(lab, remote, method, given):
     plain = [json.loads(json.dumps(dataclasses.asdict(one), default=str)) for one in (here, there)]
     for one in plain:
         one.pop("problem", None)
+        (one.get("inbox") or {}).pop("watched", None)  # a worker may end between the two
     assert plain[0] == plain[1]
 
 
