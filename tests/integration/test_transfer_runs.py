@@ -384,11 +384,13 @@ def test_of_what_lies_on_a_host_only_runs_that_nobody_waits_for_are_removed(lab)
     RunFolder(transport, str(root), gone).start(["false"])
     wait_for((root / gone / "rc").exists)
     wait_for(lambda: not RunFolder(transport, str(root), gone).state().alive)
+    RunFolder(transport, str(root), strange).start(["sleep", "300"])
+    assert workspace.host_runs_stop("box", [strange[:-4]]).stopped == [strange]
     (root / "mine").mkdir()
     (root / "r-0123456789abcdex-000").symlink_to(lab.code)
     (root / f".removed-{gone}-12").mkdir()
     rows = {row["id"]: (row["state"], row["collected"]) for row in workspace.host_runs_list("box").runs}
-    assert rows == {f"{waiting.id}-000": ("staged", False), strange: ("staged", None), gone: ("failed", None)}
+    assert rows == {f"{waiting.id}-000": ("staged", False), strange: ("cancelled", None), gone: ("failed", None)}
     kept = workspace.host_runs_remove("box", days=0)
     assert (len(kept.kept), kept.removed) == (3, [])
     done = workspace.host_runs_remove("box", days=0, uncollected=True)
