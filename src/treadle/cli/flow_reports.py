@@ -29,9 +29,12 @@ def _init(report: Report, _: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _list(report: Report, _: Mapping[str, Any]) -> list[str]:
-    rows = report["tasks"]
-    return [_row(row) for row in rows] or ["No tasks. Add one with: treadle flow add TITLE"]
+def _list(report: Report, arguments: Mapping[str, Any]) -> list[str]:
+    rows = [_row(row) for row in report["tasks"]]
+    if rows or arguments.get("state") == "all":
+        return rows or ["No tasks. Add one with: treadle flow add TITLE"]
+    which = "open" if arguments.get("state") is None else "such"
+    return [f"No {which} tasks. All of them: treadle flow list --state all; a new one: treadle flow add TITLE"]
 
 
 def _row(row: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     Report = dict[str, Any]
 
-_ROW = "{id:>5}  {kind:<{wide}} {owner:<18} {state:<10} {detail}"
+_ROW = "{id:>5}  {kind:<{kinds}} {owner:<{owners}} {state:<10} {detail}"
 
 
 def detached(report: Report, arguments: Mapping[str, Any]) -> list[str]:
@@ -39,8 +39,11 @@ def _list(report: Report, arguments: Mapping[str, Any]) -> list[str]:
         return ["No such jobs; `treadle jobs list` shows all.", *(f"Paused: {queue}" for queue in report["paused"])]
     if not report["jobs"]:
         return ["No jobs. Commands such as treadle feed and treadle train queue them."]
-    wide = max(9, *(len(row["kind"]) for row in report["jobs"]))
-    lines = [_ROW.format(id="job", kind="kind", owner="model, queue", state="state", detail="", wide=wide)]
+    wide = {
+        "kinds": max(9, *(len(row["kind"]) for row in report["jobs"])),
+        "owners": max(18, *(len(row["model"] or row["queue"]) for row in report["jobs"])),
+    }
+    lines = [_ROW.format(id="job", kind="kind", owner="model, queue", state="state", detail="", **wide)]
     lines += [_line(row, wide) for row in report["jobs"]]
     lines += [f"Paused: {queue}" for queue in report["paused"]]
     if not report["worker"] and any(row["state"] in {"ready", "blocked"} for row in report["jobs"]):
@@ -48,7 +51,7 @@ def _list(report: Report, arguments: Mapping[str, Any]) -> list[str]:
     return [line.rstrip() for line in lines]
 
 
-def _line(row: Report, wide: int) -> str:
+def _line(row: Report, wide: dict[str, int]) -> str:
     now = time.time()
     if row["state"] in {"running", "stopping"}:
         detail = f"for {units.duration(now - row['started'])}"
@@ -58,7 +61,7 @@ def _line(row: Report, wide: int) -> str:
         detail = f"{units.duration(now - (row['ended'] or now))} ago"
         detail += f": {row['error'].splitlines()[0]}" if row["error"] else ""
     owner = row["model"] or row["queue"]
-    return _ROW.format(id=row["id"], kind=row["kind"], owner=owner, state=row["state"], detail=detail, wide=wide)
+    return _ROW.format(id=row["id"], kind=row["kind"], owner=owner, state=row["state"], detail=detail, **wide)
 
 
 def _show(report: Report, _: Mapping[str, Any]) -> list[str]:

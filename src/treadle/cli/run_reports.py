@@ -23,14 +23,17 @@ def _list(report: Report, _: Mapping[str, Any]) -> list[str]:
         return ["No such runs. Every job makes one: treadle train NAME"]
     at = report["at"]
     wide = max(5, *(len(row["model"] or "-") for row in report["runs"]))
+    kinds = max(5, *(len(row["kind"]) for row in report["runs"]))
     asked = "" if at is None else f" {f'at {at:,}':>9}"
-    lines = [f"{'run':<18} {'kind':<9} {'model':<{wide}} {'outcome':<8} {'steps':>7} {'loss':>7} {'best':>7}{asked}"]
+    lines = [
+        f"{'run':<18} {'kind':<{kinds}} {'model':<{wide}} {'outcome':<8} {'steps':>7} {'loss':>7} {'best':>7}{asked}"
+    ]
     for row in report["runs"]:
         step = "-" if row["step"] is None else f"{row['step']:,}"
         figures = f"{step:>7} {_figure(row['loss']):>7} {_figure(row['best']):>7}"
         figures += "" if at is None else f" {_figure(row['at']):>9}"
         model = row["model"] or "-"
-        lines.append(f"{row['id']:<18} {row['kind']:<9} {model:<{wide}} {row['outcome']:<8} {figures}")
+        lines.append(f"{row['id']:<18} {row['kind']:<{kinds}} {model:<{wide}} {row['outcome']:<8} {figures}")
     more = report["total"] - len(report["runs"])
     return [*lines, f"{more:,} more: --count {report['total']}"] if more else lines
 

@@ -27,7 +27,7 @@ def _export(report: Report, arguments: Mapping[str, Any]) -> list[str]:
         cost = report["cost"]
         lines.append(fact("cost", f"{cost['nats_per_token']:+.4f} nats/token on {cost['targets']:,} held-out tokens"))
     lines.append(fact("licence", report["licence"]))
-    return [*lines, *wrapped(f"Next: {report['next_step']}", 2)]
+    return [*lines, f"Next: {report['next_step']}"]  # in one line, so that it can be copied
 
 
 def _import(report: Report, _: Mapping[str, Any]) -> list[str]:

@@ -75,7 +75,8 @@ def _smooth(report: Report, _: Mapping[str, Any]) -> list[str]:
 
 def _deflicker(report: Report, _: Mapping[str, Any]) -> list[str]:
     changed = f"{units.counted(report['changed'], 'frame')} changed, by {report['greatest']:.1%} at most"
-    return [*_written(report), fact("flicker", changed if report["changed"] else "none found; nothing was changed")]
+    none = "none found; the frames are as they were, stored anew"
+    return [*_written(report), fact("flicker", changed if report["changed"] else none)]
 
 
 def _chunk(report: Report, _: Mapping[str, Any]) -> list[str]:

@@ -81,7 +81,7 @@ def report(workspace: WorkspaceFolder) -> dict[str, Any]:
         size = facts.st_blocks * 512
         sizes[kind] += size
         counts[kind] += 1
-        if parts[0] == "models" and len(parts) > 1:
+        if parts[0] == "models" and len(parts) > 1 and parts[1].startswith("m-"):
             models[names.get(parts[1], parts[1])] += size
     return {
         "workspace": str(workspace.root),

@@ -143,7 +143,8 @@ def _huggingface(leaving: _Leaving) -> dict[str, Any]:
             'model = AutoModelForCausalLM.from_pretrained(".")\ntokenizer = AutoTokenizer.from_pretrained(".")\n```'
         )
         (folder / _CARD).write_text(sharing_facts.card_text(leaving.facts, use), encoding="utf-8")
-    program = f'from transformers import pipeline; print(pipeline("text-generation", {str(leaving.target)!r})("The "))'
+    there = json.dumps(str(leaving.target), ensure_ascii=False)
+    program = f'from transformers import pipeline; print(pipeline("text-generation", {there})("The "))'
     return _report(f"python -c {shlex.quote(program)}")
 
 
