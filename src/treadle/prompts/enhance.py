@@ -15,6 +15,7 @@ KEY_VARIABLE = "TREADLE_ENHANCE_KEY"
 """Environment variable of the key; it is sent as a bearer token and written nowhere."""
 _HERE = ("localhost", "127.0.0.1", "::1")
 _MOST_ANSWER_BYTES = 1 << 20
+_MOST_REASON_BYTES = 1 << 16
 _INSTRUCTION = (
     "You write prompts for a video model. Rewrite the user's text as one paragraph of 60 to 120 words in plain "
     "English: what is seen, materials, light, weather, camera, motion. Keep every fact that the user gives, invent "
@@ -84,9 +85,8 @@ def _asked(address: str, seconds: float, body: dict[str, Any] | None = None) -> 
             raw = answer.read(_MOST_ANSWER_BYTES + 1)
     except urllib.error.HTTPError as error:
         with error:
-            said = error.read(300).decode(errors="replace").strip()
-        hint = f" Set the key in {KEY_VARIABLE}." if error.code in {401, 403} else ""
-        raise NotReadyError(f"{address} answered {error.code}: {said or error.reason}.{hint}") from error
+            said = _reason(error.read(_MOST_REASON_BYTES)) or str(error.reason)
+        raise NotReadyError(f"{address} answered {error.code}: {said.rstrip('.')}.{_hint(error.code)}") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         here = urllib.parse.urlsplit(address).hostname in _HERE
@@ -98,3 +98,19 @@ def _asked(address: str, seconds: float, body: dict[str, Any] | None = None) -> 
         return json.loads(raw)
     except ValueError as error:
         raise ResourceError(f"{address} did not answer with JSON; is it an OpenAI-compatible server?") from error
+
+
+def _reason(body: bytes) -> str:
+    """What a server says of a refusal: the message in it, where it is in OpenAI's form, else how it begins."""
+    try:
+        said = json.loads(body)["error"]["message"]
+    except (ValueError, KeyError, TypeError):
+        said = body.decode(errors="replace")
+    return " ".join(str(said).split())[:300]
+
+
+def _hint(code: int) -> str:
+    """What may help against a refusal."""
+    if code in {401, 403}:
+        return f" Set the key in {KEY_VARIABLE}."
+    return " Another model may do it: --model NAME, or another server." if code in {400, 404, 413, 422} else ""

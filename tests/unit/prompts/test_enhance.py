@@ -62,6 +62,11 @@ def test_the_better_text_comes_on_one_line_with_its_writer(server, monkeypatch):
     [
         ((401, "no"), NotReadyError, KEY_VARIABLE),
         ((500, "oh"), NotReadyError, "answered 500: oh"),
+        (
+            (400, '{"error": {"message": "It lacks 4 characters."}}'),
+            NotReadyError,
+            "lacks 4 .*s. Another model",
+        ),
         ((302, "http://192.0.2.1/"), NotReadyError, "answered 302"),
         ((200, "no json"), ResourceError, "did not answer with JSON"),
         ((200, "{}"), ResourceError, "without a text"),
