@@ -37,20 +37,8 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Replace `path` by `data` atomically and durably."""
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).chmod(0o666 & ~_umask())
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-        sync_folder(path.parent)
+    with _written_beside(path) as file:
+        file.write(data)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -115,10 +103,18 @@ def new_file(final: Path) -> Iterator[BinaryIO]:
     `final` must not exist yet; what killed writers of it left more than an hour ago is removed first.
     """
     with disk_errors(final):
-        final.parent.mkdir(parents=True, exist_ok=True)
         for left in final.parent.glob(f".{glob.escape(final.name)}.*.tmp"):
             if left.is_file() and left.stat().st_mtime < time.time() - _FORGOTTEN_SECONDS:
                 left.unlink(missing_ok=True)
+    with _written_beside(final) as file:
+        yield file
+
+
+@contextlib.contextmanager
+def _written_beside(final: Path) -> Iterator[BinaryIO]:
+    """Give a temporary sibling of `final` to fill; it takes the name `final` at the end, or vanishes on an error."""
+    with disk_errors(final):
+        final.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=final.parent, prefix=f".{final.name}.", suffix=".tmp")
         try:
             with os.fdopen(handle, "wb") as file:
@@ -126,7 +122,7 @@ def new_file(final: Path) -> Iterator[BinaryIO]:
                 file.flush()
                 os.fsync(file.fileno())
             Path(name).chmod(0o666 & ~_umask())
-            Path(name).rename(final)
+            Path(name).replace(final)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
@@ -147,6 +143,21 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether some process holds a `flock` on a file that may not exist."""
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
 
 
 def remove_leftovers(folder: Path) -> list[Path]:

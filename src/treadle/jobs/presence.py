@@ -17,7 +17,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from treadle.base.files import disk_errors
+from treadle.base.files import disk_errors, is_locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,18 +52,7 @@ def idle_seconds() -> float:
 
 def worker_lives(workspace: WorkspaceFolder) -> bool:
     """Whether a worker that takes jobs lives in this workspace on this machine."""
-    path = workspace.root / FOLDER / _PRESENT
-    try:
-        handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
+    return is_locked(workspace.root / FOLDER / _PRESENT)
 
 
 class Presence:

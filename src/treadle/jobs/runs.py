@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -13,9 +12,11 @@ import yaml
 from treadle.base.errors import DataError, NotFoundError
 from treadle.base.files import new_folder, read_json, write_json, write_text
 from treadle.base.ids import new_id
+from treadle.jobs.processes import process_start
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from treadle.store.workspace import WorkspaceFolder
 
@@ -152,13 +153,3 @@ def find_run(workspace: WorkspaceFolder, identity: str) -> RunFolder:
     if "/" in identity or not (path / "spec.yaml").is_file():
         raise NotFoundError(f"No run `{identity}` in this workspace; `treadle show MODEL` lists a model's runs.")
     return RunFolder(path)
-
-
-def process_start(pid: int) -> str | None:
-    """Start time of a process in kernel ticks, or None if there is none; with the pid it identifies a process."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return None
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] == "Z" else fields[19]

@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from treadle.base.errors import ResourceError, TreadleError
-from treadle.base.files import disk_errors
+from treadle.base.files import disk_errors, is_locked
 from treadle.store.backups import backups, forget_old, write_backup
 from treadle.store.database import ConflictError, Database, DatabaseBusyError, DatabaseDamagedError, Row
 from treadle.store.journal import Journal
@@ -174,25 +174,11 @@ class SqliteDatabase(Database):
         """
         end = time.monotonic() + BUSY_SECONDS
         while not self.path.exists():
-            if locked or time.monotonic() > end or not self._writer_elsewhere():
+            if locked or time.monotonic() > end or not is_locked(self.folder / "lock"):
                 if self.path.exists():
                     return
                 raise DatabaseDamagedError(f"{self.path} is gone. Run the command again: it makes it anew.")
             time.sleep(POLL_SECONDS)
-
-    def _writer_elsewhere(self) -> bool:
-        try:
-            handle = os.open(self.folder / "lock", os.O_RDWR | os.O_CLOEXEC)
-        except OSError:
-            return False
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        else:
-            return False
-        finally:
-            os.close(handle)
 
     def _begin(self) -> None:
         if self.read_only:

@@ -10,7 +10,8 @@ import pytest
 
 from treadle.jobs.executors.subprocess import Ending, Spare
 from treadle.jobs.job import Claim, Job
-from treadle.jobs.runs import create_run, process_start
+from treadle.jobs.processes import process_start
+from treadle.jobs.runs import create_run
 from treadle.store.models import ModelCards
 from treadle.store.workspace import create_workspace
 from treadle.telemetry.events import read_events
