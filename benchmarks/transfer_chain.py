@@ -1,7 +1,7 @@
 """A transfer by `local-tiny` from the command to the file, and the same drawing in one process: what the chain costs.
 
-`benchmarks/video.py --sections transfer` calls it. The model is of size `tiny` and has hardly learned: weights do not
-change how long it takes. `bare` is a process that imports, loads, draws and writes, as a script would; `first` is the
+`benchmarks/video.py --sections transfer` calls it. The model is of the usual size and has hardly learned: weights do
+not change how long it takes. `bare` is a process that imports, loads, draws and writes, as a script would; `first` is the
 first run of a workspace, which starts the worker; `warm` runs follow it; `batch` makes several videos with one load.
 """
 

@@ -117,7 +117,8 @@ def test_clips_are_those_of_the_model_and_settings_those_that_suit_it() -> None:
     with pytest.raises(UsageError, match="draws 4 frames at a time; the overlap can be at most 2"):
         LocalTiny(4).write([spec(overlap=3)], "/run")
     assert DIALECT.write([spec(overlap=3)], "/run").runs
-    assert usual(spec(guidance=5.0)).guidance == 1.5
+    suited = usual(spec(guidance=5.0, steps=35))
+    assert (suited.guidance, suited.steps) == (1.5, 12)
     assert usual(spec(guidance=5.0, given=("guidance",))).guidance == 5.0
 
 
