@@ -94,12 +94,11 @@ def _in_no_format(config: GPTConfig) -> list[tuple[str, bool]]:
 
 
 def _against_gpt2(config: GPTConfig) -> list[tuple[str, bool]]:
-    plain = config.key_value_heads == config.heads and config.width_of_head * config.heads == config.width
     return [
         ("learned positions go with family.norm=layernorm there", config.norm != "layernorm"),
         ("learned positions go with family.activation=gelu there", config.activation != "gelu"),
         ("learned positions go without family.qk_norm there", config.qk_norm),
-        ("gpt2 has as many key/value heads as heads, and heads that fill the width", not plain),
+        ("gpt2 has heads that fill the width", config.width_of_head * config.heads != config.width),
     ]
 
 
@@ -174,14 +173,26 @@ def to_huggingface(config: GPTConfig, weights: Arrays) -> dict[str, Array]:
 
 
 def with_gains(config: GPTConfig, weights: Arrays) -> dict[str, Array]:
-    """All weights, with gains of one and biases of zero where other programs want some and this shape has none."""
+    """All weights, with gains of one and biases of zero where other programs want some and this shape has none.
+
+    `gpt2` knows no shared key/value heads: each query head is given its own copy, which computes the same.
+    """
     gpt2 = config.positions == "learned"
+    if gpt2 and config.key_value_heads < config.heads:
+        weights = {name: _own_heads(config, name, weights[name]) for name in weights}
     full = config.model_copy(update={"norm_gain": True, "bias": config.bias or gpt2})
     shapes = weight_shapes(full, len(weights["embedding.weight"]), len(weights.get("position.weight", ())))
     return {
         name: weights[name] if name in weights else np.full(shape, float(name.endswith(".weight")), np.float32)
         for name, shape in shapes.items()
     }
+
+
+def _own_heads(config: GPTConfig, name: str, array: Array) -> Array:
+    if not name.rpartition(".")[0].endswith(_FUSED[1:]):
+        return array
+    heads = array.reshape(config.key_value_heads, config.width_of_head, *array.shape[1:])
+    return np.repeat(heads, config.heads // config.key_value_heads, axis=0).reshape(-1, *array.shape[1:])
 
 
 def _to_gpt2(config: GPTConfig, weights: Arrays) -> Iterator[tuple[str, Array]]:

@@ -99,6 +99,28 @@ def test_llama_rows_are_permuted_and_restored():
     assert np.array_equal(convert_gguf.restored(convert_gguf.permuted(rows, 8), 8), rows)
 
 
+def test_shared_key_heads_become_copies_where_gpt2_knows_none():
+    config = GPTConfig(layers=1, width=16, heads=4, kv_heads=2, bias=True, **GPT2)
+    weights = random_weights(config)
+    foreign = convert_huggingface.shape_of(convert_huggingface.settings_of(config, VOCABULARY, CONTEXT, 0))
+    assert foreign.config.key_value_heads == 4
+    found = convert_huggingface.from_huggingface(foreign, convert_huggingface.to_huggingface(config, weights))
+    for last in ("weight", "bias"):
+        name = f"layers.0.attention.key.{last}"
+        for head in range(4):
+            ours = weights[name][head // 2 * 4 : head // 2 * 4 + 4]
+            assert np.array_equal(found[name][head * 4 : head * 4 + 4], ours)
+    torch = pytest.importorskip("torch")
+    from treadle.models.gpt.model import GPT  # which needs torch
+
+    answers = []
+    for one, arrays in ((config, weights), (foreign.config, found)):
+        model = GPT(one, VOCABULARY, CONTEXT, "plain")
+        model.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in arrays.items()})
+        answers.append(model.logits(torch.arange(CONTEXT)[None]).detach().numpy())
+    assert np.allclose(*answers, atol=1e-3)
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -110,7 +132,7 @@ def test_llama_rows_are_permuted_and_restored():
         ({"norm": "layernorm"}, "norm=rmsnorm"),
         ({"bias": True}, "without biases"),
         ({"positions": "learned"}, "norm=layernorm"),
-        ({**GPT2, "kv_heads": 1}, "as many key/value heads"),
+        ({**GPT2, "head_width": 4}, "heads that fill the width"),
         ({**GPT2, "qk_norm": True}, "without family.qk_norm"),
     ],
 )
