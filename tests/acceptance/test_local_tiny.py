@@ -68,3 +68,6 @@ def test_a_model_learns_moving_shapes_and_makes_videos_of_any_length(here, tmp_p
     picture = next(event["picture"] for event in events if event["type"] == "preview")
     assert (run / picture).read_bytes().startswith(b"\x89PNG")
     assert "Understood of the text: on black, red circle" in (run / "log.txt").read_text(encoding="utf-8")
+    here("delete", "drawer")
+    assert "mover, step 4" in (told := here("gallery", "recall", videos[0]))
+    assert "which are not here any more" in told

@@ -24,7 +24,8 @@ APART = """async () => {
   document.getElementById('play').click();
   const pause = (seconds) => new Promise((done) => setTimeout(done, 1000 * seconds));
   for (let turns = 0; second.paused && turns < 200; turns++) await pause(0.1);
-  await pause(1);  // what lay apart at first is made good
+  first.currentTime = (second.currentTime + 0.6) % second.duration;
+  await pause(1);  // what lies apart is made good
   const apart = [];
   for (let turns = 0; turns < 20; turns++) {
     await pause(0.1);
