@@ -54,8 +54,7 @@ _FREEST = [
 _RECIPES = {
     "shakespeare-180s": ["--size", "small", "experiment=shakespeare-180s"],
     "tiny-192": [
-        *("--size", "tiny", "data.tokenizer=char", "family.layers=6", "family.width=192", "family.heads=6"),
-        "family.dropout=0.03",
+        *("--size", "tiny", "data.tokenizer=char", "family.layers=6", "family.width=192", "family.heads=3"),
     ],
 }
 """What `--best` may name beside the sizes."""

@@ -113,10 +113,10 @@ def test_a_model_keeps_its_shape_when_a_preset_changes_later(tmp_path: Path, con
     old = compose(Sources(conf=conf, size="tiny"))
     card.write_text(yaml.safe_dump({"settings": kept_with_model(old)}))
     size = conf / "size" / "tiny.yaml"
-    size.write_text(size.read_text().replace("width: 128", "width: 256").replace("batch_size: 16", "batch_size: 8"))
+    size.write_text(size.read_text().replace("width: 128", "width: 256").replace("batch_size: 8", "batch_size: 4"))
     new = compose(Sources(conf=conf, model_file=card))
     assert changes_refused(old, new) == []
-    assert (new.values()["family"]["width"], new.training.batch_size) == (128, 8)
+    assert (new.values()["family"]["width"], new.training.batch_size) == (128, 4)
 
 
 def test_the_table_that_people_see_names_what_is_possible_and_why() -> None:
