@@ -1,8 +1,9 @@
 """A transfer by `local-tiny` from the command to the file, and the same drawing in one process: what the chain costs.
 
 `benchmarks/video.py --sections transfer` calls it. The model is of the usual size and has hardly learned: weights do
-not change how long it takes. `bare` is a process that imports, loads, draws and writes, as a script would; `first` is the
-first run of a workspace, which starts the worker; `warm` runs follow it; `batch` makes several videos with one load.
+not change how long it takes. `bare` is a process that imports, loads, draws and writes, as a script would; `first` is
+the first run of a workspace, which starts the worker; `warm` runs follow it; `batch` makes several with one load.
+Moments are those at which events arrive in the run's own record.
 """
 
 from __future__ import annotations
