@@ -73,7 +73,7 @@ def test_presets_come_after_each_other_in_a_fixed_order_whatever_the_order_of_th
     for flags in (["training=adamw", "size=tiny"], ["size=tiny", "training=adamw"]):
         settings = compose(Sources(flags=flags))
         assert settings.training.optimizer.name == "adamw"
-        assert settings.training.batch_size == 16
+        assert settings.training.batch_size == 8
 
 
 def test_a_preset_chosen_on_the_command_line_still_ranks_below_values_of_the_workspace(write: Write) -> None:
