@@ -107,7 +107,7 @@ def test_log_probabilities_and_biases_are_told_and_obeyed(chatting):
         ("€=1", "lacks"),
     ):
         assert words in chatting.refused("sample", "bard", "--logit-bias", bias)
-    assert "possible are 0 to 100" in chatting.refused("sample", "bard", "--logprobs", "101")
+    assert "it must be 0 to 100" in chatting.refused("sample", "bard", "--logprobs", "101")
 
 
 class Terminal:

@@ -90,7 +90,7 @@ def test_a_server_that_was_killed_in_the_middle_of_streams_leaves_nothing_locked
 def what_cannot_be_served_is_said_before_anything_listens(trained):
     assert "Unknown model" in trained.refused("serve", "nobody")
     assert "treadle key add" in trained.refused("serve", "bard", "--host", "192.0.2.1", code=1)
-    assert "possible are 1 to 256" in trained.refused("serve", "bard", "--slots", "0")
+    assert "it must be 1 to 256" in trained.refused("serve", "bard", "--slots", "0")
     assert "2 to 32" in trained.refused("serve", "bard", "--context", "99", "--port", "0")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -239,7 +239,7 @@ def test_a_role_sees_its_operations_only_and_reads_first_what_it_must(lab):
             tasks = (await client.read_resource("treadle://tasks")).contents[0].text
             assert "Write the guide" in tasks
             far = await client.call_tool("flow_list", {"flow": "/"})
-            assert "which the role does not reach out of" in far.content[0].text
+            assert "beyond which the role does not reach" in far.content[0].text
 
     anyio.run(look)
 

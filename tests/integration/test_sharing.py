@@ -244,7 +244,7 @@ def test_what_is_refused_leaves_nothing_behind(planted, tmp_path):
     (tmp_path / "nan.treadle").write_bytes(document)
     for path, reason in (
         (tmp_path / "odd-facts", "cannot be kept"),
-        (tmp_path / "odd.gguf", "no JSON"),
+        (tmp_path / "odd.gguf", "not JSON"),
         (tmp_path / "empty.gguf", "is empty"),
         (tmp_path / "nan.treadle", "cut or damaged"),
         (tmp_path / "cut.treadle", "cut or damaged"),

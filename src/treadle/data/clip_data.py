@@ -89,7 +89,7 @@ def _decided(dataset: Dataset, path: Path, settings: DataSettings, *, fix: bool)
         found = Decided.model_validate(read_json(path))
         if settings.image_size not in {None, found.size} or settings.clip_frames != found.frames:
             raise UsageError(
-                f"This model sees {found.frames} frames of {found.size} x {found.size} pixels since its first "
+                f"This model has seen {found.frames} frames of {found.size} x {found.size} pixels since its first "
                 "training; another data.clip_frames or data.image_size needs a new model."
             )
         return found

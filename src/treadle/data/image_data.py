@@ -100,7 +100,7 @@ def _decided(dataset: Dataset, path: Path, settings: DataSettings, *, fix: bool)
         found = Decided.model_validate(read_json(path))
         if settings.image_size not in {None, found.size}:
             raise UsageError(
-                f"This model sees pictures of {found.size} x {found.size} pixels since its first training; "
+                f"This model has seen pictures of {found.size} x {found.size} pixels since its first training; "
                 f"data.image_size={settings.image_size} needs a new model."
             )
         return found
@@ -161,7 +161,7 @@ def _sides(dataset: Dataset, decided: Decided, settings: DataSettings) -> tuple[
     if unknown and settings.unknown == "error":
         shown = ", ".join(f"{label} ({number:,})" for label, number in unknown.most_common(8))
         raise UsageError(
-            f"This model knows {len(numbers)} classes since its first training, and these are not among them: {shown}. "
+            f"This model has known {len(numbers)} classes since its first training; these are not among them: {shown}. "
             "Leave their pictures out with data.unknown=skip, or make a new model and feed it all."
         )
     train, held_out = (_examples(parts, side) for side in kept)

@@ -54,7 +54,7 @@ def _tokenizer(dataset: Dataset, path: Path, settings: DataSettings, *, fix: boo
     decided = stored_choice(path)
     if settings.tokenizer not in {AUTO, decided}:
         raise UsageError(
-            f"This model reads text with the {decided} tokenizer since its first training; "
+            f"This model has read text with the {decided} tokenizer since its first training; "
             f"data.tokenizer={settings.tokenizer} needs a new model."
         )
     return load_tokenizer(path)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from treadle.base.errors import NotFoundError, UsageError
-from treadle.flow.page import Page, parse, read_page
+from treadle.flow.page import Page, read_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,10 +91,6 @@ class FlowFolder:
     def page(self, path: Path) -> Page:
         """Read and scan one file."""
         return read_page(path, self.shown(path))
-
-    def page_or_empty(self, path: Path) -> Page:
-        """Read one file, or an empty page if it does not exist yet."""
-        return self.page(path) if path.is_file() else parse(self.shown(path), "")
 
 
 def markdown_files(root: Path) -> list[Path]:

@@ -45,16 +45,8 @@ def open_section(page: Page) -> Section | None:
     )
 
 
-def section_end(page: Page, section: Section) -> int:
-    """Index of the line before which something is put that shall be the last in a section."""
-    end = section.end
-    while end > section.line + 1 and page.lines[end - 1].kind == "blank":
-        end -= 1
-    return end
-
-
 def own_end(page: Page, section: Section) -> int:
-    """As `section_end`, but before the first section inside it."""
+    """Index of the line before which something is put that shall be the last in a section, before those inside it."""
     inner = [one.line for one in page.sections if one.parent is section]
     end = min([section.end, *inner])
     while end > section.line + 1 and page.lines[end - 1].kind == "blank":

@@ -127,7 +127,7 @@ def _serve_http(server: Server[Any], port: int) -> str:
     """Serve on the loopback address; the token comes from the environment, or is made up and said once."""
     token = os.environ.get(TOKEN_VARIABLE, "")
     if token and len(token) < _LEAST_TOKEN:
-        raise UsageError(f"{TOKEN_VARIABLE} is too short; give at least {_LEAST_TOKEN} characters, or leave it away.")
+        raise UsageError(f"{TOKEN_VARIABLE} is too short; give at least {_LEAST_TOKEN} characters, or leave it out.")
     with listening_socket("127.0.0.1", port, "--http") as listening:
         bound = listening.getsockname()[1]
         address = f"{shown_address('127.0.0.1', listening)}/mcp"

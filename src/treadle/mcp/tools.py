@@ -112,7 +112,7 @@ class Toolbox:
                 if mark is not None and mark.names_others and (path is not None or str(one).endswith(".json")):
                     raise UsageError(f"`{name}`: {one} may name other files, which a role may not. Store a prompt.")
                 if path is not None and not path.expanduser().resolve().is_relative_to(near):
-                    raise UsageError(f"`{name}`: {path} lies outside {near}, which the role does not reach out of.")
+                    raise UsageError(f"`{name}`: {path} lies outside {near}, beyond which the role does not reach.")
 
 
 def _file(value: Any, mark: NamesFile | None) -> Path | None:  # noqa: ANN401 - any argument

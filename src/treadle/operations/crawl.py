@@ -286,7 +286,7 @@ def rules(
     """See and change what no crawl of this workspace may ask for, and test what decides about an address."""
     cards = CrawlCards(workspace)
     if action not in {"list", "add", "remove", "test"}:
-        raise UsageError(f"`{action}` is nothing that can be done with rules: list, add, remove or test.")
+        raise UsageError(f"`{action}` cannot be done with rules: list, add, remove or test.")
     if action == "list":
         return CrawlRules(cards.rules(), "", None)
     if action == "test":

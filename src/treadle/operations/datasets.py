@@ -162,7 +162,7 @@ def add(
     if not paths:
         raise UsageError("Name at least one file or folder to add.")
     if not 0 <= processes <= 64:
-        raise UsageError(f"processes is {processes}; possible are 0 to 64.")
+        raise UsageError(f"processes is {processes}; it must be 0 to 64.")
     announce(workspace, "data.add")
     absolute = tuple(str(path.expanduser().absolute()) for path in paths)
     payload = DataAddPayload(card.name, absolute, licence, processes)

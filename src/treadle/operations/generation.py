@@ -87,7 +87,7 @@ def sample(
     """Let a model write, from its best checkpoint unless told otherwise. The text streams as it is made."""
     card = ModelCards(workspace).get(model)
     if logprobs is not None and not 0 <= logprobs <= MOST_ALTERNATIVES:
-        raise UsageError(f"logprobs is {logprobs}; possible are 0 to {MOST_ALTERNATIVES}.")
+        raise UsageError(f"logprobs is {logprobs}; it must be 0 to {MOST_ALTERNATIVES}.")
     if saved is not None:
         if prompt:
             raise UsageError("Give a prompt or the name of a saved one, not both.")

@@ -83,7 +83,7 @@ def serve(
         (port, 0, 65535, "port"),
     ):
         if not least <= value <= most:
-            raise UsageError(f"--{name} is {value:,}; possible are {least:,} to {most:,}.")
+            raise UsageError(f"--{name} is {value:,}; it must be {least:,} to {most:,}.")
     if memory is not None and not 0 < memory < 1e6:
         raise UsageError(f"--memory is {memory} GB; give a number above 0.")
     overrides = () if precision == "auto" else (f"generation.precision={precision}",)

@@ -141,7 +141,7 @@ def interpolate(
     if to is None or out is None:
         raise UsageError("Say the new rate and where to write: --to 60 --out FILE.mp4, or try it with --check.")
     if not 1 <= to <= 1000:
-        raise UsageError(f"The rate is {to:g}; possible are 1 to 1000 frames a second.")
+        raise UsageError(f"The rate is {to:g}; it must be 1 to 1000 frames a second.")
     return _job(workspace, "interpolate", [video], _new(out, replace=replace), {"to": to, "quality": quality})
 
 

@@ -31,7 +31,7 @@ def export(workspace: WorkspaceFolder, name: str, out: Path, form: str, held_out
     if target.exists():
         raise UsageError(f"{out} exists already. Name a new folder, or remove it first.")
     if not 0 <= held_out <= 0.9:
-        raise UsageError(f"held-out is {held_out}; possible are 0 to 0.9.")
+        raise UsageError(f"held-out is {held_out}; it must be 0 to 0.9.")
     settings = DataSettings(held_out=held_out)
     with new_folder(target) as folder:
         place = folder / "data" if form == "huggingface" else folder

@@ -21,7 +21,7 @@ def report(workspace: WorkspaceFolder, name: str, html: Path | None, tokenizer: 
     """Measure a version; write the page to `html` if it is named."""
     named, dataset = find_version(workspace, name)
     if html is not None and html.is_dir():
-        raise UsageError(f"{html} is a folder. Name the file that the report shall be written to.")
+        raise UsageError(f"{html} is a folder. Name the file to write the report to.")
     if dataset.manifest.documents == 0:
         raise UsageError(f"Version {dataset.number} of `{named.name}` holds no documents; there is nothing to report.")
     chosen = None if tokenizer is None else read_tokenizer(tokenizer)

@@ -115,7 +115,7 @@ def plan_experiment(workspace: WorkspaceFolder, asked: Asked) -> Plan:
     if plan.seeds < 1:
         raise UsageError(f"An experiment needs at least one seed, not {plan.seeds}.")
     if len(plan.members()) > _MANY:
-        raise UsageError(f"That makes {len(plan.members()):,} trainings; at most {_MANY} are one experiment.")
+        raise UsageError(f"That makes {len(plan.members()):,} trainings; an experiment has at most {_MANY}.")
     _check_cells(workspace, plan)
     return plan
 
@@ -198,7 +198,7 @@ def _sources(workspace: WorkspaceFolder, given: Sequence[str]) -> tuple[str, ...
         try:
             return (f"model:{ModelCards(workspace).get(given[0]).id}",)
         except NotFoundError as error:
-            raise UsageError(f"`{given[0]}` is no file, and no model either. {error}") from error
+            raise UsageError(f"`{given[0]}` is neither a file nor a model. {error}") from error
     found = []
     for text in given:
         if text.startswith(BUNDLED):
@@ -222,7 +222,9 @@ def _check_cells(workspace: WorkspaceFolder, plan: Plan) -> None:
         needs.add(needs_of(settings))
         length(plan.budget, settings, 1)
     if len(needs) > 1:
-        raise UsageError(f"The cells learn from unlike things ({', '.join(sorted(needs))}); they cannot be compared.")
+        raise UsageError(
+            f"The cells learn from different kinds of data ({', '.join(sorted(needs))}); they cannot be compared."
+        )
     labels = [cell.label for cell in plan.cells]
     if len(set(labels)) != len(labels):
         raise UsageError(f"Two cells are called alike: {', '.join(labels)}.")

@@ -170,7 +170,7 @@ def _nanogpt(path: Path, tokenizer: Tokenizer | None) -> Incoming:
         )
     characters, ids = _characters(read_plain_pickle(meta))
     if ids and max(ids) >= foreign.vocabulary:
-        raise DataError(f"{meta} names ids that the model, of {foreign.vocabulary} ids, has not")
+        raise DataError(f"{meta} names ids that the model, which has {foreign.vocabulary}, does not have")
     _check_fit(foreign, weights)
     made = with_ids(weights, ids)
     foreign = convert_nanogpt.shape_of({**arguments, "vocab_size": len(ids)})
@@ -277,14 +277,14 @@ def _fitted(weights: Arrays, stated: int, tokenizer: Tokenizer) -> tuple[Arrays,
 def _require_finite(weights: Arrays) -> None:
     for name in weights:
         if not np.isfinite(weights[name]).all():
-            raise DataError(f"its weight {name} holds values that are no numbers")
+            raise DataError(f"its weight {name} holds values that are not numbers")
 
 
 def _parsed(text: str) -> Any:  # noqa: ANN401 - whatever the file says
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"what it tells of itself is no JSON ({error})") from error
+        raise DataError(f"its description of itself is not JSON ({error})") from error
 
 
 def _told(found: Any, where: str) -> dict[str, Any]:  # noqa: ANN401 - whatever the file says

@@ -56,7 +56,7 @@ def inspect(
         _check_length(len(ids) - 1, opened.engine.context)
         if layer is not None and len(ids) - 1 > _MOST_TOKENS:
             raise UsageError(
-                f"The text has {len(ids) - 1:,} tokens; maps are told of {_MOST_TOKENS} at most. Give a shorter one."
+                f"The text has {len(ids) - 1:,} tokens; maps are made of {_MOST_TOKENS} at most. Give a shorter one."
             )
         tokens = _tokens(opened, ids)
         facts = {"engine": opened.engine.name, "precision": opened.engine.precision}

@@ -51,7 +51,7 @@ def require_cheap(
         raise UsageError(
             f"This format costs the model {lossy - exact:.3f} nats per token on held-out text ({lossy:.3f} instead "
             f"of {exact:.3f}, over {targets:,} tokens); at most {margin:g} is allowed. Take a wider --precision, "
-            "or allow more with --margin (100 asks nothing)."
+            "or allow more with --margin (100 allows anything)."
         )
     return {"exact": exact, "kept": lossy, "nats_per_token": lossy - exact, "targets": targets, "margin": margin}
 

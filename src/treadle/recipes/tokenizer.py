@@ -146,7 +146,7 @@ def _choice(kind: str, vocabulary: int | None) -> TokenizerChoice:
     if vocabulary is None:
         return parse_choice(kind)
     if kind not in VOCABULARIES:
-        raise UsageError(f"The vocabulary of {kind} is what the text holds; leave --vocabulary away.")
+        raise UsageError(f"The vocabulary of {kind} is what the text holds; leave out --vocabulary.")
     return parse_choice(f"{kind}:{vocabulary}")
 
 

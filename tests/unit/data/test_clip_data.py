@@ -94,7 +94,7 @@ def test_moving_shapes_are_the_same_each_time_and_move(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("bundled:shapes:0", "possible are 1 to"),
+        ("bundled:shapes:0", "it must be for 1 to"),
         ("bundled:shape", "bundled:shapes:COUNT"),
         ("bundled:digits", "no clips"),
     ],

@@ -74,7 +74,7 @@ def test_every_shipped_study_makes_a_plan(workspace, study):
         ({"on": ["bundled:nothing"]}, "Nothing bundled"),
         ({"grid": []}, "nothing to vary"),
         ({"grid": ["family.layers=1,zero"]}, "family.layers"),
-        ({"grid": ["family=gpt,image_classifier"]}, "unlike things"),
+        ({"grid": ["family=gpt,image_classifier"]}, "different kinds of data"),
         ({"seeds": -1}, "at least one seed"),
         ({"grid": ["training.clip=range(1,400)"]}, "at most 500"),
         ({"study": "attention-span"}, "No study"),

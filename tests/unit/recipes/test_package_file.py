@@ -191,7 +191,7 @@ def test_weights_that_are_no_numbers_and_tokenizers_of_others_are_refused(tmp_pa
     weights = made(tmp_path / "m.treadle")
     weights["norm.weight"][3] = np.nan
     made(tmp_path / "m.treadle", weights)
-    with pytest.raises(DataError, match=r"norm.weight holds values that are no numbers"):
+    with pytest.raises(DataError, match=r"norm.weight holds values that are not numbers"):
         read_incoming(tmp_path / "m.treadle", None)
     made(tmp_path / "m.treadle", tokenizer=train_tokenizer("char", ["abc"]).describe())
     with pytest.raises(DataError, match="its tokenizer has 4 ids and its model 11"):

@@ -131,15 +131,15 @@ def _host(name: str, text: str) -> str:
     name = name.rstrip(".")
     if ":" in name:
         if _SIX.fullmatch(name) is None:
-            raise AddressError(f"{_shown(text)} names no host that there can be.")
+            raise AddressError(f"{_shown(text)} names a host that cannot exist.")
         return f"[{name}]"
     if not name.isascii():
         try:
             name = name.encode("idna").decode("ascii").lower()
         except UnicodeError as error:
-            raise AddressError(f"{_shown(text)} names no host that there can be.") from error
+            raise AddressError(f"{_shown(text)} names a host that cannot exist.") from error
     if _HOST.fullmatch(name) is None or len(name) > 253:
-        raise AddressError(f"{_shown(text)} names no host that there can be.")
+        raise AddressError(f"{_shown(text)} names a host that cannot exist.")
     return name
 
 

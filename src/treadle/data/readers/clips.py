@@ -52,7 +52,7 @@ def _drawn(name: str) -> Document:
         )
     count, seed = int(match[1] or USUAL_CLIPS), int(match[2] or 1)
     if not 1 <= count <= MOST_CLIPS:
-        raise UsageError(f"`{name}` asks for {count:,} clips; possible are 1 to {MOST_CLIPS:,}.")
+        raise UsageError(f"`{name}` asks for {count:,} clips; it must be for 1 to {MOST_CLIPS:,}.")
     facts = [ClipFacts(FRAMES, clip.caption) for clip in shape_clips(count, seed)]
 
     def pieces() -> Iterator[str]:

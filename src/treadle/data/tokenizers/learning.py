@@ -47,7 +47,7 @@ def tokenizer_for(dataset: Dataset, settings: DataSettings) -> tuple[Tokenizer, 
     if chosen.kind == FILE:
         path = Path(chosen.path)
         if not path.is_absolute():
-            raise UsageError(f"data.tokenizer={path} must be an absolute path: who reads it may stand elsewhere.")
+            raise UsageError(f"data.tokenizer={path} must be an absolute path: it may be read from another folder.")
         return read_tokenizer(path), str(chosen)
     if chosen.kind == AUTO:
         chosen = fitting(dataset.manifest.bytes)

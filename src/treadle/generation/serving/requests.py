@@ -155,10 +155,10 @@ class CompletionBody(_Generating):
         """The prompts one by one, each with `n` texts to write."""
         if self.best_of not in {None, self.n}:
             raise BadRequestError(
-                "best_of must be left away or equal n: all texts that are written are given.", "best_of"
+                "best_of must be left out or equal n: all texts that are written are given.", "best_of"
             )
         if self.echo and self.logprobs is not None:
-            raise BadRequestError("logprobs of the prompt are not told: leave echo or logprobs away.", "echo")
+            raise BadRequestError("logprobs of the prompt are not told: leave out echo or logprobs.", "echo")
         if isinstance(self.prompt, str):
             return [self.prompt]
         if not self.prompt or isinstance(self.prompt[0], int):
