@@ -70,7 +70,7 @@ def test_every_shipped_study_makes_a_plan(workspace, study):
         ({"budget": "soon"}, "is no budget"),
         ({"budget": "0s"}, "is no budget"),
         ({"on": []}, "--on"),
-        ({"on": ["nothing-here"]}, "no file, and no model"),
+        ({"on": ["nothing-here"]}, "neither a file nor a model"),
         ({"on": ["bundled:nothing"]}, "Nothing bundled"),
         ({"grid": []}, "nothing to vary"),
         ({"grid": ["family.layers=1,zero"]}, "family.layers"),
