@@ -11,13 +11,11 @@ The frames of each shard are scaled and cut once, into one content-addressed obj
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from pydantic import ValidationError
 
-from treadle.base.errors import DataError, NotReadyError, UsageError
+from treadle.base.errors import NotReadyError, UsageError
 from treadle.base.files import read_json, write_json
 from treadle.base.hashing import hash_json
 from treadle.config.spec import Spec
@@ -26,6 +24,7 @@ from treadle.data.clip_maps import CELLS, EDGES, blur_maps, edge_maps, fitted
 from treadle.data.clips import KIND, LARGEST_EDGE, ClipFacts, read_clip_facts, read_clips
 from treadle.data.coverage import Piece
 from treadle.data.order import seeded_number
+from treadle.data.pixel_examples import PixelShard, examples_of, noted_shard
 from treadle.data.prepared import Prepared
 from treadle.data.shards import read_document, read_entries
 from treadle.data.shuffled import Shuffled
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from treadle.data.config import DataSettings
+    from treadle.data.pixel_examples import PixelExamples
     from treadle.data.shards import TextShard
     from treadle.data.versions import Dataset
 
@@ -63,11 +63,9 @@ class Decided(Spec):
         return sum(1 << number for number, known in enumerate(self.phrases) if known in phrases)
 
 
-class _ClipShard(Spec):
+class _ClipShard(PixelShard):
     """What `clips/KEY.json` holds."""
 
-    pixels: str
-    """The object."""
     captions: tuple[tuple[str, ...], ...]
     """Phrases of each example."""
     counts: tuple[tuple[int, ...], ...]
@@ -112,29 +110,9 @@ def _decided(dataset: Dataset, path: Path, settings: DataSettings, *, fix: bool)
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class ClipExamples:
-    """Examples of one side of the split."""
-
-    parts: Sequence[NDArray[np.uint8]]
-    part: NDArray[np.int64]
-    """In which of the parts each one lies, (N,)."""
-    row: NDArray[np.int64]
-    """At which row of it, (N,)."""
-    phrases: NDArray[np.int32]
-    """The bits of its phrases, (N,)."""
-
-    def __len__(self) -> int:
-        return len(self.phrases)
-
-    def frames(self, place: int) -> NDArray[np.uint8]:
-        """The frames of one example, (T, S, S, 3)."""
-        return np.asarray(self.parts[int(self.part[place])][int(self.row[place])], np.uint8)
-
-
 def _sides(
     dataset: Dataset, decided: Decided, settings: DataSettings
-) -> tuple[ClipExamples, ClipExamples, tuple[Piece, ...]]:
+) -> tuple[PixelExamples, PixelExamples, tuple[Piece, ...]]:
     """Both sides of the split, and what each shard gives to them."""
     size, frames = decided.size, decided.frames
     parts: list[NDArray[np.uint8]] = []
@@ -159,16 +137,11 @@ def _sides(
             f"No clip has the {frames} frames of one example. Feed longer ones, or make a model with fewer: "
             "treadle new NAME --family video_flow data.clip_frames=4"
         )
-    train, held_out = (_examples(parts, side) for side in kept)
+    train, held_out = (examples_of(parts, side) for side in kept)
     return train, held_out, tuple(pieces)
 
 
 _NONE: Final = np.empty((0,), np.uint8)
-
-
-def _examples(parts: Sequence[NDArray[np.uint8]], side: list[Any]) -> ClipExamples:
-    table = np.array(side, np.int64).reshape(-1, 3)
-    return ClipExamples(parts, table[:, 0], table[:, 1], table[:, 2].astype(np.int32))
 
 
 def _trained(document_id: str, counts: Sequence[int], held_out: float) -> int:
@@ -184,13 +157,8 @@ def _trained(document_id: str, counts: Sequence[int], held_out: float) -> int:
 def _open_shard(dataset: Dataset, text: TextShard, size: int, frames: int) -> _ClipShard:
     facts = {"format": 1, "text": text.text, "index": text.index, "size": size, "frames": frames}
     path = dataset.folder / "clips" / f"{hash_json(facts)}.json"
-    if path.is_file():
-        try:
-            shard = _ClipShard.model_validate(read_json(path))
-        except (DataError, ValidationError):
-            shard = None  # a damaged note about what can be made again
-        if shard is not None and dataset.objects.verify(shard.pixels):
-            return shard
+    if (shard := noted_shard(dataset, path, _ClipShard)) is not None:
+        return shard
     stored = dataset.objects.check(text.text)
     captions: list[tuple[str, ...]] = []
     counts: list[tuple[int, ...]] = []
@@ -225,7 +193,9 @@ class ClipLoader(Shuffled):
     phrases; what is learned are the clips themselves. How strong the maps to train on are hangs on seed and position.
     """
 
-    def __init__(self, train: ClipExamples, held_out: ClipExamples, seed: int, pieces: tuple[Piece, ...] = ()) -> None:
+    def __init__(
+        self, train: PixelExamples, held_out: PixelExamples, seed: int, pieces: tuple[Piece, ...] = ()
+    ) -> None:
         """Read the examples, which are made of `pieces`, in the order that `seed` gives."""
         super().__init__(train, held_out, "clips", seed, pieces)
         self._train, self._held_out, self._seed = train, held_out, seed
@@ -248,9 +218,9 @@ class ClipLoader(Shuffled):
         return list(EDGES)[drawn % len(EDGES)], list(CELLS)[drawn // len(EDGES)]
 
 
-def _batch(examples: ClipExamples, places: Sequence[int], strengths: Sequence[tuple[str, str]]) -> Batch:
+def _batch(examples: PixelExamples, places: Sequence[int], strengths: Sequence[tuple[str, str]]) -> Batch:
     rows = []
     for place, (edges, blur) in zip(places, strengths, strict=True):
-        frames = examples.frames(place)
+        frames = examples.pixels(place)
         rows.append(np.concatenate([frames, edge_maps(frames, edges), blur_maps(frames, blur)], axis=-1))
-    return Batch(np.stack(rows), examples.phrases[np.array(places)])
+    return Batch(np.stack(rows), examples.targets[np.array(places)])

@@ -10,13 +10,11 @@ The pictures of each shard are decoded once, into one content-addressed object o
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import ValidationError
 
-from treadle.base.errors import DataError, UsageError
+from treadle.base.errors import UsageError
 from treadle.base.files import read_json, write_json
 from treadle.base.hashing import hash_json
 from treadle.config.spec import Spec
@@ -24,18 +22,20 @@ from treadle.data.batch import Batch
 from treadle.data.coverage import Piece
 from treadle.data.order import seeded_number
 from treadle.data.pictures import KIND, read_header, read_pictures
+from treadle.data.pixel_examples import PixelShard, examples_of, noted_shard
 from treadle.data.prepared import Prepared
 from treadle.data.shards import read_document, read_entries
 from treadle.data.shuffled import Shuffled
 from treadle.data.splits import WINDOWS_TO_SPLIT, hash_share
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from treadle.data.config import DataSettings
+    from treadle.data.pixel_examples import PixelExamples
     from treadle.data.shards import TextShard
     from treadle.data.versions import Dataset
 
@@ -54,35 +54,12 @@ class Decided(Spec):
     """1 = grey, 3 = colour; further pictures are converted."""
 
 
-class _PictureShard(Spec):
+class _PictureShard(PixelShard):
     """What `pictures/KEY.json` holds."""
 
-    pixels: str
-    """The object."""
     labels: tuple[str, ...]
     counts: tuple[int, ...]
     """Pictures of each document."""
-
-
-@dataclass(frozen=True, slots=True)
-class Examples:
-    """Pictures of one side of the split, and which class each shows."""
-
-    parts: Sequence[NDArray[np.uint8]]
-    part: NDArray[np.int64]
-    """In which of the parts each picture lies, (N,)."""
-    row: NDArray[np.int64]
-    """At which row of it, (N,)."""
-    classes: NDArray[np.int32]
-
-    def __len__(self) -> int:
-        return len(self.classes)
-
-    def batch(self, places: NDArray[np.int64]) -> Batch:
-        """The pictures at `places` (B,): inputs uint8 (B, edge, edge, channels), targets int32 (B,)."""
-        parts, rows = self.part[places], self.row[places]
-        pictures = [self.parts[part][row] for part, row in zip(parts.tolist(), rows.tolist(), strict=True)]
-        return Batch(np.stack(pictures), self.classes[places])
 
 
 def prepare_images(dataset: Dataset, folder: Path, settings: DataSettings, seed: int, *, fix: bool) -> Prepared | None:
@@ -130,7 +107,9 @@ def _numbers_by_value(label: str) -> tuple[float, str]:
     return (float(label), "") if label.isdecimal() else (float("inf"), label)
 
 
-def _sides(dataset: Dataset, decided: Decided, settings: DataSettings) -> tuple[Examples, Examples, tuple[Piece, ...]]:
+def _sides(
+    dataset: Dataset, decided: Decided, settings: DataSettings
+) -> tuple[PixelExamples, PixelExamples, tuple[Piece, ...]]:
     """Both sides of the split, and what each shard gives to them.
 
     Raises `UsageError` for classes that the model does not know.
@@ -164,13 +143,8 @@ def _sides(dataset: Dataset, decided: Decided, settings: DataSettings) -> tuple[
             f"This model has known {len(numbers)} classes since its first training; these are not among them: {shown}. "
             "Leave their pictures out with data.unknown=skip, or make a new model and feed it all."
         )
-    train, held_out = (_examples(parts, side) for side in kept)
+    train, held_out = (examples_of(parts, side) for side in kept)
     return train, held_out, tuple(pieces)
-
-
-def _examples(parts: Sequence[NDArray[np.uint8]], side: list[Any]) -> Examples:
-    table = np.array(side, np.int64).reshape(-1, 3)
-    return Examples(parts, table[:, 0], table[:, 1], table[:, 2].astype(np.int32))
 
 
 def _trained(document_id: str, count: int, held_out: float) -> int:
@@ -183,13 +157,8 @@ def _trained(document_id: str, count: int, held_out: float) -> int:
 def _open_shard(dataset: Dataset, text: TextShard, edge: int, channels: int) -> _PictureShard:
     facts = {"format": 1, "text": text.text, "index": text.index, "edge": edge, "channels": channels}
     path = dataset.folder / "pictures" / f"{hash_json(facts)}.json"
-    if path.is_file():
-        try:
-            shard = _PictureShard.model_validate(read_json(path))
-        except (DataError, ValidationError):
-            shard = None  # a damaged note about what can be made again
-        if shard is not None and dataset.objects.verify(shard.pixels):
-            return shard
+    if (shard := noted_shard(dataset, path, _PictureShard)) is not None:
+        return shard
     stored = dataset.objects.check(text.text)
     labels: list[str] = []
     counts: list[int] = []
@@ -212,7 +181,7 @@ class ImageLoader(Shuffled):
     """
 
     def __init__(
-        self, train: Examples, held_out: Examples, shift: int, seed: int, pieces: tuple[Piece, ...] = ()
+        self, train: PixelExamples, held_out: PixelExamples, shift: int, seed: int, pieces: tuple[Piece, ...] = ()
     ) -> None:
         """Read the examples, which are made of `pieces`, in the order that `seed` gives."""
         super().__init__(train, held_out, "pictures", seed, pieces)
@@ -220,7 +189,7 @@ class ImageLoader(Shuffled):
 
     def batch(self, position: int, size: int) -> Batch:
         """The `size` pictures from `position` on; raises `NotReadyError` when there is nothing to train on."""
-        batch = self._train.batch(self._places(position, size))
+        batch = _batch(self._train, self._places(position, size))
         if self._shift:
             for offset, picture in enumerate(batch.inputs):
                 picture[:] = self._shifted(picture, position + offset)
@@ -230,7 +199,7 @@ class ImageLoader(Shuffled):
         """The held-out pictures in order, `size` at a time."""
         places = self._held_out_places(limit)
         for first in range(0, len(places), size):
-            yield self._held_out.batch(places[first : first + size])
+            yield _batch(self._held_out, places[first : first + size])
 
     def _shifted(self, picture: NDArray[np.uint8], position: int) -> NDArray[np.uint8]:
         side = 2 * self._shift + 1
@@ -238,3 +207,8 @@ class ImageLoader(Shuffled):
         padded = np.pad(picture, ((self._shift, self._shift), (self._shift, self._shift), (0, 0)))
         edge = len(picture)
         return padded[down : down + edge, right : right + edge]
+
+
+def _batch(examples: PixelExamples, places: NDArray[np.int64]) -> Batch:
+    """The pictures at `places` (B,): inputs uint8 (B, edge, edge, channels), targets int32 (B,)."""
+    return Batch(np.stack([examples.pixels(place) for place in places.tolist()]), examples.targets[places])

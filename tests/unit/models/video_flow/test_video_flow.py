@@ -12,8 +12,9 @@ cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed (extra `video`)
 
 from treadle.base.errors import UsageError  # noqa: E402
 from treadle.data.bundled.shapes import shape_clips  # noqa: E402
-from treadle.data.clip_data import ClipExamples, ClipLoader  # noqa: E402
+from treadle.data.clip_data import ClipLoader  # noqa: E402
 from treadle.data.clip_maps import blur_maps, edge_maps  # noqa: E402
+from treadle.data.pixel_examples import examples_of  # noqa: E402
 from treadle.models.catalog import FAMILIES  # noqa: E402
 from treadle.models.video_flow.sampling import Flow, colours, generate  # noqa: E402
 from treadle.models.video_flow.steering import Steering, pixels  # noqa: E402
@@ -47,10 +48,8 @@ def drawn(count: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
 def module() -> Any:
     """Trained on one core for some seconds."""
     frames, bits = drawn(300, 1)
-    rows = np.arange(len(frames))
-    loader = ClipLoader(
-        ClipExamples([frames], rows * 0, rows, bits), ClipExamples([frames], rows[:0], rows[:0], bits[:0]), 1
-    )
+    train = [(0, row, target) for row, target in enumerate(bits.tolist())]
+    loader = ClipLoader(examples_of([frames], train), examples_of([frames], []), 1)
     family = FAMILIES.get("video_flow")
     network = Network(family, family.config_class().model_validate(SETTINGS), len(PHRASES), FRAMES)
     rates = {"name": "muon", "matrix_learning_rate": 0.03, "learning_rate": 0.004, "embedding_learning_rate": 0.004}
