@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from treadle.models.image_classifier.weights import KERNEL
+from treadle.models.patch_layers import Attention, FeedForward
 
 if TYPE_CHECKING:
     from treadle.models.image_classifier.config import ImageClassifierConfig
@@ -68,37 +69,6 @@ class ConvolutionBlock(nn.Module):  # type: ignore[misc]  # torch is not followe
         return x + functional.dropout(self.output(inner), self.dropout, self.training).permute(0, 3, 1, 2)
 
 
-class Attention(nn.Module):  # type: ignore[misc]  # torch is not followed: its Module is Any
-    """Self-attention over all patches."""
-
-    def __init__(self, config: ImageClassifierConfig) -> None:
-        super().__init__()
-        self.heads = config.heads
-        self.query, self.key, self.value, self.output = (
-            nn.Linear(config.width, config.width, bias=False) for _ in range(4)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        batch, positions, width = x.shape
-        query, key, value = (
-            part(x).view(batch, positions, self.heads, -1).transpose(1, 2)  # (B, heads, P, C / heads)
-            for part in (self.query, self.key, self.value)
-        )
-        mixed = functional.scaled_dot_product_attention(query, key, value)
-        return cast("Tensor", self.output(mixed.transpose(1, 2).reshape(batch, positions, width)))
-
-
-class FeedForward(nn.Module):  # type: ignore[misc]  # torch is not followed: its Module is Any
-    """Two linear maps with GELU between them."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.up, self.down = nn.Linear(width, 4 * width, bias=False), nn.Linear(4 * width, width, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return cast("Tensor", self.down(functional.gelu(self.up(x))))
-
-
 class AttentionBlock(nn.Module):  # type: ignore[misc]  # torch is not followed: its Module is Any
     """Attention, then feed-forward; each is normalised before it and added to the residual stream."""
 
@@ -106,7 +76,7 @@ class AttentionBlock(nn.Module):  # type: ignore[misc]  # torch is not followed:
         super().__init__()
         self.dropout = config.dropout
         self.attention_norm = nn.RMSNorm(config.width, eps=config.norm_epsilon)
-        self.attention = Attention(config)
+        self.attention = Attention(config.width, config.heads)
         self.feed_forward_norm = nn.RMSNorm(config.width, eps=config.norm_epsilon)
         self.feed_forward = FeedForward(config.width)
 

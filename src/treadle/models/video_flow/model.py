@@ -11,13 +11,14 @@ Symbols in shapes: B batch, T frames, S edge in pixels, P patches, C width, V ph
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from treadle.base.errors import UsageError
+from treadle.models.patch_layers import Attention, FeedForward
 from treadle.models.video_flow.config import PATCH
 from treadle.models.video_flow.steering import Chance, Steering, phrases_of, pixels, training_steering
 from treadle.models.video_flow.weights import COLOURS, CONTROLS, MODULATIONS, PLACES, TIMES
@@ -41,38 +42,6 @@ def build(config: VideoFlowConfig, vocabulary: int, context: int, attention: str
     return VideoFlow(config, vocabulary)
 
 
-class Attention(nn.Module):  # type: ignore[misc]  # torch is not followed: its Module is Any
-    """Self-attention over all patches of a clip."""
-
-    def __init__(self, config: VideoFlowConfig) -> None:
-        super().__init__()
-        self.heads, self.epsilon = config.heads, config.norm_epsilon
-        self.query, self.key, self.value, self.output = (
-            nn.Linear(config.width, config.width, bias=False) for _ in range(4)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        batch, positions, width = x.shape
-        query, key, value = (
-            part(x).view(batch, positions, self.heads, -1).transpose(1, 2)  # (B, heads, P, C / heads)
-            for part in (self.query, self.key, self.value)
-        )
-        query, key = (functional.rms_norm(part, part.shape[-1:], eps=self.epsilon) for part in (query, key))
-        mixed = functional.scaled_dot_product_attention(query, key, value)
-        return cast("Tensor", self.output(mixed.transpose(1, 2).reshape(batch, positions, width)))
-
-
-class FeedForward(nn.Module):  # type: ignore[misc]  # torch is not followed: its Module is Any
-    """Two linear maps with GELU between them."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.up, self.down = nn.Linear(width, 4 * width, bias=False), nn.Linear(4 * width, width, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return cast("Tensor", self.down(functional.gelu(self.up(x))))
-
-
 class Block(nn.Module):  # type: ignore[misc]  # torch is not followed: its Module is Any
     """Attention, then feed-forward, each scaled and shifted by time and phrases (Peebles & Xie 2023, adaLN)."""
 
@@ -80,7 +49,10 @@ class Block(nn.Module):  # type: ignore[misc]  # torch is not followed: its Modu
         super().__init__()
         self.epsilon = config.norm_epsilon
         self.modulation = nn.Parameter(torch.zeros(MODULATIONS * config.width))
-        self.attention, self.feed_forward = Attention(config), FeedForward(config.width)
+        self.attention, self.feed_forward = (
+            Attention(config.width, config.heads, config.norm_epsilon),
+            FeedForward(config.width),
+        )
 
     def forward(self, x: Tensor, condition: Tensor, grid: tuple[int, int, int]) -> Tensor:
         """Take and give (B, P, C); `condition` is (B, 6 C), `grid` says how many patches lie in each direction."""
