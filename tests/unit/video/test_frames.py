@@ -27,6 +27,18 @@ def test_what_is_stored_for_the_eye_is_near(tmp_path, quality, least):
     assert min(psnr(a, b) for a, b in zip(frames, read_frames(file), strict=True)) > least
 
 
+@pytest.mark.parametrize("quality", ["good", "high"])
+def test_the_same_frames_make_the_same_file(tmp_path, quality):
+    blocks = np.random.default_rng(1).integers(0, 255, (60, 80, 3), np.uint8).repeat(4, 0).repeat(4, 1)
+    files = set()
+    for _ in range(8):
+        with FrameWriter(tmp_path / "video.mp4", Fraction(24), quality=quality) as writer:
+            for shift in range(10):
+                writer.write(np.roll(blocks, shift, 1))
+        files.add((tmp_path / "video.mp4").read_bytes())
+    assert len(files) == 1
+
+
 def test_odd_sizes_are_stored_too(tmp_path):
     frames = [frame[:71, :95] for frame in moving(3)]
     file = stored(tmp_path / "a.mp4", frames, quality="high")
