@@ -30,9 +30,9 @@ LOCK = "engine.lock"
 _SOCKET = "engine.sock"
 _LOG = "engine.txt"
 _START_SECONDS = 30.0
-_WITHOUT = {"OPENBLAS_NUM_THREADS": "1", "PYDANTIC_DISABLE_PLUGINS": "__all__"}
+_WITHOUT = {"OPENBLAS_NUM_THREADS": "1", "PYDANTIC_DISABLE_PLUGINS": "__all__", "OMP_WAIT_POLICY": "PASSIVE"}
 """Environment of the process, where it is not set: it multiplies no matrices with numpy and has no plugins of pydantic.
-Making room for the one and looking for the other is a seventh of its start."""
+Making room for the one and looking for the other is a seventh of its start. torch's threads sleep while they wait."""
 _BACKLOG = 32
 
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -64,6 +65,21 @@ def test_a_spare_process_that_is_not_needed_goes_away_without_a_trace(workspace)
     spare.dismiss()
     assert spare.stale
     assert list(workspace.runs.iterdir()) == []
+
+
+def test_threads_of_torch_sleep_while_they_wait_unless_the_environment_says_otherwise(monkeypatch):
+    def environment():
+        spare = Spare("feed")
+        end = time.monotonic() + 30
+        while not (found := Path(f"/proc/{spare.pid}/environ").read_bytes()) and time.monotonic() < end:
+            time.sleep(0.01)  # the kernel is still setting the process up
+        spare.dismiss()
+        return found.split(b"\0")
+
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    assert b"OMP_WAIT_POLICY=PASSIVE" in environment()
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    assert b"OMP_WAIT_POLICY=ACTIVE" in environment()
 
 
 def test_an_attempt_leaves_request_events_and_result(workspace, payload):

@@ -22,6 +22,9 @@ SPARE_SECONDS = 15.0
 """How long a process that was started ahead waits for its job."""
 KEPT_SECONDS = 60.0
 """How long one waits that was started because people who have trained once often train again."""
+_SLEEPING = {"OMP_WAIT_POLICY": "PASSIVE"}
+"""For the OpenMP that torch brings, where nothing else is set: a thread that waits for another one sleeps. Beside other
+work it would burn the very time that the other one waits for."""
 
 
 class Spare:
@@ -37,6 +40,7 @@ class Spare:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             start_new_session=True,
+            env={**_SLEEPING, **os.environ},
         )
 
     @property
