@@ -136,8 +136,8 @@ def clean(
         Literal["trash", "packed", "runs", "leftovers", "uploads", "stills"],
         "trash: what was deleted; packed: weights packed for generation, which are made again when needed; "
         "runs: folders of runs that no kept checkpoint came from (to the trash); leftovers: temporary files of "
-        "processes that were killed; uploads: files that came in through the web UI; stills: small pictures of results, "
-        "which are made again, too",
+        "processes that were killed; uploads: files that came in through the web UI; stills: small pictures of "
+        "results, which are made again, too",
     ],
     *,
     days: Annotated[float, "only what is older than this"] = 7.0,

@@ -36,7 +36,7 @@ class RunSettings(Spec):
     model: str | None = Field(None, description="model that makes the videos, where the backend knows several")
     verify: Literal["quick", "all", "none"] = Field(
         "quick",
-        description="what of the checkpoints that the requests need is compared before anything is sent: quick = names, "
-        "sizes, and the content of files whose time has changed since the manifest was made; all = all content; "
-        "none = nothing",
+        description="what of the checkpoints that the requests need is compared before anything is sent: quick = "
+        "names, sizes, and the content of files whose time has changed since the manifest was made; all = all "
+        "content; none = nothing",
     )
