@@ -35,6 +35,11 @@ class TransferPayload:
     """What the target cannot be told of the requests: known, and said, before anything is queued."""
 
     @property
+    def enlarges(self) -> bool:
+        """Whether a video is to be enlarged, which only the large models can."""
+        return any("upscale" in one["spec"]["controls"] for one in self.requests)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """The same in words for people."""
         return tuple(f"Not said to the target: {line}" for line in self.unsaid)

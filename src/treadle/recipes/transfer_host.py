@@ -132,8 +132,11 @@ def card_of(workspace: WorkspaceFolder, name: str) -> HostCard:
     return cards.get(name)
 
 
-def check_ready(card: HostCard, backend: str) -> None:
-    """Refuse before anything is queued what the host has no code for; raises `NotReadyError` with the remedy."""
+def check_ready(card: HostCard, backend: str, *, enlarges: bool = False) -> None:
+    """Refuse before anything is queued what the host has no code for; raises `NotReadyError` with the remedy.
+
+    The small model of this machine is no remedy for a request that `enlarges` a video.
+    """
     if backend == "local-tiny":
         if not card.is_local:
             raise NotReadyError("`local-tiny` runs on this machine only: --host local")
@@ -146,9 +149,9 @@ def check_ready(card: HostCard, backend: str) -> None:
     if not card.image and not card.code and backend != "diffusers":
         place = LOCAL if card.is_local else "USER@ADDRESS"
         fix = f"treadle host add {card.name} {place} --code FOLDER --replace"
-        if card.is_local:
+        if card.is_local and not enlarges:
             fix += ", or take the small model of this machine: --backend local-tiny"
-        else:
+        elif not card.is_local:
             fix = f"treadle host image pin {card.name} IMAGE, or {fix}"
         raise NotReadyError(
             f"Host `{card.name}` knows neither an image nor a folder with the target's code. Fix it: {fix}"

@@ -40,7 +40,7 @@ def placed(workspace: WorkspaceFolder, payload: TransferPayload) -> TransferPayl
     if host == "any":
         host = LOCAL if payload.backend == "local-tiny" else _best(workspace, payload)
     card = transfer_host.card_of(workspace, host)
-    transfer_host.check_ready(card, payload.backend)
+    transfer_host.check_ready(card, payload.backend, enlarges=payload.enlarges)
     with Ledger.open(workspace) as ledger:
         queue = ledger.queue(card.queue)
         if queue is None or queue.concurrency != card.slots:
@@ -53,10 +53,10 @@ def placed(workspace: WorkspaceFolder, payload: TransferPayload) -> TransferPayl
 def _best(workspace: WorkspaceFolder, payload: TransferPayload) -> str:
     cards = HostCards(workspace).all()
     if not cards:
-        raise NotReadyError(
-            "There is no host yet. Add one (treadle host add NAME USER@ADDRESS), or let a small model make the video "
-            "here: --host local --backend local-tiny"
+        small = (
+            "" if payload.enlarges else ", or let a small model make the video here: --host local --backend local-tiny"
         )
+        raise NotReadyError(f"There is no host yet. Add one: treadle host add NAME USER@ADDRESS{small}")
     backend, specs = BACKENDS.get(payload.backend), transfer_requests.specs(payload)
     chosen = RunSettings(**payload.settings)
     key, within = backend.key(specs[0]), chosen.idle_seconds
@@ -79,7 +79,7 @@ def _first_with_room(
     for candidate in candidates:
         card = candidate.card
         try:
-            transfer_host.check_ready(card, payload.backend)
+            transfer_host.check_ready(card, payload.backend, enlarges=payload.enlarges)
             with transfer_host.connected(workspace, card.name, patience=0.0) as host:
                 free = host.free() / 1e9
                 transfer_checkpoints.looked_for(workspace, host, needed)

@@ -76,6 +76,13 @@ def test_a_host_that_cannot_is_refused_with_a_way_out(backend, fields, said):
         check_ready(HostCard(**{"name": "box", "address": "local", "root": "/r", "created": "", **fields}), backend)
 
 
+def test_a_small_model_is_no_way_out_for_who_enlarges():
+    with pytest.raises(NotReadyError) as refused:
+        check_ready(HostCard("box", "local", "/r", ""), "transfer1-cli", enlarges=True)
+    assert "--code FOLDER" in str(refused.value)
+    assert "local-tiny" not in str(refused.value)
+
+
 def test_settings_of_a_job_change_while_it_waits_and_no_longer_when_it_has_ended(tmp_path):
     workspace = create_workspace(tmp_path / "w")
     run = create_run(workspace, "transfer.run", {})
