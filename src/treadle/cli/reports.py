@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     Report = dict[str, Any]
 
 _VALUE_WIDTH = 18
+_REASONS, _NAMED = 10, 4
+"""Reasons why inputs were refused that are shown, and inputs named for each."""
 
 
 def show_report(name: str, report: Report, arguments: Mapping[str, Any]) -> None:
@@ -122,10 +124,7 @@ def _delete(report: Report, _: Mapping[str, Any]) -> list[str]:
 def _feed(report: Report, arguments: Mapping[str, Any]) -> list[str]:
     refused, known = report["refused"], report["duplicates"]
     lines = [] if report["ok"] else ["Nothing was taken."]
-    for row in refused[:10]:
-        lines += wrapped(f"{_source(row['source'], arguments)}: {row['detail']}", 4)
-    if len(refused) > 10:
-        lines.append(f"    and {len(refused) - 10:,} more; all of them with --json")
+    lines += _refused(refused, arguments)
     parts = [f"{units.counted(report['accepted'], 'document')} read ({units.size(report['bytes'])})"]
     parts += [f"{len(refused):,} refused"] if refused else []
     parts += [f"{known:,} known already"] if known else []
@@ -137,6 +136,20 @@ def _feed(report: Report, arguments: Mapping[str, Any]) -> list[str]:
     )
     lines += [fact(label, text) for label, text in feeding_reports.fed(report)]
     return [*lines, f"Next: {report['next_step']}"]
+
+
+def _refused(refused: Sequence[Report], arguments: Mapping[str, Any]) -> list[str]:
+    """Each reason once, with the files that it holds for."""
+    sources: dict[str, list[str]] = {}
+    for row in refused:
+        sources.setdefault(row["detail"], []).append(_source(row["source"], arguments))
+    lines = []
+    for detail, named in list(sources.items())[:_REASONS]:
+        more = f" and {len(named) - _NAMED:,} more" if len(named) > _NAMED else ""
+        lines += wrapped(f"{', '.join(named[:_NAMED])}{more}: {detail}", 4)
+    if len(sources) > _REASONS or any(len(named) > _NAMED for named in sources.values()):
+        lines.append("    All that was refused: --json")
+    return lines
 
 
 def _train(report: Report, _: Mapping[str, Any]) -> list[str]:

@@ -49,6 +49,13 @@ def test_a_feed_names_refusals_first_and_counts_what_is_known_already(shown):
     assert "Next" not in nothing
 
 
+def test_a_reason_that_holds_for_many_files_stands_once(shown):
+    many = [{"source": f"{number}.pdf", "detail": "It is encrypted."} for number in range(7)]
+    lines = shown("feed", {**FED, "refused": [*many, {"source": "x.png", "detail": "Unknown."}]}).splitlines()
+    assert lines[:2] == ["    0.pdf, 1.pdf, 2.pdf, 3.pdf and 3 more: It is encrypted.", "    x.png: Unknown."]
+    assert lines[2] == "    All that was refused: --json"
+
+
 def test_the_demo_prints_commands_that_work_where_the_user_is(shown, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TREADLE_COMMAND", raising=False)
