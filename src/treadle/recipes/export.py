@@ -97,8 +97,6 @@ def export(workspace: WorkspaceFolder, name: str, wish: Wish) -> dict[str, Any]:
     if wish.precision is not None and wish.to != "gguf":
         raise UsageError(f"--precision is for --to gguf; --to {wish.to} keeps all 32 bits of each weight.")
     target = wish.out.expanduser().absolute()
-    if wish.to == "gguf" and target.suffix == ".gguf":
-        raise UsageError(f"--out names a folder, for the file and what belongs to it: --out {wish.out.with_suffix('')}")
     if target.exists() or target.is_symlink():
         raise UsageError(f"{wish.out} exists already. Name a new place, or remove it first.")
     model = open_model(workspace, name)

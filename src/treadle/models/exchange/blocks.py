@@ -84,7 +84,9 @@ def _blocks(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _inverse(scale: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.divide(1.0, scale, out=np.zeros_like(scale), where=scale != 0)
+    # Of a scale below the normal numbers there may be no inverse; kept in sixteen bits such a block is zero in any case.
+    normal = np.abs(scale) >= np.finfo(np.float32).tiny
+    return np.divide(1.0, scale, out=np.zeros_like(scale), where=normal)
 
 
 def _encode_q8_0(values: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -41,6 +41,12 @@ def test_q4_0_is_the_bytes_that_llama_cpp_writes():
     assert rounded(row, Q4_0)[0, [0, 1, 16]].tolist() == [-8.0, 0.0, 7.0]
 
 
+@pytest.mark.parametrize("kind", [Q8_0, Q4_0], ids=["q8_0", "q4_0"])
+def test_weights_next_to_nothing_become_zero(kind):
+    row = np.full((1, 32), 1.2e-38, np.float32)  # their scale is no normal number, and has no inverse
+    assert not kind.decode(kind.encode(row)).any()
+
+
 def test_the_gguf_package_rounds_in_the_same_way():
     quants = pytest.importorskip("gguf.quants", reason="the package `gguf` is not installed")
     from gguf import GGMLQuantizationType
