@@ -84,7 +84,7 @@ def _blocks(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _inverse(scale: NDArray[np.float32]) -> NDArray[np.float32]:
-    # Of a scale below the normal numbers there may be no inverse; kept in sixteen bits such a block is zero in any case.
+    # Below the normal numbers a scale may have no inverse; kept in sixteen bits such a block is zero in any case.
     normal = np.abs(scale) >= np.finfo(np.float32).tiny
     return np.divide(1.0, scale, out=np.zeros_like(scale), where=normal)
 
