@@ -62,8 +62,9 @@ _OTHER_WORDS = {
 }
 """What other programs call the same."""
 OUTPUT_FAILED = 74
-_DEFECT = 70
 """Exit code when the answer could not be written; EX_IOERR of sysexits.h."""
+_DEFECT = 70
+"""Exit code of what should not have happened; EX_SOFTWARE there."""
 
 
 class VerbGroup(click.Group):

@@ -13,6 +13,7 @@ from treadle.base.hashing import hash_file
 from treadle.prompts import upsampler_runner
 from treadle.recipes.host_work import HostWork
 from treadle.recipes.prompts import facts, library
+from treadle.recipes.transfer_host import check_code
 from treadle.remote.containers import Mount
 from treadle.remote.hosts import HostCards
 from treadle.remote.run_folder import OUTPUTS
@@ -52,12 +53,7 @@ def checked(workspace: WorkspaceFolder, name: str, host: str) -> tuple[Prompt, H
     """The prompt and the host, if the one can be enhanced on the other; else a refusal before anything is queued."""
     prompt, card = library(workspace).get(name), HostCards(workspace).get(host)
     _looked_at(prompt)
-    if not card.image and not card.code:
-        place = "local" if card.is_local else card.place
-        raise NotReadyError(
-            f"Host `{host}` knows neither an image nor a folder with the code of cosmos-transfer1. Fix it: "
-            f"treadle host image pin {host} IMAGE, or treadle host add {host} {place} --code FOLDER --replace"
-        )
+    check_code(card)
     return prompt, card
 
 

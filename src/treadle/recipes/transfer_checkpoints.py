@@ -55,7 +55,7 @@ def looked_for(workspace: WorkspaceFolder, host: HostHere, names: Iterable[str])
     wanted = {name: entry for name, entry in known.items() if name in needed or name.startswith(folders)}
     files = _files(host, needed)
     missing = [name for name in needed if not any(one == name or one.startswith(_as_folder(name)) for one in files)]
-    missing += [name for name in wanted if name not in files]
+    missing += [name for name in wanted if name not in files and name not in missing]
     other = [name for name, entry in wanted.items() if name in files and files[name][0] != entry.bytes]
     if missing or other:
         raise NotReadyError(_refusal(host, missing, other))

@@ -146,13 +146,19 @@ def check_ready(card: HostCard, backend: str, *, enlarges: bool = False) -> None
             f"Host `{card.name}` runs in containers, which end with each run, so that no model stays loaded there. "
             "Use --backend transfer1-cli with --batch."
         )
-    if not card.image and not card.code and backend != "diffusers":
-        place = LOCAL if card.is_local else "USER@ADDRESS"
-        fix = f"treadle host add {card.name} {place} --code FOLDER --replace"
-        if card.is_local and not enlarges:
-            fix += ", or take the small model of this machine: --backend local-tiny"
-        elif not card.is_local:
-            fix = f"treadle host image pin {card.name} IMAGE, or {fix}"
-        raise NotReadyError(
-            f"Host `{card.name}` knows neither an image nor a folder with the target's code. Fix it: {fix}"
-        )
+    if backend != "diffusers":
+        small = card.is_local and not enlarges
+        check_code(card, ", or take the small model of this machine: --backend local-tiny" if small else "")
+
+
+def check_code(card: HostCard, instead: str = "") -> None:
+    """Refuse a host without an image or a folder with the target's code; `instead` is another way out."""
+    if card.image or card.code:
+        return
+    place = LOCAL if card.is_local else "USER@ADDRESS"
+    fix = f"treadle host add {card.name} {place} --code FOLDER --replace"
+    if not card.is_local:
+        fix = f"treadle host image pin {card.name} IMAGE, or {fix}"
+    raise NotReadyError(
+        f"Host `{card.name}` knows neither an image nor a folder with the target's code. Fix it: {fix}{instead}"
+    )

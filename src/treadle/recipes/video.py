@@ -207,6 +207,8 @@ def _check_alike(first: Path, second: Path) -> None:
     if abs(one.fps - other.fps) > _SAME_RATE:
         rate = f"--to {one.fps:g} --out FILE.mp4"
         message += f" They have {one.fps:g} and {other.fps:g} a second: treadle video interpolate {second} {rate}"
+    else:
+        message += " Compare the longer one with what it was made from, or cut both to the same frames first."
     raise DataError(message)
 
 
