@@ -16,7 +16,7 @@ from treadle.recipes.host_manifest import (
     read_md5_table,
     write_manifest,
 )
-from treadle.recipes.host_work import HostWork
+from treadle.recipes.host_work import HostWork, event_in
 from treadle.remote.hosts import HostCards
 
 if TYPE_CHECKING:
@@ -91,11 +91,10 @@ class _Found:
 
     def line(self, line: str) -> None:
         """Take one line of its log; what is no JSON is for people."""
-        try:
-            event = json.loads(line)
-            kind = event.pop("event")
-        except (ValueError, KeyError, TypeError, AttributeError):
+        told = event_in(line)
+        if told is None:
             return
+        kind, event = told
         if kind == "file":
             facts = {name: value for name, value in event.items() if name != "path"}
             self.files[event["path"]] = CheckpointFile(**facts)

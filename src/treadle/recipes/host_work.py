@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import json
+from typing import TYPE_CHECKING, Any, Final
 
 from treadle.base.files import read_json, write_json
 from treadle.recipes.following import Following, LogCopy
@@ -21,6 +22,15 @@ if TYPE_CHECKING:
 STATE_FILE: Final = "host.json"
 _PATIENCE: Final = 900.0
 """Seconds that a host may be away before the job gives up following it."""
+
+
+def event_in(line: str) -> tuple[str, dict[str, Any]] | None:
+    """What a line of JSON with a key `event` tells; None for any other, which is for people."""
+    try:
+        event = json.loads(line)
+        return event.pop("event"), event
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 class HostWork:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from treadle.base.errors import DataError, NotReadyError, ResourceError, TreadleError, UsageError
 from treadle.base.hashing import hash_file
 from treadle.prompts import upsampler_runner
-from treadle.recipes.host_work import HostWork
+from treadle.recipes.host_work import HostWork, event_in
 from treadle.recipes.prompts import facts, library
 from treadle.recipes.transfer_host import check_code
 from treadle.remote.containers import Mount
@@ -159,11 +159,10 @@ class _Said:
 
     def line(self, line: str) -> None:
         """Take one line of its log; what is no event is for people."""
-        try:
-            event = json.loads(line)
-            kind = event.pop("event")
-        except (ValueError, KeyError, TypeError, AttributeError):
+        told = event_in(line)
+        if told is None:
             return
+        kind, event = told
         if kind == "failed":
             self._failed = event
         elif kind == "stage":
