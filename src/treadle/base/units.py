@@ -12,6 +12,11 @@ def count(value: float) -> str:
     return f"{value:,.0f}"
 
 
+def rate(value: float) -> str:
+    """Format how many there are in a second, without the unit: as `count`, but `0.4` and `7.2` below ten."""
+    return f"{value:.1f}" if abs(value) < 9.95 else count(value)
+
+
 def size(value: float) -> str:
     """Format a number of bytes: `812 B`, `1.1 MB`, `2.0 GB` (powers of 1000)."""
     for limit, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
@@ -38,9 +43,9 @@ def counted(value: int, noun: str) -> str:
 
 
 def loss_of(examples: str) -> str:
-    """What a loss is measured in, by what the examples are counted in: `nats/token`, `squared error/clip`."""
+    """What a loss is measured in, by what the examples are counted in: `nats/token`, `squared error/clip`; `nats` if not known."""
     one = examples.removesuffix("s")
-    return f"{loss_measure(examples)}/{one}"
+    return f"{loss_measure(examples)}/{one}" if one else loss_measure(examples)
 
 
 def loss_measure(examples: str) -> str:

@@ -203,7 +203,7 @@ def progress_line(data: dict[str, Any], width: int) -> str:
         parts.append(f"held out {_figure(held_out)}")
     parts.append(f"epoch {data['epoch']:.2f}")
     if speed:
-        parts.append(f"{units.count(speed)} {data.get('unit', 'tok')}/s")
+        parts.append(f"{units.rate(speed)} {data.get('unit', 'tok')}/s")
     if width >= _WIDE:
         parts.append(units.size(data["memory_bytes"]))
     while len(parts) > 1 and len("  ".join(parts)) > width:

@@ -69,11 +69,12 @@ def _list(report: Report, _: Mapping[str, Any]) -> list[str]:
     if not report["models"]:
         return damaged or ["No models yet. Make one with: treadle new NAME"]
     wide = max(8, *(len(model["family"]) for model in report["models"]))
-    lines = [f"{'name':<20} {'family':<{wide}} {'size':<8} {'steps':>8}  best held-out loss (nats)"]
+    lines = [f"{'name':<20} {'family':<{wide}} {'size':<8} {'steps':>8}  best held-out loss"]
     for model in report["models"]:
-        held_out = "-" if model["held_out"] is None else f"{model['held_out']:.2f} at step {model['best_step']:,}"
+        measure = units.loss_measure(model["unit"])
+        best = "-" if model["held_out"] is None else f"{model['held_out']:.2f} {measure} at step {model['best_step']:,}"
         kind = f"{model['family']:<{wide}} {model['size']:<8}"
-        lines.append(f"{model['name']:<20} {kind} {model['steps']:>8,}  {held_out}")
+        lines.append(f"{model['name']:<20} {kind} {model['steps']:>8,}  {best}")
     return lines + damaged
 
 

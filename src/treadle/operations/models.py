@@ -26,11 +26,13 @@ class ModelSummary:
     steps: int
     """Optimizer steps behind the newest checkpoint."""
     held_out: float | None
-    """Held-out loss of the best checkpoint, in nats per token."""
+    """Held-out loss of the best checkpoint: nats per token or picture, squared error per clip."""
     best_step: int | None
     """Step of that checkpoint."""
     epochs: float = 0.0
     """Passes over the data behind the newest checkpoint."""
+    unit: str = "tokens"
+    """What its examples are counted in; empty if its family is not there any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +164,8 @@ def list_(workspace: WorkspaceFolder) -> ModelList:
         if card.experiment is not None:
             continue
         facts = load("treadle.recipes.listing:newest_facts")(cards.folder(card))
-        models.append(ModelSummary(card.id, card.name, card.family, card.size, card.created, **facts))
+        unit = load("treadle.recipes.listing:unit_of_family")(card.network)
+        models.append(ModelSummary(card.id, card.name, card.family, card.size, card.created, **facts, unit=unit))
     damaged = [str(error) for error in cards.damaged()]
     return ModelList(str(workspace.root), models, damaged, len(known) - len(models))
 

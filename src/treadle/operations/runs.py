@@ -34,7 +34,7 @@ class RunSummary:
     seconds: float | None
     """Time spent on the budget."""
     loss: float | None
-    """Mean over the last 20 steps, in nats per target."""
+    """Mean over the last 20 steps: nats per token or picture, squared error per clip."""
     best: float | None
     """Lowest held-out loss."""
     best_step: int | None
@@ -48,6 +48,8 @@ class RunSummary:
     processor_seconds: float | None
     memory_bytes: int | None
     error: str | None
+    unit: str = ""
+    """What the examples of its model are counted in; empty where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from treadle.base.errors import DataError, NotReadyError
 from treadle.base.units import loss_of
-from treadle.models.catalog import FAMILIES
+from treadle.recipes.listing import unit_of_family
 from treadle.recipes.pictures import check_target, draw_curves
 from treadle.store.models import ModelCards
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from treadle.store.models import ModelCard
@@ -25,14 +24,7 @@ def plot_history(workspace: WorkspaceFolder, card: ModelCard, path: Path) -> Non
     rows = history(ModelCards(workspace).folder(card))
     if not rows:
         raise NotReadyError(f"`{card.name}` has no history yet: train it first. `treadle train {card.name}`")
-    draw_curves(rows, f"{card.name}: loss by step", _measure(rows, card.family), path)
-
-
-def _measure(rows: Sequence[Mapping[str, Any]], family: str) -> str:
-    """What the losses are measured in; a preset may have another name than its family, such as `vit`."""
-    if family in FAMILIES.names():
-        return loss_of(FAMILIES.get(family).unit)
-    return loss_of("pictures" if any(row.get("accuracy") is not None for row in rows) else "tokens")
+    draw_curves(rows, f"{card.name}: loss by step", loss_of(unit_of_family(card.network)), path)
 
 
 def history(folder: Path) -> list[dict[str, Any]]:

@@ -5,8 +5,20 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from treadle.models.catalog import FAMILIES
+
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from treadle.models.family import Family
+
+
+def unit_of_family(name: str) -> str:
+    """What its examples are counted in; empty for a family that is not known here, as one of a plugin that left."""
+    if name not in FAMILIES.names():
+        return ""
+    family: Family = FAMILIES.get(name)
+    return family.unit
 
 
 def newest_facts(folder: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from treadle.base.ids import made_at
 from treadle.config.tree import Origin
 from treadle.jobs.ledger import Ledger
 from treadle.jobs.runs import RunFolder, find_run
+from treadle.recipes.listing import unit_of_family
 from treadle.registry.catalogue import load
 from treadle.store.models import ModelCards
 from treadle.telemetry.curves import open_curve
@@ -243,6 +244,7 @@ def _summary(
         **{key: value.get(name) for key, name in _OF_RESULTS.items()},
         **{key: fact for key, fact in measured.items() if fact is not None or key not in _OF_RESULTS},
         "error": result.get("error") or value.get("error"),
+        "unit": "" if asked is None else unit_of_family(str(asked.values.get("family.name"))),
     }
 
 

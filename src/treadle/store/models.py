@@ -50,6 +50,12 @@ class ModelCard:
         return self._preset("family")
 
     @property
+    def network(self) -> str:
+        """Name of the family itself: a preset may have another one, such as `vit` or `gpt2`."""
+        section: Mapping[str, Any] = self.settings.get("family", {})
+        return str(section.get("name", self.family))
+
+    @property
     def size(self) -> str:
         """Name of the preset of the size."""
         return self._preset("size")

@@ -16,7 +16,6 @@ from starlette.responses import HTMLResponse
 import treadle
 from treadle.base import units
 from treadle.base.errors import TreadleError
-from treadle.models.catalog import FAMILIES
 from treadle.web.door import door
 from treadle.web.forms import fields_of
 
@@ -104,23 +103,14 @@ def environment() -> jinja2.Environment:
         "bytes": units.size,
         "duration": units.duration,
         "count": units.count,
+        "rate": units.rate,
         "number": _number,
         "ago": ago,
         "when": _when,
         "json_data": json_data,
     }
-    made.globals |= {"fields_of": fields_of, "examples_of": _examples_of, "loss_measure": _loss_measure}
+    made.globals |= {"fields_of": fields_of, "loss_measure": units.loss_measure}
     return made
-
-
-def _examples_of(family: str | None) -> str:
-    """What the examples of a family are counted in; empty for a preset that has another name than its family."""
-    return FAMILIES.get(family).unit if family in FAMILIES.names() else ""
-
-
-def _loss_measure(family: str | None) -> str:
-    """What the losses of a family are measured in."""
-    return units.loss_measure(_examples_of(family))
 
 
 def json_data(value: Any) -> Markup:  # noqa: ANN401 - JSON is any tree of plain values

@@ -170,3 +170,12 @@ def test_a_model_of_videos_is_not_asked_to_write(client, call):
     text = client.get("/").text
     assert "Make a video" in text
     assert "/generate?model=mover" not in text
+
+
+def test_presets_are_known_by_what_their_networks_read(client, call):
+    call("new", name="eyes", size="nano", family="vit")
+    call("new", name="elder", size="nano", family="gpt2")
+    assert {one["name"]: one["unit"] for one in call("list")["models"]} == {"eyes": "pictures", "elder": "tokens"}
+    text = shown(client, "/")
+    assert "/generate?model=eyes" not in text
+    assert "/generate?model=elder" in text

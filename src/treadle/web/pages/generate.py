@@ -21,8 +21,6 @@ _OFTEN = ("temperature", "tokens", "top_k", "top_p", "min_p")
 """Settings that stand open on the page; the others are one click away."""
 _SHOWN_SAMPLES = 12
 _START = 90
-NO_WRITERS = frozenset({"image_classifier", "video_flow"})
-"""Families whose models write no text."""
 
 
 @router.get("/generate")
@@ -50,7 +48,7 @@ def inspect(request: Request, text: str = "") -> Response:
 
 def writers(models: Iterable[Mapping[str, Any]]) -> list[str]:
     """Names of those models that can write."""
-    return [model["name"] for model in models if model["steps"] and model["family"] not in NO_WRITERS]
+    return [model["name"] for model in models if model["steps"] and model["unit"] == "tokens"]
 
 
 def _page(

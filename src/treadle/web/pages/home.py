@@ -8,7 +8,6 @@ from starlette.responses import HTMLResponse
 
 from treadle.web.door import door
 from treadle.web.page import page
-from treadle.web.pages.generate import NO_WRITERS
 
 router = APIRouter()
 
@@ -27,8 +26,7 @@ def home(request: Request) -> HTMLResponse:
         request,
         "home.html",
         models=listed["models"],
-        families={model["name"]: model["family"] for model in listed["models"]},
-        no_writers=NO_WRITERS,
+        units={model["name"]: model["unit"] for model in listed["models"]},
         damaged=listed["damaged"],
         active=active,
         waiting=waiting,

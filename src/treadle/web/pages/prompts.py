@@ -108,7 +108,7 @@ def one_prompt(request: Request, name: str, version: int | None = None, against:
         hints={**_HINTS, "length": "A model can write more of it, below."} if ask.identity.may("operator") else {},
         writers=writers(models),
         hosts=[one["name"] for one in ask.call("host.list")["hosts"]] if shown["purpose"] == "video" else [],
-        movers=[one["name"] for one in models if one["family"] == "video_flow" and one["steps"]],
+        movers=[one["name"] for one in models if one["unit"] == "clips" and one["steps"]],
         purposes=PURPOSES,
         can_run=shown["purpose"] == "video" and "transfer.run" in offered(),
         run_more=_seldom_asked(),

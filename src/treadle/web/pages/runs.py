@@ -75,5 +75,4 @@ def one_run(request: Request, run: str) -> Response:
             log = ""
     found["settings"] = near_rows(found["settings"], ask.workspace.root)
     changed = [row for row in found["settings"] if row["origin"] not in {"built-in", ""}]
-    family = next((row["value"] for row in found["settings"] if row["key"] == "family.name"), None)
-    return page(request, "run.html", found=found, one=found["run"], family=family, changed=changed, log=log[-20_000:])
+    return page(request, "run.html", found=found, one=found["run"], changed=changed, log=log[-20_000:])

@@ -147,6 +147,8 @@ export const duration = (s) => {
   const hours = Math.floor(whole / 3600), minutes = Math.floor(whole / 60) % 60;
   return hours ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
 };
+/** How many in a second: thousands and millions in short, one decimal below ten. */
+export const rate = (n) => n === null || n === undefined ? "–" : n >= 1e6 ? `${(n / 1e6).toFixed(1)} M` : n >= 1e4 ? `${Math.round(n / 1000)}k` : number(n, n < 9.95 ? 1 : 0);
 export const number = (n, digits = 0) => n === null || n === undefined ? "–"
   : n.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 

@@ -111,7 +111,7 @@ export class RunChart {
   draw() {
     const lines = this.drawn = this.lines();
     const small = this.metrics[0] === "learning_rate";
-    this.plot.draw(lines, { log: this.controls.log.checked, format: small ? (n) => n.toPrecision(2).replace(/\.?0+(e|$)/, "$1") : null, place: this.by === "seconds" ? duration : null });
+    this.plot.draw(lines, { log: this.controls.log.checked, format: small ? (n) => n.toPrecision(2).replace(/\.?0+(e|$)/, "$1") : null, place: this.by === "seconds" ? duration : null, whole: this.by === "step" });
     this.write(lines);
   }
 
@@ -188,6 +188,7 @@ export function colour(number) {
 export const onTheme = (draw) => dark.addEventListener("change", draw);
 
 const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+const WHOLE = Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((one) => one * 10 ** power)).flat();  // between marks of steps
 const translucent = (paint, share) => `color-mix(in srgb, ${paint} ${share}%, transparent)`;
 
 /** Draws lines into a box and redraws them in place. */
@@ -204,20 +205,20 @@ export class Plot {
   size() { return { width: Math.max(200, this.box.clientWidth), height: innerWidth < 760 ? 230 : 280 }; }
 
   /** Lines: `x`, `y`, optionally `low` and `high` (a band), `paint`, `points` (dots only), `broken` (null = a gap). */
-  draw(lines, { time = false, log = false, min = null, max = null, format = null, place = null } = {}) {
+  draw(lines, { time = false, log = false, min = null, max = null, format = null, place = null, whole = false } = {}) {
     const tables = lines.map((line) => line.low?.length ? [line.x, line.y, line.low, line.high] : [line.x, line.y]);
     const data = tables.length ? uPlot.join(tables) : [[], []];
-    const shape = JSON.stringify([time, log, min, max, Boolean(place), dark.matches, lines.map((line) => [line.paint, Boolean(line.points), Boolean(line.low?.length)])]);
+    const shape = JSON.stringify([time, log, min, max, Boolean(place), whole, dark.matches, lines.map((line) => [line.paint, Boolean(line.points), Boolean(line.low?.length)])]);
     if (this.chart && shape === this.shape) {
       this.chart.setData(data);
       return;
     }
     this.chart?.destroy();
     this.shape = shape;
-    this.chart = new uPlot(this.options(lines, { time, log, min, max, format, place }), data, this.box);
+    this.chart = new uPlot(this.options(lines, { time, log, min, max, format, place, whole }), data, this.box);
   }
 
-  options(lines, { time, log, min, max, format, place }) {
+  options(lines, { time, log, min, max, format, place, whole }) {
     const ink = getComputedStyle(this.box).color, grid = { stroke: translucent(ink, 10), width: 1 };
     const axis = { stroke: translucent(ink, 75), grid, ticks: { show: false }, font: "12px system-ui, sans-serif" };
     const series = [{}], bands = [];
@@ -234,7 +235,7 @@ export class Plot {
       series, bands,
       legend: { show: false },
       scales: { x: { time }, y: { distr: log ? 3 : 1, range: min === null ? undefined : [min, max] } },
-      axes: [{ ...axis, size: 30, values: time || place ? (_, ticks) => ticks.map(place ?? clock) : undefined }, { ...axis, size: 62, values: format ? (_, ticks) => ticks.map((one) => one === null ? "" : format(one)) : undefined }],
+      axes: [{ ...axis, size: 30, ...(whole && { incrs: WHOLE }), values: time || place ? (_, ticks) => ticks.map(place ?? clock) : undefined }, { ...axis, size: 62, values: format ? (_, ticks) => ticks.map((one) => one === null ? "" : format(one)) : undefined }],
       cursor: { y: false, drag: { x: Boolean(this.onSelect), y: false, setScale: false }, points: { show: lines.length < 12, size: 7 }, bind: { dblclick: () => () => { this.onSelect?.(null); return null; } } },
       hooks: {
         setSelect: [(chart) => {

@@ -1,6 +1,6 @@
 // What runs: figures and the newest sample, as they come. The first visit: files of one's own.
 
-import { busy, call, callingButtons, duration, listen, number, problem, renew } from "../treadle.js";
+import { busy, call, callingButtons, duration, listen, number, problem, rate, renew } from "../treadle.js";
 import { uploadOne } from "./upload.js";
 
 const asked = new Set();
@@ -20,7 +20,7 @@ listen(["run.progress", "run.training_started", "run.reading"], (event) => {
   if (!place) return;
   const { loss, step, total_steps: total, targets_per_second: speed, eta_seconds: left, fraction } = event.data;
   const values = place.querySelectorAll("dd span");
-  const shown = [number(loss, 3), total ? `${number(step)} of ${number(total)}` : number(step), number(speed), duration(left)];
+  const shown = [number(loss, 3), total ? `${number(step)} of ${number(total)}` : number(step), rate(speed), duration(left)];
   values.forEach((value, index) => { if (shown[index] !== "–") value.textContent = shown[index]; });
   if (fraction === undefined || fraction === null) return;
   place.querySelector(".done").setAttribute("width", `${Math.min(100, fraction * 100)}%`);

@@ -1,6 +1,6 @@
 // The page of training: live figures, curves, samples, and the form for more.
 
-import { busy, bytes, call, callingButtons, duration, listen, number, problem, renew, said, toast } from "../treadle.js";
+import { busy, bytes, call, callingButtons, duration, listen, number, problem, rate, renew, said, toast } from "../treadle.js";
 import { RunChart, Samples, drawBoxes, figure } from "./chart.js";
 
 const chart = new RunChart(document.getElementById("curves"));
@@ -15,7 +15,7 @@ document.addEventListener("chosen", (event) => samples.read(event.detail).catch(
 
 const SHOWN = {
   loss: figure, held_out_loss: figure, learning_rate: figure, step: (n) => number(n), eta_seconds: duration, memory_bytes: bytes,
-  targets_per_second: (n) => n >= 1e6 ? `${(n / 1e6).toFixed(1)} M` : n >= 1e4 ? `${Math.round(n / 1000)}k` : number(n),
+  targets_per_second: rate,
 };
 
 function figures(event) {
