@@ -43,7 +43,10 @@ def counted(value: int, noun: str) -> str:
 
 
 def loss_of(examples: str) -> str:
-    """What a loss is measured in, by what the examples are counted in: `nats/token`, `squared error/clip`; `nats` if not known."""
+    """What a loss is measured in, by what the examples are counted in: `nats/token`, `squared error/clip`.
+
+    Where that is not known (empty): `nats`.
+    """
     one = examples.removesuffix("s")
     return f"{loss_measure(examples)}/{one}" if one else loss_measure(examples)
 

@@ -47,7 +47,7 @@ def _start(report: Report, _: Mapping[str, Any]) -> list[str]:
             "crawled", f"{units.counted(report['pages'], 'page')} ({units.size(report['bytes'])}){left}{_round(report)}"
         )
     )
-    fed = f"{report['accepted']:,} documents ({units.size(report['text_bytes'])})"
+    fed = f"{units.counted(report['accepted'], 'document')} ({units.size(report['text_bytes'])})"
     fed += f", {report['duplicates']:,} known already" if report["duplicates"] else ""
     refused = sum(report["refused"].values())
     lines.append(fact("fed", fed + (f", {refused:,} refused ({_reasons(report['refused'])})" if refused else "")))

@@ -62,7 +62,7 @@ def _padded(text: str) -> str:
 def _report(report: Report, arguments: Mapping[str, Any]) -> list[str]:
     lengths, quality, split, tokens = report["lengths"], report["quality"], report["split"], report["tokens"]
     found = report["duplicates"]
-    size = f"{report['documents']:,} documents, {units.size(report['bytes'])}"
+    size = f"{units.counted(report['documents'], 'document')}, {units.size(report['bytes'])}"
     lines = [f"{report['name']} · version {report['version']} · {size}", fact("id", report["id"])]
     median = f"median {units.size(lengths['median'])}, {units.size(lengths['least'])} to {units.size(lengths['most'])}"
     lines.append(fact("lengths", f"{median}  {_spark(lengths['histogram'])}"))

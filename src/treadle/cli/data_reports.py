@@ -66,7 +66,7 @@ def _show(report: Report, _: Mapping[str, Any]) -> list[str]:
     lines.append(fact("documents", f"{report['documents']:,}, {units.size(report['bytes'])}"))
     lines.append(fact("refused", _reasons(report["refused"])))
     if report["clusters"]:
-        put = f", {report['aside']:,} documents put aside" if report["aside"] else ""
+        put = f", {units.counted(report['aside'], 'document')} put aside" if report["aside"] else ""
         lines.append(fact("similar", f"{units.counted(report['clusters'], 'cluster')} of near-duplicates{put}"))
     lines.append(fact("id", report["id"]))
     for key, value in report["settings"].items():

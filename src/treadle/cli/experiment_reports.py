@@ -19,7 +19,8 @@ _WIDTH = 80
 def _report(report: Report, arguments: Mapping[str, Any]) -> list[str]:
     ranked = sorted(report["rows"], key=lambda row: (row["mean"] is None, row["mean"] or 0.0))
     wide = min(36, max(len("cell"), *(len(row["label"]) for row in ranked)))
-    lines = [f"{report['name']} · {report['question']} · {report['seeds']} seeds · {report['budget']} each", ""]
+    seeds = units.counted(report["seeds"], "seed")
+    lines = [f"{report['name']} · {report['question']} · {seeds} · {report['budget']} each", ""]
     lines.append(f"  {'cell':<{wide}}  {report['unit']:<18} {'params':>8} {'steps':>7} {'wall':>7} {'memory':>8}")
     lines += [_row(row, wide, best=row["label"] in report["verdict"]["best"]) for row in ranked]
     lines += ["", *textwrap.wrap(report["verdict"]["sentence"], _WIDTH, break_on_hyphens=False)]
@@ -53,7 +54,8 @@ def _list(report: Report, _: Mapping[str, Any]) -> list[str]:
 
 
 def _deleted(report: Report, _: Mapping[str, Any]) -> list[str]:
-    return [f"Experiment `{report['name']}` and its {report['models']} models are in the trash: {report['trash']}"]
+    models = units.counted(report["models"], "model")
+    return [f"Experiment `{report['name']}` and its {models} are in the trash: {report['trash']}"]
 
 
 EXPERIMENT_VIEWS: dict[str, Callable[[Report, Mapping[str, Any]], list[str]]] = {

@@ -24,7 +24,7 @@ def _init(report: Report, _: Mapping[str, Any]) -> list[str]:
         return [f"{report['flow']} is complete already; nothing was changed."]
     kept = f" {report['kept']} files were there and stay as they are." if report["kept"] else ""
     return [
-        f"Notes in {report['flow']}: {len(report['added'])} files added.{kept}",
+        f"Notes in {report['flow']}: {units.counted(len(report['added']), 'file')} added.{kept}",
         'Next: treadle flow add "..." or treadle flow check',
     ]
 

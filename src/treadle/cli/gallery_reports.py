@@ -51,7 +51,7 @@ def _show(report: Report, _: Mapping[str, Any]) -> list[str]:
     if facts:
         lines.append(fact("picture", f"{facts['width']} x {facts['height']}, {facts['codec']}"))
     if facts and item["media"] == "video":
-        length = f"{facts['frames']:,} frames, {facts['seconds']:.2f} s at {facts['fps']:g} a second"
+        length = f"{units.counted(facts['frames'], 'frame')}, {facts['seconds']:.2f} s at {facts['fps']:g} a second"
         lines.append(fact("length", length))
     made = time.strftime("%Y-%m-%d %H:%M", time.localtime(item["created"]))
     lines.append(fact("made", f"{made} by run {item['run']} ({item['outcome']})"))

@@ -57,7 +57,9 @@ class Display:
 
     def _on_reading(self, data: dict[str, Any]) -> None:
         read, refused = data.get("read", 0), data.get("refused", 0)
-        self._live(f"reading  {read:,} documents, {units.size(data.get('bytes', 0))}, {refused:,} refused")
+        self._live(
+            f"reading  {units.counted(read, 'document')}, {units.size(data.get('bytes', 0))}, {refused:,} refused"
+        )
 
     def _on_crawl_started(self, data: dict[str, Any]) -> None:
         how = "Crawling" if data["round"] == 1 else "Looking for news on"

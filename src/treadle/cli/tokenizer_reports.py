@@ -18,7 +18,9 @@ _MOST_TEXTS = 20
 def _trained(report: Report, _: Mapping[str, Any]) -> list[str]:
     """What was learned, and from what."""
     lines = [f"    {row['source']}: {row['detail']}" for row in report["refused"][:10]]
-    learned = f"{report['documents']:,} documents, {units.size(report['bytes'])}, {report['seconds']:.1f} s"
+    learned = (
+        f"{units.counted(report['documents'], 'document')}, {units.size(report['bytes'])}, {report['seconds']:.1f} s"
+    )
     return [
         *lines,
         f"{report['kind']} tokenizer with {report['vocabulary']:,} ids: {report['file']}",

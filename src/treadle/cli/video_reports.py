@@ -23,7 +23,10 @@ def _probe(report: Report, _: Mapping[str, Any]) -> list[str]:
     lines = [
         report["path"],
         fact("picture", f"{report['width']} x {report['height']}, {report['codec']} {report['pixel_format']}{sound}"),
-        fact("length", f"{report['frames']:,} frames, {report['seconds']:.2f} s at {report['fps']:g} a second"),
+        fact(
+            "length",
+            f"{units.counted(report['frames'], 'frame')}, {report['seconds']:.2f} s at {report['fps']:g} a second",
+        ),
         fact("size", units.size(report["bytes"])),
         fact("Cosmos", f"{clips} of 121 frames{waste}"),
     ]

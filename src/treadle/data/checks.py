@@ -103,7 +103,7 @@ def licence(dataset: Dataset, arguments: Sequence[str]) -> str | None:
     wrong = {name: count for name, count in others.items() if name not in allowed}
     if not wrong:
         return None
-    shown = ", ".join(f"{name} ({count:,} documents)" for name, count in sorted(wrong.items())[:3])
+    shown = ", ".join(f"{name} ({units.counted(count, 'document')})" for name, count in sorted(wrong.items())[:3])
     return f"Allowed are {', '.join(sorted(allowed))}; there is {shown}. State it with --licence."
 
 

@@ -6,6 +6,7 @@ import codecs
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from treadle.base import units
 from treadle.base.errors import NotFoundError, UsageError
 from treadle.jobs.handle import QueuedJob, waits_for
 from treadle.jobs.job import PAST, WAITING
@@ -366,7 +367,7 @@ def prune(
         raise UsageError(f"--days must not be negative, not {days:g}.")
     with _ledger(workspace) as ledger:
         gone = ledger.prune(days * 86_400)
-    return QueueChange([], gone, f"{len(gone)} jobs forgotten.")
+    return QueueChange([], gone, f"{units.counted(len(gone), 'job')} forgotten.")
 
 
 @operation("light", noun="jobs", examples=("treadle jobs import-queue bard diary",))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
+from treadle.base import units
 from treadle.base.errors import UsageError
 from treadle.data.document import Refusal
 from treadle.data.readers.sandbox import Sandbox, Work
@@ -115,7 +116,7 @@ def _read_as(facts: Mapping[str, Any]) -> dict[str, str]:
     details = [f"as {format_}"]
     details += [f"encoding {facts['encoding']}"] if "encoding" in facts else []
     details += [f"html={facts['extract']}"] if "extract" in facts else []
-    details += [f"{facts['pages']} pages"] if "pages" in facts else []
+    details += [units.counted(facts["pages"], "page")] if "pages" in facts else []
     return {"step": "read", "does": "note", "why": ", ".join(details)}
 
 

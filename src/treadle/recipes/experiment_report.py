@@ -72,7 +72,10 @@ def _markdown(
         "",
         f"**{numbers['verdict']['sentence']}**",
         "",
-        f"Rule: {numbers['rule']}. {plan.seeds} seeds; {plan.budget} for each training; learned from {learned_from}.",
+        (
+            f"Rule: {numbers['rule']}. {units.counted(plan.seeds, 'seed')}; {plan.budget} for each training; "
+            f"learned from {learned_from}."
+        ),
         "",
         *table(numbers),
         "",

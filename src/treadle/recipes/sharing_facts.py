@@ -10,6 +10,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 from treadle import __version__
+from treadle.base import units
 from treadle.recipes.opened import parameters_of
 
 if TYPE_CHECKING:
@@ -128,7 +129,9 @@ def _data_lines(facts: Mapping[str, Any]) -> list[str]:
         return [*lines, "It was not trained on data of this workspace."]
     if not data["here"]:
         return [*lines, f"Dataset `{data['dataset']}`, which is not in its workspace any more."]
-    lines.append(f"Dataset `{data['dataset']}`: {data['documents']:,} documents, {data['bytes']:,} bytes.")
+    lines.append(
+        f"Dataset `{data['dataset']}`: {units.counted(data['documents'], 'document')}, {data['bytes']:,} bytes."
+    )
     lines += ["", *(f"- {row['name']} ({row['bytes']:,} bytes, `{row['sha256'][:16]}`)" for row in data["sources"])]
     more = data["further_sources"]
     return [*lines, f"- and {more:,} more"] if more else lines

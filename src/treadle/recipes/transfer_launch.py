@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from treadle.base import units
 from treadle.base.errors import DataError, NotFoundError, NotReadyError, UsageError
 from treadle.base.files import write_bytes
 from treadle.base.hashing import hash_bytes
@@ -78,7 +79,7 @@ class Launching:
         if free < settings.room_gb * 1e9 + self._record.bytes_sent:
             message = f"{self._host.name} has only {free / 1e9:.1f} GB of free disk."
             raise NotReadyError(f"{message} Free some there, then run it again, or ask for less: --room-gb")
-        self._context.emit("transfer", message=f"sending {len(files)} files to {self._host.name}")
+        self._context.emit("transfer", message=f"sending {units.counted(len(files), 'file')} to {self._host.name}")
         self._asked(lambda: self._remote.stage(files))
         self._following.stop_between()
         places = self._host.places(self._remote.path)

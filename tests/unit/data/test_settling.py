@@ -121,7 +121,7 @@ def test_a_leak_is_measured(tmp_path: Path, objects: ObjectStore) -> None:
         ("language:en:0.9", None),
         ("language:de:0.5", "of its text is in de"),
         ("leak:1", None),
-        ("licence:CC0-1.0", "Allowed are CC0-1.0; there is MIT (1 documents)"),
+        ("licence:CC0-1.0", "Allowed are CC0-1.0; there is MIT (1 document)"),
         ("licence:CC0-1.0,MIT", None),
     ],
 )
