@@ -12,6 +12,7 @@ import yaml
 from treadle.base.errors import DataError, NotFoundError
 from treadle.base.files import new_folder, read_json, write_json, write_text
 from treadle.base.ids import new_id
+from treadle.base.telling import MARK
 from treadle.jobs.processes import process_start
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # twenty times as fast, where PyYAML was built with it
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-TOLD = b"@treadle "
-"""How a line of a log begins by which a program on a host tells programs here what happens, pictures included."""
+TOLD = MARK.encode()
+"""How lines of a log begin that are for programs; pictures are among them."""
 
 
 @dataclass(frozen=True, slots=True)

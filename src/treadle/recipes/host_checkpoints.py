@@ -59,8 +59,7 @@ def run(context: RunContext, payload: HostCheckpointsPayload) -> dict[str, Any]:
         raise NotReadyError(f"Host `{card.name}` has no manifest to compare with. Make one: {command}")
     table = {} if payload.md5 is None else read_md5_table(Path(payload.md5))
     found = _Found(context)
-    transport = card.connect()
-    try:
+    with card.connected() as transport:
         work = HostWork(context, card, transport)
         earlier = [work.folder(number).path for number in range(1, work.number + 1)]
         plan = _plan(payload, card, before, table, earlier)
@@ -68,8 +67,6 @@ def run(context: RunContext, payload: HostCheckpointsPayload) -> dict[str, Any]:
         argv = [card.python, "-u", "checkpoints.py", "plan.json"]
         files: dict[str, Path | bytes] = {"checkpoints.py": _SCRIPT, "plan.json": json.dumps(plan, indent=1).encode()}
         work.carry_out(argv, files, secrets, found.line)
-    finally:
-        transport.close()
     if not found.complete:
         raise DataError(f"`{card.name}` ended before it had looked at everything; run it again.")
     context.require_claim()

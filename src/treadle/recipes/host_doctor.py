@@ -30,8 +30,7 @@ _PROGRAMS: Final = "setsid sha256sum find awk sed cut stat df sync xargs ln mv"
 
 def examine(workspace: WorkspaceFolder, card: HostCard) -> dict[str, Any]:
     """Look at one host; what cannot be asked because it is away is left out."""
-    transport = card.connect()
-    try:
+    with card.connected() as transport:
         findings = [*_secrets(card), _link(transport)]
         if findings[-1]["ok"]:
             findings += [
@@ -45,8 +44,6 @@ def examine(workspace: WorkspaceFolder, card: HostCard) -> dict[str, Any]:
                 _checkpoints(transport, card, HostCards(workspace).folder(card.name)),
                 _runs(workspace, transport, card),
             ]
-    finally:
-        transport.close()
     good = all(row["ok"] or not row["needed"] for row in findings)
     return {"name": card.name, "place": card.place, "ok": good, "findings": findings}
 

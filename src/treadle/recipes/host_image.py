@@ -31,14 +31,11 @@ def run(context: RunContext, payload: HostImagePayload) -> dict[str, Any]:
     containers = card.containers()
     if containers is None:
         raise NotReadyError(f"Host `{card.name}` has neither docker nor podman.")
-    transport = card.connect()
-    try:
+    with card.connected() as transport:
         work = HostWork(context, card, transport)
         argv, files = _order(context, payload, containers)
         work.carry_out(argv, files, {}, lambda line: context.emit("note", message=line) if line.strip() else None)
         identity = work.asked(lambda: image_identity(transport, card, payload.image))
-    finally:
-        transport.close()
     context.require_claim()
     cards.change(card.name, image=identity, image_name=payload.image)
     seconds = round(time.monotonic() - began, 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,11 +17,10 @@ from treadle.remote import run_list
 from treadle.remote.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from treadle.jobs.job import Job
-    from treadle.remote.containers import Containers
     from treadle.remote.hosts import HostCard
     from treadle.remote.run_list import FoundRun
     from treadle.remote.transport import Transport
@@ -61,7 +59,7 @@ class Row:
 def listed(workspace: WorkspaceFolder, host: str) -> dict[str, Any]:
     """All folders of runs on a host, oldest first, with what they take."""
     card = card_of(workspace, host)
-    with _reached(card) as transport:
+    with card.connected() as transport:
         rows = _rows(workspace, card, transport)
     return {"host": card.name, "folder": card.runs, "runs": [row.facts() for row in rows], **_totals(rows)}
 
@@ -75,7 +73,7 @@ def remove(
     """
     card = card_of(workspace, host)
     least = 0.0 if runs and days is None else (_USUAL_DAYS if days is None else days) * _DAY
-    with _reached(card) as transport:
+    with card.connected() as transport:
         chosen = [row for row in _named(_rows(workspace, card, transport), runs, card) if row.found.age >= least]
         reasons = {row.found.id: row.kept_because(card.name, uncollected=uncollected) for row in chosen}
         kept = {name: reason for name, reason in reasons.items() if reason}
@@ -100,14 +98,14 @@ def stop(workspace: WorkspaceFolder, host: str, runs: Sequence[str]) -> dict[str
     """End what goes on of some runs on a host, which no job here follows any more."""
     card = card_of(workspace, host)
     ended = []
-    with _reached(card) as transport:
+    with card.connected() as transport:
         for row in _named(_rows(workspace, card, transport), runs, card):
             if row.job is not None and row.job.active:
                 raise NotReadyError(
                     f"Job {row.job.id} follows {row.found.id}. End both: treadle jobs stop {row.job.id}"
                 )
             if row.found.state == "running":
-                RunFolder(transport, card.runs, row.found.id, _containers(card)).stop()
+                RunFolder(transport, card.runs, row.found.id, card.run_containers()).stop()
                 if (here := _here(workspace, row.found.run)) is not None:
                     end_launch(here / FILE, row.found.id)
                 ended.append(row.found.id)
@@ -125,9 +123,9 @@ def left(workspace: WorkspaceFolder, run: str, payload: Mapping[str, Any]) -> st
         return ""
     try:
         card, ended = card_of(workspace, host), []
-        with _reached(card) as transport:
+        with card.connected() as transport:
             for identity in begun:
-                folder = RunFolder(transport, card.runs, identity, _containers(card))
+                folder = RunFolder(transport, card.runs, identity, card.run_containers())
                 if folder.state().alive:
                     folder.stop()
                     end_launch(workspace.runs / run / FILE, identity)
@@ -145,21 +143,8 @@ def space(workspace: WorkspaceFolder, card: HostCard, transport: Transport) -> d
     return _totals(_rows(workspace, card, transport))
 
 
-@contextlib.contextmanager
-def _reached(card: HostCard) -> Iterator[Transport]:
-    transport = card.connect()
-    try:
-        yield transport
-    finally:
-        transport.close()
-
-
-def _containers(card: HostCard) -> Containers | None:
-    return card.containers() if card.image else None
-
-
 def _rows(workspace: WorkspaceFolder, card: HostCard, transport: Transport) -> list[Row]:
-    found = run_list.survey(transport, card.runs, _containers(card))
+    found = run_list.survey(transport, card.runs, card.run_containers())
     with Ledger.open(workspace) as ledger:
         jobs = {run: ledger.job_of_run(run) for run in {one.run for one in found}}
     return [Row(one, jobs[one.run], _collected(_here(workspace, one.run), one.id)) for one in found]

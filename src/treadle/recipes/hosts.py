@@ -84,11 +84,8 @@ def add(
         image="" if before is None else before.image, image_name="" if before is None else before.image_name,
     )  # fmt: skip
     draft.secrets()  # a token that cannot be read is told now
-    transport = draft.connect()
-    try:
+    with draft.connected() as transport:
         card = _looked_at(transport, draft, chosen)
-    finally:
-        transport.close()
     cards.keep(card)
     with Ledger.open(workspace) as ledger:
         ledger.make_queue(card.queue)
@@ -111,11 +108,8 @@ def pin(workspace: WorkspaceFolder, name: str, image: str) -> HostCard:
     """Let runs on a host use what is called `image` there now, by its digest."""
     cards = HostCards(workspace)
     card = cards.get(name)
-    transport = card.connect()
-    try:
+    with card.connected() as transport:
         identity = image_identity(transport, card, image)
-    finally:
-        transport.close()
     return cards.change(name, image=identity, image_name=image)
 
 

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 
 from treadle.base.errors import TreadleError, UsageError
+from treadle.base.telling import MARK
 from treadle.data.clip_data import Decided
 from treadle.data.clip_maps import placed
 from treadle.models.catalog import FAMILIES
@@ -34,7 +35,7 @@ from treadle.recipes.local_tiny_models import chosen, green, weights_of
 from treadle.recipes.transfer_requests import ADJUST
 from treadle.store.workspace import WorkspaceFolder
 from treadle.video import frames
-from treadle.video.transfer.backends.local_tiny import ERROR, MARK
+from treadle.video.transfer.backends.local_tiny import ERROR
 from treadle.video.transfer.clips import planned
 
 if TYPE_CHECKING:

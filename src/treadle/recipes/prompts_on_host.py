@@ -14,7 +14,6 @@ from treadle.prompts import upsampler_runner
 from treadle.recipes.host_work import HostWork, event_in
 from treadle.recipes.prompts import facts, library
 from treadle.recipes.transfer_host import check_code
-from treadle.remote.containers import Mount
 from treadle.remote.hosts import HostCards
 from treadle.remote.run_folder import OUTPUTS
 from treadle.remote.transport import HostError
@@ -63,16 +62,13 @@ def run(context: RunContext, payload: PromptEnhancePayload) -> dict[str, Any]:
     card = HostCards(context.workspace).get(payload.host)
     prompt = library(context.workspace).get(payload.name, payload.version)
     said = _Said(context)
-    transport = card.connect()
-    try:
-        work = HostWork(context, card, transport, card.containers() if card.image else None)
+    with card.connected() as transport:
+        work = HostWork(context, card, transport, card.run_containers())
         try:
             work.carry_out(lambda folder: _command(card, folder), _files(prompt, card, payload.seconds), {}, said.line)
         except HostError as error:
             raise said.reason(prompt, card, error) from error
         found = work.asked(lambda: work.folder().collect(context.run.path))
-    finally:
-        transport.close()
     file = next((one for one in found if one.path == _ANSWER), None)
     if file is None:
         raise DataError(f"`{card.name}` has ended well, but {_ANSWER} is not there.")
@@ -138,16 +134,14 @@ def _files(prompt: Prompt, card: HostCard, seconds: float) -> dict[str, Path | b
 
 def _command(card: HostCard, folder: RunFolder) -> list[str]:
     """What is started in the folder: our program beside the target's code, in the container if there is one."""
-    containers = card.containers() if card.image else None
+    containers = card.run_containers()
     code = "." if containers else card.code
     variables = [f"PYTHONPATH={code}", "PYTHONUNBUFFERED=1"]
     if containers is None:
         return ["sh", "-c", _BESIDE, "treadle", code, *variables, card.python]
     inner = ["env", *variables, card.python, "-u", f"{folder.path}/{Path(upsampler_runner.__file__).name}"]
-    mounts = [Mount(folder.path, folder.path, writable=True)]
-    if card.checkpoints:
-        mounts.append(Mount(card.checkpoints, card.checkpoints))
-    return containers.argv(folder.id, card.image, [*inner, f"{folder.path}/plan.json"], mounts=mounts)
+    argv = [*inner, f"{folder.path}/plan.json"]
+    return containers.argv(folder.id, card.image, argv, mounts=card.mounts(folder.path))
 
 
 class _Said:

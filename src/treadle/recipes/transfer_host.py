@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from treadle.base.errors import NotReadyError
-from treadle.remote.containers import Mount
 from treadle.remote.hosts import LOCAL, HostCard, HostCards
 from treadle.remote.transport import run_checked
 from treadle.video.transfer.backends.backend import Places
@@ -58,7 +57,7 @@ class HostHere:
     @property
     def containers(self) -> Containers | None:
         """How its containers are run, where runs are carried out in one."""
-        return self.card.containers() if self.card.image else None
+        return self.card.run_containers()
 
     def folder(self, run_id: str) -> str:
         """Folder of a launch there."""
@@ -89,9 +88,7 @@ class HostHere:
         inner = ["env", *variables, *argv] if variables else list(argv)
         if self.containers is None:
             return ["sh", "-c", _INSIDE, "treadle", places.code, *inner]
-        mounts = [Mount(places.run, places.run, writable=True)]
-        if card.checkpoints:
-            mounts.append(Mount(card.checkpoints, card.checkpoints))
+        mounts = card.mounts(places.run)
         return self.containers.argv(run_id, card.image, inner, mounts=mounts, environment_file=hidden or None)
 
     def secrets(self) -> dict[str, str]:
@@ -117,11 +114,8 @@ class HostHere:
 def connected(workspace: WorkspaceFolder, name: str, patience: float) -> Iterator[HostHere]:
     """Give a host; its connection is closed at the end."""
     card = card_of(workspace, name)
-    transport = card.connect()
-    try:
+    with card.connected() as transport:
         yield HostHere(card, transport, str(workspace.root) if card.is_local else "", patience)
-    finally:
-        transport.close()
 
 
 def card_of(workspace: WorkspaceFolder, name: str) -> HostCard:

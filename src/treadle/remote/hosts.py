@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import shutil
 from dataclasses import asdict, dataclass, fields, replace
@@ -13,9 +14,10 @@ from treadle.base.errors import DataError, NotFoundError, UsageError
 from treadle.base.files import locked, read_json, write_json
 from treadle.base.names import check_name, did_you_mean
 from treadle.registry.catalogue import load
-from treadle.remote.containers import Containers, Runtime
+from treadle.remote.containers import Containers, Mount, Runtime
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
     from treadle.remote.transport import Transport
@@ -99,6 +101,15 @@ class HostCard:
         """How containers are run there; None where there is no runtime."""
         return Containers(self.runtime, self.runtime_flags, self.run_flags) if self.runtime else None
 
+    def run_containers(self) -> Containers | None:
+        """How runs are carried out in containers; None where the host has no image for them, or no runtime."""
+        return self.containers() if self.image else None
+
+    def mounts(self, folder: str) -> list[Mount]:
+        """What a run in `folder` sees there, at the same paths as outside: its folder and, to read, the checkpoints."""
+        inside = [Mount(folder, folder, writable=True)]
+        return [*inside, Mount(self.checkpoints, self.checkpoints)] if self.checkpoints else inside
+
     def secrets(self) -> dict[str, str]:
         """The environment that must reach a run as a file; read now, kept nowhere."""
         if self.token_file is None:
@@ -120,6 +131,15 @@ class HostCard:
         else:
             made = load("treadle.remote.ssh:SshTransport")(self)
         return made
+
+    @contextlib.contextmanager
+    def connected(self) -> Iterator[Transport]:
+        """The same, closed at the end."""
+        made = self.connect()
+        try:
+            yield made
+        finally:
+            made.close()
 
 
 def fingerprint(host_key: str) -> str:

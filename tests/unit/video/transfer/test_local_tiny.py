@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from treadle.base.errors import UsageError
+from treadle.base.telling import MARK
 from treadle.video.transfer.backends.backend import Ended, LaunchSettings, Places
-from treadle.video.transfer.backends.local_tiny import BACKEND, ERROR, MARK
+from treadle.video.transfer.backends.local_tiny import BACKEND, ERROR
 from treadle.video.transfer.dialects.local_tiny import DIALECT, LocalTiny, usual
 from treadle.video.transfer.dialects.written import lay_down
 from treadle.video.transfer.spec import Control, Material, TransferSpec

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from treadle.video.transfer.dialects.written import Written, WrittenRun
     from treadle.video.transfer.spec import TransferSpec
 
-MARK: Final = "@treadle "
-"""What a line of the program begins with that tells something; `said.py` reads it."""
 ERROR: Final = "error: "
 _PROGRAM: Final = "treadle.recipes.local_tiny"
 _KILLED: Final = {137, -9}

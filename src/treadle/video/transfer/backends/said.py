@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 from typing import Final
 
+from treadle.base.telling import MARK
 from treadle.video.transfer.backends.backend import Event
 
-_MARK: Final = "@treadle "
 _KNOWN: Final = frozenset({"adjusted", "blocked", "clip", "item", "note", "preview", "stage", "step", "warm"})
 
 
 def event_of(line: str) -> Event | None:
     """What such a line tells; None for any other, and for one that is damaged."""
-    if not line.startswith(_MARK):
+    if not line.startswith(MARK):
         return None
     try:
-        data = json.loads(line.removeprefix(_MARK))
+        data = json.loads(line.removeprefix(MARK))
     except (ValueError, RecursionError):
         return None
     if not isinstance(data, dict) or data.get("type") not in _KNOWN:
