@@ -40,6 +40,7 @@ def test_the_story_of_a_job_through_the_terminal(fed):
     assert "has not begun" in fed.refused("jobs", "log", 3)
     assert "cannot be edited" in fed.refused("jobs", "edit", 2, "--steps", 5, code=1)
     assert fed.run("jobs", "edit", 3, "--steps", 10_000_001, "--attempts", 2).stdout == "Job 3 is changed.\n"
+    assert "length      10,000,001 steps" in fed.run("jobs", "show", 3).stdout
     assert fed.run("jobs", "prioritise", 3, 7).stdout == "Job 3 has priority 7.\n"
     assert fed.run("jobs", "move", 3).stdout == "Job 3 is number 1 of its queue.\n"
     assert fed.run("jobs", "pause", "bard").stdout == "1 queue is paused.\n"

@@ -41,6 +41,7 @@ class Wanted:
     """A day, or two with `..` between them, of which either may be missing; both are included."""
     removed: bool = False
     """Those that were taken out, instead of those that are in."""
+    run: str | None = None
 
 
 def shelf(workspace: WorkspaceFolder) -> NoteShelf:
@@ -56,6 +57,8 @@ def listed(workspace: WorkspaceFolder, wanted: Wanted, order: str, count: int) -
     begin, end = _moment(first, 0), _moment(last if dots else first, 1)
     found = []
     for item in _all(workspace, notes):
+        if wanted.run not in (None, item.run):
+            continue
         note = notes.get(item.id)
         row = _row(item, note, names)
         outside = (begin is not None and item.created < begin) or (end is not None and item.created >= end)

@@ -110,8 +110,13 @@ def test_one_job_shows_what_was_asked_and_what_it_printed(client, call, workspac
 def test_a_request_of_a_job_is_named_and_not_printed_as_a_tree(client, workspace, ledger):
     spec = {"name": "dusk", "text": "A wet street.", "controls": {"edge": {"weight": 0.6}}}
     asked = {"host": "gpu1", "requests": [{"spec": spec, "prompt": {"name": "dusk"}}], "batch": False}
-    job = ledger.submit(NewJob("host:gpu1", "transfer.run", asked, run=create_run(workspace, "transfer.run", {}).id))
+    run = create_run(workspace, "transfer.run", asked)
+    job = ledger.submit(NewJob("host:gpu1", "transfer.run", asked, run=run.id))
+    assert "in the gallery" not in client.get(f"/queue/{job.id}").text
+    (run.outputs / "dusk.png").write_bytes(b"picture")
+    run.write_result({"outcome": "done", "value": {}})
     text = client.get(f"/queue/{job.id}").text
+    assert f'href="/gallery?run={run.id}">1 in the gallery' in text
     assert "<dt>Requests</dt><dd>dusk</dd>" in text
     assert "transfer run" in client.get("/").text.lower()
 

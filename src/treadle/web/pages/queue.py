@@ -44,9 +44,11 @@ def one_job(request: Request, job: int) -> Response:
     """One job: what was asked, what happened, what it printed; and a form to change it while it waits."""
     ask = door(request)
     found = ask.call("jobs.show", job=job)
+    run = found["job"]["run"] if found["job"]["kind"].startswith(("transfer", "video")) else None
     return page(
         request,
         "queue_job.html",
+        shown=[] if run is None else ask.call("gallery.list", run=run)["items"],
         job=_row(found["job"]),
         asked=_asked(found["payload"]),
         settings=_settings(found["payload"]),
