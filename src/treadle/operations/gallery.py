@@ -137,18 +137,16 @@ class GalleryComparePayload:
     examples=(
         "treadle gallery list",
         "treadle gallery list street night --rating 4 --order rating",
-        "treadle gallery list --run r-01m82sxd215jn3yv",
         "treadle gallery list --tag final --kind transfer --made 2026-11-01.. --json",
     ),
 )
 def list_(
     workspace: WorkspaceFolder,
-    words: Annotated[list[str], "words that all stand in its prompt, name, tags, note or model"] = [],  # noqa: B006
+    words: Annotated[list[str], "words that all stand in its prompt, name, tags, note or model; or its run"] = [],  # noqa: B006
     *,
     tag: Annotated[list[str], "only those with this tag; may be repeated"] = [],  # noqa: B006 - never changed
     rating: Annotated[int | None, "only those rated so or better"] = None,
     model: Annotated[str | None, "only those made by this model or backend"] = None,
-    run: Annotated[str | None, "only those of this run"] = None,
     kind: Annotated[
         str | None, "only of this kind: `video`, `picture`, or that of the job, such as transfer.run"
     ] = None,
@@ -162,7 +160,7 @@ def list_(
     """Show the videos and pictures that runs have made, with what was said of them."""
     if count < 1:
         raise UsageError(f"--count is {count}; it must be at least 1.")
-    wanted = load("treadle.recipes.gallery:Wanted")(tuple(words), tuple(tag), rating, model, kind, made, removed, run)
+    wanted = load("treadle.recipes.gallery:Wanted")(tuple(words), tuple(tag), rating, model, kind, made, removed)
     found = load("treadle.recipes.gallery:listed")(workspace, wanted, order, count)
     return GalleryList(**{**found, "items": [GalleryItem(**row) for row in found["items"]]})
 

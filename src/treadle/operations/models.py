@@ -137,7 +137,7 @@ def new(
     *,
     size: Annotated[
         str | None,
-        "size: nano (0.7 M parameters), tiny (1 M), small (10 M), medium (26 M) or base (92 M); small unless set",
+        "size: nano (0.7 M parameters), tiny (1 M), small (9 M), medium (25 M) or base (90 M); small unless set",
     ] = None,
     family: Annotated[str | None, "preset of the kind of network, such as gpt or gpt2; gpt unless set"] = None,
     tokenizer: Annotated[

@@ -41,7 +41,6 @@ class Wanted:
     """A day, or two with `..` between them, of which either may be missing; both are included."""
     removed: bool = False
     """Those that were taken out, instead of those that are in."""
-    run: str | None = None
 
 
 def shelf(workspace: WorkspaceFolder) -> NoteShelf:
@@ -57,8 +56,6 @@ def listed(workspace: WorkspaceFolder, wanted: Wanted, order: str, count: int) -
     begin, end = _moment(first, 0), _moment(last if dots else first, 1)
     found = []
     for item in _all(workspace, notes):
-        if wanted.run not in (None, item.run):
-            continue
         note = notes.get(item.id)
         row = _row(item, note, names)
         outside = (begin is not None and item.created < begin) or (end is not None and item.created >= end)
@@ -264,7 +261,7 @@ def _fits(row: dict[str, Any], wanted: Wanted) -> bool:
     tags = {tag.casefold() for tag in row["tags"]}
     if any(tag.casefold() not in tags for tag in wanted.tags):
         return False
-    texts = (row["id"], row["name"], row["kind"], row["text"], row["prompt"], row["model"], row["note"], *row["tags"])
+    texts = [row[key] for key in ("id", "run", "name", "kind", "text", "prompt", "model", "note")] + row["tags"]
     said = "\n".join(text for text in texts if text).casefold()
     return all(word.casefold() in said for word in wanted.words)
 

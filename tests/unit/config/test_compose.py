@@ -45,7 +45,7 @@ def test_each_layer_beats_the_one_below_it_and_is_named_as_the_origin(write: Wri
         ({"values": {KEY: 105}}, 105, Origin("call")),
     ]
     given: dict[str, object] = {}
-    assert compose(Sources()).origins[KEY] == Origin("size small", "conf/size/small.yaml", 11)
+    assert compose(Sources()).origins[KEY] == Origin("size small", "conf/size/small.yaml", 12)
     for sources, value, origin in layers:
         given.update(sources)
         settings = compose(Sources(**given))  # type: ignore[arg-type]

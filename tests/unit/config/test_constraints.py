@@ -68,7 +68,9 @@ def test_what_the_weights_fix_is_refused_with_key_reason_and_remedy(flag: str, k
 
 def test_each_change_is_named() -> None:
     messages = _refused("size=nano")
-    assert [message.split("`")[1] for message in messages] == ["family.layers", "family.width", "family.heads"]
+    assert [message.split("`")[1] for message in messages] == [
+        *("family.layers", "family.width", "family.heads", "family.kv_heads")
+    ]
     assert "(size nano, conf/size/nano.yaml:5)" in messages[0]
 
 

@@ -116,7 +116,7 @@ def test_a_request_of_a_job_is_named_and_not_printed_as_a_tree(client, workspace
     (run.outputs / "dusk.png").write_bytes(b"picture")
     run.write_result({"outcome": "done", "value": {}})
     text = client.get(f"/queue/{job.id}").text
-    assert f'href="/gallery?run={run.id}">1 in the gallery' in text
+    assert f'href="/gallery?q={run.id}">1 in the gallery' in text
     assert "<dt>Requests</dt><dd>dusk</dd>" in text
     assert "transfer run" in client.get("/").text.lower()
 

@@ -28,7 +28,7 @@ _MOST: Final = 600
 @router.get("/gallery")
 def gallery(
     request: Request, q: str = "", tag: str = "", rating: str = "", kind: str = "", order: str = "newest",
-    removed: str = "", run: str = "", count: int = _SHOWN,
+    removed: str = "", count: int = _SHOWN,
 ) -> Response:  # fmt: skip
     """Results as a grid: those with some words, a tag, a rating or of a kind."""
     ask = door(request)
@@ -37,13 +37,12 @@ def gallery(
         "tag": [tag] if tag else [],
         "rating": int(rating) if rating in {"1", "2", "3", "4", "5"} else None,
         "kind": kind or None,
-        "run": run or None,
         "order": order if order in {"newest", "rating"} else "newest",
         "removed": bool(removed),
         "count": max(1, min(count, _MOST)),
     }
     found = ask.call("gallery.list", **asked)
-    filtered = bool(q or tag or asked["rating"] or kind or removed or run)
+    filtered = bool(q or tag or asked["rating"] or kind or removed)
     tags = {word for item in found["items"] for word in item["tags"]} | ({tag} if tag else set())
     return page(
         request,
@@ -53,15 +52,7 @@ def gallery(
         damaged=found["damaged"],
         tags=sorted(tags),
         filtered=filtered,
-        asked={
-            "q": q,
-            "tag": tag,
-            "rating": rating,
-            "kind": kind,
-            "order": asked["order"],
-            "removed": removed,
-            "run": run,
-        },
+        asked={"q": q, "tag": tag, "rating": rating, "kind": kind, "order": asked["order"], "removed": removed},
         more=found["total"] > len(found["items"]),
     )
 

@@ -48,7 +48,7 @@ def one_job(request: Request, job: int) -> Response:
     return page(
         request,
         "queue_job.html",
-        shown=[] if run is None else ask.call("gallery.list", run=run)["items"],
+        shown=[] if run is None else ask.call("gallery.list", words=[run])["items"],
         job=_row(found["job"]),
         asked=_asked(found["payload"]),
         settings=_settings(found["payload"]),
