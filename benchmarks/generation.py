@@ -412,7 +412,7 @@ def greedy(steps: Steps, count: int) -> list[int]:
 def decode(steps: Steps, batch: int, seconds: float) -> dict[str, float]:
     """Tokens a second of all texts together, greedy; ours draws them below Python, as it does for people."""
     from treadle.generation.config import GenerationSettings
-    from treadle.generation.engine import Draft, WritingEngine
+    from treadle.generation.engine import WantedText, WritingEngine
 
     times: list[float] = []
     spent = 0.0
@@ -421,7 +421,7 @@ def decode(steps: Steps, batch: int, seconds: float) -> dict[str, float]:
         if isinstance(engine, WritingEngine):
             for slot in range(batch):
                 settings = GenerationSettings(temperature=0, tokens=CONTEXT - 1)
-                engine.begin(slot, Draft([slot % 50 + 1], settings, 1, 0, {0: -1e9}))
+                engine.begin(slot, WantedText([slot % 50 + 1], settings, 1, 0, {0: -1e9}))
             engine.write(0)  # the first token, which takes memory for keys and values, is timed of nobody
             while True:
                 begin = time.perf_counter()

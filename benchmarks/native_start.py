@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from treadle.generation.engine import Draft, PackedPlace
+from treadle.generation.engine import PackedPlace, WantedText
 from treadle.generation.native_engine import open_packed
 
 
@@ -41,7 +41,7 @@ def main(folder: Path, precision: str) -> None:
     if engine is None:
         sys.exit(f"{folder} has no packed weights in {precision}; measure it first")
     settings: Any = Greedy()
-    engine.begin(0, Draft([1, 2, 3], settings, 1, 0, {}))
+    engine.begin(0, WantedText([1, 2, 3], settings, 1, 0, {}))
     print(engine.write(0)[0].tokens[0], flush=True)
 
 
