@@ -107,6 +107,11 @@ def main() -> None:
         print(table(name, results[name]), flush=True)
 
 
+def _without_place(word: str) -> str:
+    """A path without its folders, which mean nothing on another machine."""
+    return Path(word).name if Path(word).is_absolute() else word
+
+
 def about() -> dict[str, Any]:
     """Where and when these figures were measured."""
     commit = subprocess.run(
@@ -115,7 +120,7 @@ def about() -> dict[str, Any]:
     processors = Path("/proc/cpuinfo")
     models = [line.split(":")[1].strip() for line in processors.read_text().splitlines() if "model name" in line]
     return {
-        "command": shlex.join(["python", "benchmarks/training.py", *sys.argv[1:]]),
+        "command": shlex.join(["python", "benchmarks/training.py", *map(_without_place, sys.argv[1:])]),
         "commit": commit.stdout.strip(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": models[0] if models else platform.processor(),
