@@ -95,7 +95,8 @@ def _asked(payload: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _named(one: Any) -> str:  # noqa: ANN401 - anything that is asked
     """How to call it: a request by its name; empty for what has none."""
     if isinstance(one, dict):
-        return str(one.get("name") or one.get("spec", {}).get("name", ""))
+        spec = one.get("spec")
+        return str(one.get("name") or (spec.get("name", "") if isinstance(spec, dict) else ""))
     return "" if isinstance(one, list) else str(one)
 
 
