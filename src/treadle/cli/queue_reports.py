@@ -9,12 +9,10 @@ from treadle.base import units
 from treadle.cli.layout import fact, wrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     Report = dict[str, Any]
 
-_FEW = 5
-"""Files and the like that are named before the rest is counted."""
 _ROW = "{id:>5}  {kind:<{kinds}} {owner:<{owners}} {state:<10} {detail}"
 
 
@@ -71,33 +69,11 @@ def _show(report: Report, _: Mapping[str, Any]) -> list[str]:
     lines = [f"Job {job['id']} · {job['kind']} · {job['model'] or job['queue']} · {job['state']}"]
     labels = ("waits_for", "error", "priority", "attempts", "recoveries")
     lines += [fact(label.replace("_", " "), job[label]) for label in labels if job[label]]
-    lines += [fact(label, said) for label, said in _asked(report["payload"])]
+    lines += [fact(label, said) for label, said in report["asked"].items()]
     lines += [fact(event["type"], _moment(event["time"])) for event in report["events"]]
     if report["folder"]:
         lines.append(fact("folder", report["folder"]))
     return lines
-
-
-def _asked(payload: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What was asked for, without the model, which stands above, and without settings, which `--json` has in full."""
-    known = dict(payload)
-    if known.get("unit") and known.get("amount"):
-        known = {"length": f"{known.pop('amount'):,.12g} {known.pop('unit')}", **known}
-    for key, value in known.items():
-        several = [_named(one) for one in (value if isinstance(value, list) else [value])]
-        if key == "model" or not value or not all(several):
-            continue
-        more = f" and {len(several) - _FEW:,} more" if len(several) > _FEW else ""
-        said = "yes" if value is True else ", ".join(several[:_FEW]) + more
-        yield key.replace("_", " "), said
-
-
-def _named(one: Any) -> str:  # noqa: ANN401 - anything that is asked
-    """How to call it: a request by its name; empty for what has none."""
-    if isinstance(one, dict):
-        spec = one.get("spec")
-        return str(one.get("name") or (spec.get("name", "") if isinstance(spec, dict) else ""))
-    return "" if isinstance(one, list) else str(one)
 
 
 def _log(report: Report, _: Mapping[str, Any]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from treadle.base import units
 from treadle.base.errors import NotFoundError, UsageError
+from treadle.jobs.asked import asked
 from treadle.jobs.handle import QueuedJob, waits_for
 from treadle.jobs.job import PAST, WAITING
 from treadle.jobs.presence import announce, worker_lives
@@ -76,6 +77,8 @@ class JobReport:
     result: dict[str, Any] | None
     folder: str | None
     events: list[dict[str, Any]]
+    asked: dict[str, str]
+    """The same for people, without settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +152,7 @@ def show(workspace: WorkspaceFolder, job: Annotated[int, "id of the job"]) -> Jo
         events = [{"type": event.type, "time": event.time, **event.data} for event in ledger.events(job=job)]
         summary = _summary(found, _names(workspace), waits_for(ledger, found) if found.waiting else None)
     folder = None if found.run is None else str(workspace.runs / found.run)
-    return JobReport(summary, found.payload, found.result, folder, events)
+    return JobReport(summary, found.payload, found.result, folder, events, asked(found.payload))
 
 
 @operation("following", effect="reads", noun="jobs", examples=("treadle jobs follow 12",))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def unit_of_family(name: str) -> str:
     """What its examples are counted in; empty for a family that is not known here, as one of a plugin that left."""
-    if name not in FAMILIES.names():
+    if name not in FAMILIES:
         return ""
     family: Family = FAMILIES.get(name)
     return family.unit

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request, Response
 
+from treadle.jobs.asked import said
 from treadle.web.door import door
 from treadle.web.page import page
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 router = APIRouter()
 _SHOWN_PAST = 20
-_LENGTHS = {"epochs": "epochs", "steps": "steps", "minutes": "min"}
 
 
 @router.get("/queue")
@@ -50,9 +50,8 @@ def one_job(request: Request, job: int) -> Response:
         "queue_job.html",
         shown=[] if run is None else ask.call("gallery.list", words=[run])["items"],
         job=_row(found["job"]),
-        asked=_asked(found["payload"]),
+        asked=found["asked"],
         settings=_settings(found["payload"]),
-        length=_length(found["payload"]),
         has_settings="settings" in found["payload"],
         result=_plain(found["result"] or {}),
         events=[event for event in found["events"] if event["type"] != "progress"],
@@ -100,18 +99,12 @@ def _stands_in(job: Mapping[str, Any], lane: str) -> bool:
     return (job["state"], job["lane"]) == ("ready", lane)
 
 
-def _asked(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """What was asked, without the snapshot of settings, which stands by itself."""
-    kept = {key: value for key, value in payload.items() if key not in {"settings", "unit", "amount", "model"}}
-    return {key.replace("_", " "): _said(value) for key, value in kept.items() if value not in (None, [], {}, "")}
-
-
 def _settings(payload: Mapping[str, Any]) -> list[dict[str, str]]:
     """The snapshot of settings, flat, each with where it came from."""
     snapshot = dict(payload.get("settings") or {})
     origins = snapshot.pop("origins", {})
     snapshot.pop("choices", None)
-    return [{"key": key, "value": _said(value), "origin": str(origins.get(key, ""))} for key, value in _flat(snapshot)]
+    return [{"key": key, "value": said(value), "origin": str(origins.get(key, ""))} for key, value in _flat(snapshot)]
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
@@ -121,36 +114,13 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     return found
 
 
-def _length(payload: Mapping[str, Any]) -> str:
-    unit = payload.get("unit")
-    return f"{payload['amount']:g} {_LENGTHS[unit]}" if unit in _LENGTHS else ""
-
-
 def _plain(tree: Mapping[str, Any]) -> dict[str, str]:
     """The short facts of an answer."""
     return {
-        key.replace("_", " "): _said(value)
+        key.replace("_", " "): said(value)
         for key, value in tree.items()
         if isinstance(value, str | int | float) and not isinstance(value, bool)
     }
-
-
-def _said(value: Any) -> str:  # noqa: ANN401 - any JSON value
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_said, value))
-    if isinstance(value, dict):
-        return _named(value)
-    return str(value)
-
-
-def _named(tree: Mapping[str, Any]) -> str:
-    """A tree in a line: its name, where it or its only tree has one; else what stands in it."""
-    named = next((one["name"] for one in (tree, *tree.values()) if isinstance(one, dict) and one.get("name")), None)
-    return str(named) if named else ", ".join(f"{key} {_said(value)}" for key, value in tree.items())
 
 
 def _log(ask: Door, job: Mapping[str, Any]) -> dict[str, Any]:
